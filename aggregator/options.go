@@ -1,0 +1,107 @@
+package aggregator
+
+import (
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"time"
+
+	"github.com/mcpagg/mcpagg/upstream"
+)
+
+// Options describe a [Gateway].
+type Options struct {
+	// Version is the gateway's own version, told to clients and upstreams;
+	// "" means "dev".
+	Version string
+	// Upstreams are the MCP servers behind the gateway, in the order of the
+	// configuration. Where two would publish one name, the earlier one wins.
+	Upstreams []Upstream
+	// Names says how published names are made.
+	Names Names
+	// Limits bound what a client may use.
+	Limits Limits
+
+	// PublicURL is where clients reach the gateway, or nil. Its host is a
+	// valid Host of requests.
+	PublicURL *url.URL
+	// AllowedOrigins are the web origins, such as "https://inspector.example",
+	// whose pages may use the gateway. Requests with another Origin are
+	// refused, unless it is the gateway's own.
+	AllowedOrigins []string
+	// TrustedProxies are the networks whose X-Forwarded-For is believed.
+	TrustedProxies []netip.Prefix
+
+	// Authenticate says who sends a request; nil means that everybody is
+	// anonymous. An error refuses the request with 401.
+	Authenticate func(*http.Request) (Caller, error)
+
+	// Log must not be nil.
+	Log *slog.Logger
+}
+
+// Names says how published names are made of original ones.
+type Names struct {
+	// Max is the longest published name in characters; 0 means 50.
+	Max int
+	// Separator stands between prefix and original name; "" means "_".
+	Separator string
+}
+
+// Limits bound what clients may use. The zero value holds the defaults.
+type Limits struct {
+	// RequestBytes bounds the body of one request; 0 means 4 MiB.
+	RequestBytes int64
+	// Sessions bounds the legacy sessions of all callers; 0 means 20,000.
+	Sessions int
+	// SessionsPerUser bounds the legacy sessions of one caller; 0 means no
+	// bound. Without sign-in, everybody is one caller.
+	SessionsPerUser int
+	// SessionIdle ends a legacy session that neither sends a request nor
+	// keeps a stream open for so long; 0 means 30 min.
+	SessionIdle time.Duration
+	// CallsPerMinute bounds the tool calls of one caller; 0 means no bound.
+	// Without sign-in, everybody is one caller.
+	CallsPerMinute int
+}
+
+// An Upstream is one MCP server behind the gateway and how it is published.
+type Upstream struct {
+	upstream.Options
+
+	// Prefix is put before every name and into the scheme of every URI; ""
+	// adds none. The configuration's default is the label.
+	Prefix string
+	// Tags group upstreams.
+	Tags []string
+	// Tools says which tools are published, and how.
+	Tools ToolRules
+}
+
+// ToolRules select and change an upstream's tools by original name.
+type ToolRules struct {
+	// Allow and Deny are glob patterns ("*" is any text) of original names. A
+	// tool is published if it matches Allow and not Deny. A nil Allow allows all.
+	Allow, Deny []string
+	// Overrides change single tools, by original name.
+	Overrides map[string]Override
+}
+
+// An Override changes how one tool is published and called. A zero field
+// changes nothing.
+type Override struct {
+	// Name replaces the original name in the published one.
+	Name string
+	// Description replaces the tool's description.
+	Description string
+	// Annotations replace single annotations, by their MCP names such as
+	// "destructiveHint".
+	Annotations map[string]bool
+	// Require makes arguments mandatory.
+	Require []string
+	// Set fixes arguments: clients neither see nor send them, and the upstream
+	// always gets these JSON values.
+	Set map[string]json.RawMessage
+}
