@@ -1,0 +1,115 @@
+// Command mcpagg is one MCP server that stands for many. See mcpagg --help.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes. 0 is fine.
+const (
+	exitRunTime = 1 // failed at run time
+	exitUsage   = 2 // wrong usage or configuration
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is the whole program but for the process around it.
+func run(args []string, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root := newRootCommand()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	return report(root.ExecuteContext(ctx), stderr)
+}
+
+// An exitError ends the program with a code of its own. A nil err says that
+// everything has been printed already.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit code %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+// report prints err and returns the exit code. An error that says nothing of
+// its code is one of usage when cobra found it, before any command ran.
+func report(err error, stderr io.Writer) int {
+	if err == nil {
+		return 0
+	}
+	var exit *exitError
+	if !errors.As(err, &exit) {
+		fmt.Fprintf(stderr, "mcpagg: %v\n", err)
+		return exitRunTime
+	}
+	if exit.err != nil {
+		fmt.Fprintf(stderr, "mcpagg: %v\n", exit.err)
+	}
+	return exit.code
+}
+
+func usageError(format string, args ...any) error {
+	return &exitError{exitUsage, fmt.Errorf(format, args...)}
+}
+
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "mcpagg",
+		Short: "One MCP server that stands for many",
+		Long: `mcpagg connects to every MCP server in its configuration file, merges their
+tools, prompts and resources under unique names, and serves them to any MCP
+client at one URL.`,
+		Example: `  mcpagg init                     # write a first gateway.hcl
+  mcpagg serve -c gateway.hcl     # start the gateway and print what to paste into a client
+  mcpagg catalog -c gateway.hcl   # the tools it publishes`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageError("%w\nSee '%s --help'.", err, cmd.CommandPath())
+	})
+	root.AddCommand(
+		newServeCommand(), newValidateCommand(), newFmtCommand(), newInitCommand(), newConfigCommand(),
+		newCatalogCommand(), newCallCommand(), newDevCommand(), newVersionCommand(),
+	)
+	for _, cmd := range root.Commands() {
+		explainArgs(cmd)
+	}
+	return root
+}
+
+// explainArgs makes wrong positional arguments an error of usage, with a hint.
+func explainArgs(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return usageError("%w\nSee '%s --help'.", err, cmd.CommandPath())
+			}
+			return nil
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		explainArgs(sub)
+	}
+}
