@@ -1,0 +1,228 @@
+package config
+
+// The reference is made of the comments in this file: those of the structs,
+// with an example, and those of their fields.
+
+// The configuration is one file, or several that are read as one.
+//
+//	upstream "files" {
+//	  command = ["mcpagg", "dev", "upstream", "notes"]
+//	}
+type fileBlock struct {
+	header
+	Server    serverBlock     `hcl:"server,block"`
+	Names     namesBlock      `hcl:"names,block"`
+	Defaults  defaultsBlock   `hcl:"defaults,block" label:"upstream"`
+	Upstreams []upstreamBlock `hcl:"upstream,block"`
+}
+
+// Where the gateway listens and what it accepts.
+//
+//	server {
+//	  listen          = "127.0.0.1:8080"
+//	  admin           = "127.0.0.1:9090"
+//	  allowed_origins = ["https://inspector.contoso.com"]
+//
+//	  limits {
+//	    request_bytes = "1MiB"
+//	  }
+//	}
+type serverBlock struct {
+	header
+	// The address that clients connect to, as host and port. As long as the
+	// configuration has no sign-in, this must be a loopback address.
+	Listen address `hcl:"listen" default:"127.0.0.1:8080"`
+	// The URL under which clients reach the gateway, where it differs from
+	// `listen`, for instance behind a proxy.
+	PublicURL publicURL `hcl:"public_url"`
+	// The address of `/metrics` and `/health/ready`; without it, they are not
+	// served. As long as the configuration has no sign-in, this must be a
+	// loopback address.
+	Admin address `hcl:"admin"`
+	// How long calls in flight may take to finish when the gateway stops.
+	Drain duration `hcl:"drain" default:"20s"`
+	// The networks of proxies whose `X-Forwarded-For` is believed.
+	TrustedProxies networks `hcl:"trusted_proxies"`
+	// The web origins whose pages may use the gateway. Requests from other
+	// pages are refused.
+	AllowedOrigins webOrigins  `hcl:"allowed_origins"`
+	Limits         limitsBlock `hcl:"limits,block"`
+}
+
+// What clients and upstreams may use at most.
+//
+//	limits {
+//	  request_bytes    = "4MiB"
+//	  response_bytes   = "16MiB"
+//	  calls_per_minute = 600
+//	}
+type limitsBlock struct {
+	header
+	// The size of one request of a client.
+	RequestBytes byteSize `hcl:"request_bytes" default:"4MiB"`
+	// The size of one message of an upstream.
+	ResponseBytes byteSize `hcl:"response_bytes" default:"16MiB"`
+	// The sessions that one caller may have open at once; without it, any
+	// number. Without sign-in, everybody is the same caller.
+	SessionsPerUser count `hcl:"sessions_per_user"`
+	// The tool calls of one caller in a minute; without it, any number.
+	// Without sign-in, everybody is the same caller.
+	CallsPerMinute count `hcl:"calls_per_minute"`
+}
+
+// How the names that clients see are made: the prefix of the upstream, the
+// separator, and the upstream's own name of the tool or prompt.
+//
+//	names {
+//	  max       = 60
+//	  separator = "__"
+//	}
+type namesBlock struct {
+	header
+	// The longest name, from 16 to 128 characters. Longer names are shortened
+	// and get a short hash. Model APIs take 64, and clients put something like
+	// `mcp__gateway__` before the name.
+	Max nameLength `hcl:"max" default:"50"`
+	// What stands between prefix and name: up to four letters, digits, `_` or
+	// `-`.
+	Separator separator `hcl:"separator" default:"_"`
+}
+
+// What all upstreams have that do not say otherwise.
+//
+//	defaults "upstream" {
+//	  call_timeout = "2m"
+//	}
+type defaultsBlock struct {
+	header
+	timeouts
+}
+
+// timeouts are the attributes of an upstream that can have common defaults.
+type timeouts struct {
+	// How long connecting and listing the tools may take.
+	ConnectTimeout duration `hcl:"connect_timeout" default:"10s"`
+	// How long one call may take.
+	CallTimeout duration `hcl:"call_timeout" default:"60s"`
+	// How long the tools of an upstream that is down stay listed.
+	ToolsGrace duration `hcl:"tools_grace" default:"10m"`
+}
+
+// One MCP server behind the gateway, under a label of lower-case letters,
+// digits and `-`. It is either a program, which the gateway starts and speaks
+// to over stdio (`command`), or an HTTP server (`url`).
+//
+//	upstream "files" {
+//	  command = ["npx", "-y", "@modelcontextprotocol/server-filesystem", "/srv/docs"]
+//	}
+//
+//	upstream "github" {
+//	  url    = "https://api.githubcopilot.com/mcp/"
+//	  token  = env("GITHUB_TOKEN")
+//	  prefix = "gh"
+//	}
+type upstreamBlock struct {
+	header
+	// The program and its arguments. A name without `/` is looked up on PATH; a
+	// relative path is relative to the folder of the configuration file.
+	// `mcpagg` is this program itself. There is no shell in between.
+	Command command `hcl:"command"`
+	// Environment variables of the program, by name. It gets these, and the
+	// gateway's own PATH, HOME and LANG. Values are secret.
+	Env environment `hcl:"env"`
+	// The working directory of the program, relative to the folder of the
+	// configuration file. Without it, the gateway's own.
+	Dir directory `hcl:"dir"`
+
+	// The MCP endpoint of an HTTP server.
+	URL endpoint `hcl:"url"`
+	// Headers of every request to the server, by name; `Host` replaces the host
+	// of the URL. Values are secret.
+	Headers headers `hcl:"headers"`
+	// Sent to the server as `Authorization: Bearer`. Secret.
+	Token secret `hcl:"token"`
+
+	// What stands before the names of its tools and prompts, letters, digits,
+	// `_` and `-`, beginning with a letter. Without it, the label; `""` adds
+	// nothing.
+	Prefix prefix `hcl:"prefix"`
+	// The MCP revision to speak: `auto` finds out, `sse` is the old HTTP+SSE
+	// transport.
+	Protocol protocol `hcl:"protocol" default:"auto"`
+	// Words to group upstreams by.
+	Tags words `hcl:"tags"`
+	timeouts
+	Tools toolsBlock `hcl:"tools,block"`
+}
+
+// Which tools of the upstream are published, and how. Tools go by the
+// upstream's own names here.
+//
+//	tools {
+//	  allow = ["*"]
+//	  deny  = ["delete_*"]
+//
+//	  override "create_issue" {
+//	    name = "open_issue"
+//	  }
+//	}
+type toolsBlock struct {
+	header
+	// The tools to publish, as patterns in which `*` is any text. Without it,
+	// all.
+	Allow globs `hcl:"allow"`
+	// The tools not to publish, even if `allow` matches them.
+	Deny      globs           `hcl:"deny"`
+	Overrides []overrideBlock `hcl:"override,block"`
+}
+
+// Changes how one tool is published. The label is the upstream's own name of
+// the tool.
+//
+//	override "create_issue" {
+//	  name        = "open_issue"
+//	  description = "Open an issue in one of our repositories."
+//	}
+type overrideBlock struct {
+	header
+	// Replaces the upstream's name of the tool, after the prefix.
+	Name toolName `hcl:"name"`
+	// Replaces the description that models read.
+	Description text             `hcl:"description"`
+	Annotations annotationsBlock `hcl:"annotations,block"`
+	Arguments   argumentsBlock   `hcl:"arguments,block"`
+}
+
+// Replaces single hints that the tool gives about itself.
+//
+//	annotations {
+//	  read_only = true
+//	}
+type annotationsBlock struct {
+	header
+	// It changes nothing (`readOnlyHint`).
+	ReadOnly flag `hcl:"read_only"`
+	// It may destroy something (`destructiveHint`).
+	Destructive flag `hcl:"destructive"`
+	// Calling it again with the same arguments changes nothing more
+	// (`idempotentHint`).
+	Idempotent flag `hcl:"idempotent"`
+	// It deals with things outside of the upstream, such as the web
+	// (`openWorldHint`).
+	OpenWorld flag `hcl:"open_world"`
+}
+
+// Changes what clients send as arguments.
+//
+//	arguments {
+//	  require = ["repo"]
+//	  set     = { owner = "contoso" }
+//	}
+type argumentsBlock struct {
+	header
+	// Arguments that must be given, in addition to those that the tool itself
+	// requires.
+	Require words `hcl:"require"`
+	// Arguments with a fixed value, by name. Clients neither see nor send them.
+	Set jsonValues `hcl:"set"`
+}

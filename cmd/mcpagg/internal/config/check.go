@@ -1,0 +1,121 @@
+package config
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/mcpagg/mcpagg/upstream"
+)
+
+func (b *fileBlock) check(d *decoder) {
+	for i := range b.Upstreams {
+		b.Upstreams[i].inherit(&b.Defaults.timeouts)
+	}
+	if len(b.Upstreams) == 0 && d.mistakes.Len() == 0 {
+		d.mistake(nil, "No upstream",
+			"The gateway needs at least one MCP server behind it, such as:\n\n"+
+				"  upstream \"notes\" {\n    command = [\"mcpagg\", \"dev\", \"upstream\", \"notes\"]\n  }")
+	}
+}
+
+// inherit takes over the defaults for what the upstream itself does not say.
+func (t *timeouts) inherit(defaults *timeouts) {
+	if !t.ConnectTimeout.given {
+		t.ConnectTimeout = defaults.ConnectTimeout
+	}
+	if !t.CallTimeout.given {
+		t.CallTimeout = defaults.CallTimeout
+	}
+	if !t.ToolsGrace.given {
+		t.ToolsGrace = defaults.ToolsGrace
+	}
+}
+
+func (b *serverBlock) check(d *decoder) {
+	if b.Admin.value != "" && b.Admin.value == b.Listen.value && !strings.HasSuffix(b.Admin.value, ":0") {
+		d.mistake(&b.Admin.at, "Invalid admin", "This is the same address as listen. Give it a port of its own.")
+	}
+}
+
+func (b *defaultsBlock) check(d *decoder) {
+	if b.label != "upstream" {
+		d.mistake(&b.at, "Invalid defaults", "There are no defaults for %q.%s", b.label, didYouMean(b.label, []string{"upstream"}))
+	}
+}
+
+func (b *upstreamBlock) check(d *decoder) {
+	checkLabel(d, &b.header)
+	switch {
+	case b.URL.given && b.Command.given:
+		d.mistake(&b.URL.at, "Both url and command",
+			"The upstream %q is either an HTTP server (url) or a program (command).", b.label)
+	case b.URL.given:
+		b.refuse(d, "a url", b.Env.setting, b.Dir.setting)
+	case b.Command.given:
+		b.refuse(d, "a command", b.Headers.setting, b.Token.setting)
+		if b.Protocol.value == upstream.SSE {
+			d.mistake(&b.Protocol.at, "Invalid protocol", "sse is a protocol over HTTP, and does not go with a command.")
+		}
+	default:
+		d.mistake(&b.at, "Neither url nor command",
+			"The upstream %q needs a url, if it is an HTTP server, or a command that starts it.", b.label)
+	}
+	if _, twice := b.Headers.value["Authorization"]; twice && b.Token.given {
+		d.mistake(&b.Token.at, "Invalid token", "The headers hold an Authorization already.")
+	}
+}
+
+// refuse reports the attributes that do not go with what the upstream is.
+func (b *upstreamBlock) refuse(d *decoder, kind string, settings ...setting) {
+	for _, s := range settings {
+		if s.given {
+			d.mistake(&s.at, "Invalid "+s.name, "This does not go with %s.", kind)
+		}
+	}
+}
+
+func checkLabel(d *decoder, h *header) {
+	if labelPattern.MatchString(h.label) {
+		return
+	}
+	d.mistake(&h.at, "Invalid label", "%q is not %s.%s", h.label, labelPattern.wanted, labelHint(h.label))
+}
+
+// labelHint makes a valid label of one that nearly is.
+func labelHint(label string) string {
+	near := strings.Trim(notInLabels.ReplaceAllString(strings.ToLower(label), "-"), "-")
+	if !labelPattern.MatchString(near) {
+		return ""
+	}
+	return fmt.Sprintf(" Did you mean %q?", near)
+}
+
+var notInLabels = regexp.MustCompile(`[^a-z0-9]+`)
+
+func (b *toolsBlock) check(d *decoder) {
+	names := map[string]string{}
+	for _, o := range b.Overrides {
+		if first, twice := names[o.Name.value]; twice && o.Name.value != "" {
+			d.mistake(&o.Name.at, "Invalid name", "The override of %q has the same name.", first)
+		}
+		names[o.Name.value] = o.label
+	}
+}
+
+func (b *overrideBlock) check(d *decoder) {
+	switch {
+	case b.label == "":
+		d.mistake(&b.at, "Invalid override", "The name of the tool is empty.")
+	case strings.Contains(b.label, "*"):
+		d.mistake(&b.at, "Invalid override", "An override is for one tool, and takes no pattern.")
+	}
+}
+
+func (b *argumentsBlock) check(d *decoder) {
+	for _, name := range b.Require.value {
+		if _, fixed := b.Set.value[name]; fixed {
+			d.mistake(&b.Require.at, "Invalid require", "The argument %q has a fixed value, so clients cannot give it.", name)
+		}
+	}
+}

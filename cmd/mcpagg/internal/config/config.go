@@ -1,0 +1,62 @@
+// Package config turns configuration files into checked options.
+//
+// [Load] reads every file, reports all mistakes of all of them at once, and
+// returns the options of the packages that do the work:
+//
+//	c, err := config.Load([]string{"gateway.hcl"}, os.LookupEnv)
+//	if err != nil {
+//		return err // a *Mistakes, which prints each one with its place in the file
+//	}
+//	gateway := c.Gateway // an aggregator.Options
+//
+// The shape of the file is the block structs of blocks.go: their tags name the
+// attributes and defaults, their types check the values, and their comments
+// are the reference in docs/configuration.md. A new attribute is a field there
+// and a line in options.go.
+//
+// The package fills the structs itself instead of with gohcl, which panics on
+// marked values; marks are how a value from the environment is kept out of
+// everything that is printed.
+package config
+
+import (
+	"time"
+
+	"github.com/mcpagg/mcpagg/aggregator"
+)
+
+// Config is everything a configuration says, checked.
+type Config struct {
+	Server Server
+	// Gateway lacks Log, Version and Authenticate, and its upstreams lack
+	// what the gateway gives them.
+	Gateway aggregator.Options
+
+	file *fileBlock // what the rest was made of
+}
+
+// Server says where the gateway listens and how it stops.
+type Server struct {
+	// Listen and Admin are addresses for [net.Listen]; an empty Admin is not
+	// listened on.
+	Listen, Admin string
+	// Drain is how long calls in flight may take to finish when it stops.
+	Drain time.Duration
+}
+
+// Load reads the configuration in paths, each a *.hcl or *.hcl.json file or a
+// directory of them, as one. The function env looks an environment variable
+// up, as [os.LookupEnv] does. The error is a [*Mistakes].
+func Load(paths []string, env func(string) (string, bool)) (*Config, error) {
+	d := newDecoder(env)
+	files := d.parse(paths)
+	if d.mistakes.Len() > 0 {
+		return nil, d.finish() // what follows a syntax error is guesswork
+	}
+	var file fileBlock
+	d.decodeFiles(files, &file)
+	if d.mistakes.Len() > 0 {
+		return nil, d.finish()
+	}
+	return &Config{Server: file.server(), Gateway: file.gateway(), file: &file}, nil
+}

@@ -1,0 +1,180 @@
+package config
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/hashicorp/hcl/v2/ext/tryfunc"
+	ctyyaml "github.com/zclconf/go-cty-yaml"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
+	"github.com/zclconf/go-cty/cty/function/stdlib"
+)
+
+// An origin marks a value that must not be printed, and says where it came
+// from, such as "env GITHUB_TOKEN".
+type origin string
+
+func (o origin) isEnv() bool { return strings.HasPrefix(string(o), "env ") }
+
+func (o origin) placeholder() string { return "[from " + string(o) + "]" }
+
+// origins lists where a marked value came from, in order; "" if it is not
+// marked.
+func origins(marks cty.ValueMarks) string {
+	var from []string
+	for mark := range marks {
+		if o, ok := mark.(origin); ok {
+			from = append(from, string(o))
+		}
+	}
+	slices.Sort(from)
+	return strings.Join(from, ", ")
+}
+
+// functions are those that expressions of a file in dir may call.
+func (d *decoder) functions(dir string) map[string]function.Function {
+	fs := maps.Clone(pureFunctions)
+	fs["env"] = d.envFunction()
+	fs["file"] = d.fileFunction(dir)
+	return fs
+}
+
+var pureFunctions = map[string]function.Function{
+	"can":        tryfunc.CanFunc,
+	"coalesce":   stdlib.CoalesceFunc,
+	"concat":     stdlib.ConcatFunc,
+	"format":     stdlib.FormatFunc,
+	"jsondecode": discreet(stdlib.JSONDecodeFunc),
+	"merge":      stdlib.MergeFunc,
+	"trim":       trimFunction,
+	"try":        tryfunc.TryFunc,
+	"yamldecode": discreet(ctyyaml.YAMLDecodeFunc),
+}
+
+// A functionError is what one of our functions says to the writer of the file.
+type functionError struct{ summary, detail string }
+
+func (e *functionError) Error() string { return e.detail }
+
+func (d *decoder) envFunction() function.Function {
+	return function.New(&function.Spec{
+		Params:   []function.Parameter{{Name: "name", Type: cty.String}},
+		VarParam: &function.Parameter{Name: "default", Type: cty.String, AllowNull: true},
+		Type:     function.StaticReturnType(cty.String),
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			name := args[0].AsString()
+			value, ok := d.env(name)
+			switch {
+			case len(args) > 2:
+				return cty.NilVal, &functionError{"Too many arguments", "env takes a name and, if it likes, a default."}
+			case ok && !utf8.ValidString(value):
+				return cty.NilVal, &functionError{"Invalid environment variable", name + " is not valid UTF-8."}
+			case ok:
+				return d.marked(value, origin("env "+name)), nil
+			case len(args) == 2:
+				return args[1], nil
+			}
+			return cty.NilVal, &functionError{"Missing environment variable",
+				fmt.Sprintf("%s is not set. Set it, or give a default: env(%q, \"…\").", name, name)}
+		},
+	})
+}
+
+// fileLimit bounds what file() reads.
+const fileLimit = 1 << 20
+
+func (d *decoder) fileFunction(dir string) function.Function {
+	return function.New(&function.Spec{
+		Params: []function.Parameter{{Name: "path", Type: cty.String}},
+		Type:   function.StaticReturnType(cty.String),
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			path := args[0].AsString()
+			text, err := readText(within(dir, path))
+			if err != nil {
+				return cty.NilVal, &functionError{"Unreadable file", fmt.Sprintf("%s: %v.", path, err)}
+			}
+			return d.marked(text, origin("file "+path)), nil
+		},
+	})
+}
+
+func readText(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", cause(err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, fileLimit+1))
+	switch {
+	case err != nil:
+		return "", cause(err)
+	case len(text) > fileLimit:
+		return "", fmt.Errorf("larger than 1 MiB")
+	case !utf8.Valid(text):
+		return "", fmt.Errorf("not text in UTF-8")
+	}
+	return string(text), nil
+}
+
+// within is path as seen from dir.
+func within(dir, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return absolute(filepath.Join(dir, path))
+}
+
+// marked is a text that must not be printed. It is also kept, so that it can
+// be taken out of the messages of libraries, unless it is so short that it
+// would be found everywhere.
+func (d *decoder) marked(text string, from origin) cty.Value {
+	if trimmed := strings.TrimSpace(text); len(trimmed) >= 4 {
+		d.secrets[trimmed] = from
+	}
+	return cty.StringVal(text).Mark(from)
+}
+
+var trimFunction = function.New(&function.Spec{
+	Params:   []function.Parameter{{Name: "text", Type: cty.String}},
+	VarParam: &function.Parameter{Name: "characters", Type: cty.String},
+	Type:     function.StaticReturnType(cty.String),
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		switch text := args[0].AsString(); len(args) {
+		case 1:
+			return cty.StringVal(strings.TrimSpace(text)), nil
+		case 2:
+			return cty.StringVal(strings.Trim(text, args[1].AsString())), nil
+		default:
+			return cty.NilVal, &functionError{"Too many arguments", "trim takes a text and, if it likes, the characters to remove."}
+		}
+	},
+})
+
+// discreet is a decoding function of one text whose errors do not quote the
+// text if it is marked.
+func discreet(decode function.Function) function.Function {
+	hide := func(arg cty.Value, err error) error {
+		if from := origins(arg.Marks()); err != nil && from != "" {
+			return &functionError{"Invalid text", "The text from " + from + " cannot be decoded."}
+		}
+		return err
+	}
+	return function.New(&function.Spec{
+		Params: []function.Parameter{{Name: "text", Type: cty.String, AllowMarked: true}},
+		Type: func(args []cty.Value) (cty.Type, error) {
+			t, err := decode.ReturnTypeForValues(args)
+			return t, hide(args[0], err)
+		},
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			v, err := decode.Call(args)
+			return v, hide(args[0], err)
+		},
+	})
+}

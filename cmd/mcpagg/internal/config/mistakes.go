@@ -1,0 +1,164 @@
+package config
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/hashicorp/hcl/v2"
+)
+
+// Mistakes are everything that is wrong with a configuration, in the order of
+// the files. Printing them reveals nothing that came from the environment or
+// from a file that the configuration reads.
+type Mistakes struct {
+	list  []*hcl.Diagnostic
+	order []string             // of the files
+	files map[string]*hcl.File // for the lines in question
+}
+
+// Len is the number of mistakes.
+func (m *Mistakes) Len() int { return len(m.list) }
+
+// Error is what [Mistakes.WriteText] writes.
+func (m *Mistakes) Error() string {
+	var b strings.Builder
+	_ = m.WriteText(&b)
+	return strings.TrimRight(b.String(), "\n")
+}
+
+// WriteText writes each mistake with its place, the line in question and what
+// to do about it, and an empty line between them.
+func (m *Mistakes) WriteText(w io.Writer) error {
+	for i, diag := range m.list {
+		text := m.text(diag)
+		if i > 0 {
+			text = "\n" + text
+		}
+		if _, err := io.WriteString(w, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *Mistakes) text(diag *hcl.Diagnostic) string {
+	at := diag.Subject
+	if at == nil {
+		return fmt.Sprintf("%s\n%s\n", diag.Summary, diag.Detail)
+	}
+	return fmt.Sprintf("%s:%d:%d: %s\n%s%s\n",
+		at.Filename, at.Start.Line, at.Start.Column, diag.Summary, m.snippet(at), diag.Detail)
+}
+
+// snippet is the first line of a range with carets under it, or "" if the file
+// does not have that line.
+func (m *Mistakes) snippet(at *hcl.Range) string {
+	file := m.files[at.Filename]
+	if file == nil {
+		return ""
+	}
+	lines := strings.Split(string(file.Bytes), "\n")
+	if at.Start.Line < 1 || at.Start.Line > len(lines) {
+		return ""
+	}
+	line := strings.TrimRight(lines[at.Start.Line-1], "\r")
+	length := utf8.RuneCountInString(line)
+	start := min(max(at.Start.Column-1, 0), length)
+	width := length - start
+	if at.End.Line == at.Start.Line {
+		width = min(width, at.End.Column-at.Start.Column)
+	}
+	carets := strings.Repeat("^", max(width, 1))
+	return fmt.Sprintf("%5d | %s\n      | %s%s\n", at.Start.Line, line, blank([]rune(line)[:start]), carets)
+}
+
+// blank is white space as wide as text.
+func blank(text []rune) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\t' {
+			return r
+		}
+		return ' '
+	}, string(text))
+}
+
+// MarshalJSON writes the mistakes as an array, with lines and columns that
+// begin at 1.
+func (m *Mistakes) MarshalJSON() ([]byte, error) {
+	type position struct {
+		Line   int `json:"line"`
+		Column int `json:"column"`
+	}
+	type mistake struct {
+		Severity string `json:"severity"`
+		Summary  string `json:"summary"`
+		Detail   string `json:"detail"`
+		File     string `json:"file,omitempty"`
+		*position
+		End *position `json:"end,omitempty"` // behind the last character
+	}
+	list := []mistake{}
+	for _, diag := range m.list {
+		one := mistake{Severity: "error", Summary: diag.Summary, Detail: diag.Detail}
+		if at := diag.Subject; at != nil {
+			one.File = at.Filename
+			one.position = &position{at.Start.Line, at.Start.Column}
+			one.End = &position{at.End.Line, at.End.Column}
+		}
+		list = append(list, one)
+	}
+	return json.Marshal(list)
+}
+
+// add notes a mistake once: a dynamic block repeats its own for every element.
+func (m *Mistakes) add(diag *hcl.Diagnostic) {
+	same := func(d *hcl.Diagnostic) bool {
+		return d.Summary == diag.Summary && d.Detail == diag.Detail && sameRange(d.Subject, diag.Subject)
+	}
+	if !slices.ContainsFunc(m.list, same) {
+		m.list = append(m.list, diag)
+	}
+}
+
+func sameRange(a, b *hcl.Range) bool {
+	return a == b || a != nil && b != nil && *a == *b
+}
+
+// sort puts the mistakes in the order of files and lines, those without a
+// place first.
+func (m *Mistakes) sort() {
+	slices.SortStableFunc(m.list, func(a, b *hcl.Diagnostic) int {
+		return cmp.Or(
+			cmp.Compare(m.fileIndex(a), m.fileIndex(b)),
+			cmp.Compare(offset(a), offset(b)))
+	})
+}
+
+func (m *Mistakes) fileIndex(diag *hcl.Diagnostic) int {
+	if diag.Subject == nil {
+		return -1
+	}
+	return slices.Index(m.order, diag.Subject.Filename)
+}
+
+func offset(diag *hcl.Diagnostic) int {
+	if diag.Subject == nil {
+		return 0
+	}
+	return diag.Subject.Start.Byte
+}
+
+// hide replaces the values in secrets, which maps each to its origin, where a
+// message of a library quotes one.
+func (m *Mistakes) hide(secrets map[string]origin) {
+	for _, diag := range m.list {
+		for value, from := range secrets {
+			diag.Detail = strings.ReplaceAll(diag.Detail, value, from.placeholder())
+		}
+	}
+}

@@ -1,0 +1,183 @@
+package config
+
+import (
+	"net"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// An address is a host and port to listen on. Without sign-in, only programs
+// on this machine may reach it.
+type address struct {
+	setting
+	value string
+}
+
+func (v *address) kind() kind { return textKind("address, such as `\"127.0.0.1:8080\"`") }
+
+func (v *address) take(in input) {
+	s, ok := in.text()
+	if !ok {
+		return
+	}
+	host, port, err := net.SplitHostPort(s)
+	switch {
+	case err != nil:
+		in.mistake("%v is not a host and port such as \"127.0.0.1:8080\".%s", in, in.unless(portHint(s)))
+	case !isPort(port):
+		in.mistake("%v does not end in a port number from 0 to 65535.", in)
+	case !isLoopback(host):
+		in.mistake("%v can be reached from other machines. Without sign-in, the gateway listens on loopback only: "+
+			"write \"127.0.0.1:%s\".", in, in.secretOr("8080", port))
+	default:
+		v.value = s
+	}
+}
+
+func portHint(s string) string {
+	if isPort(s) {
+		return ` Did you mean "127.0.0.1:` + s + `"?`
+	}
+	return ""
+}
+
+func isPort(s string) bool {
+	_, err := strconv.ParseUint(s, 10, 16)
+	return err == nil
+}
+
+func isLoopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.Unmap().IsLoopback()
+}
+
+// An endpoint is the URL of an MCP server.
+type endpoint struct {
+	setting
+	value *url.URL
+}
+
+func (v *endpoint) kind() kind { return textKind("URL") }
+
+func (v *endpoint) take(in input) { v.value = in.webURL("https://mcp.contoso.com/mcp") }
+
+// webURL is the input as an http or https URL, or nil after noting a mistake.
+func (in input) webURL(example string) *url.URL {
+	s, ok := in.text()
+	if !ok {
+		return nil
+	}
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
+		in.mistake("%v is not an http or https URL such as %q.%s", in, example, in.unless(schemeHint(s)))
+	case u.Port() != "" && !isPort(u.Port()):
+		in.mistake("The port in %v is not a number from 0 to 65535.", in)
+	case u.User != nil:
+		in.mistake("A URL must not hold a user name or password, since URLs are printed.")
+	case u.Fragment != "":
+		in.mistake("%v must not have a part after #.", in)
+	default:
+		return u
+	}
+	return nil
+}
+
+// schemeHint helps where only the scheme is missing.
+func schemeHint(s string) string {
+	if u, err := url.Parse("http://" + s); err != nil || u.Host == "" || strings.Contains(s, "://") || strings.ContainsAny(s, " \t") {
+		return ""
+	}
+	scheme := "https://"
+	if host, _, _ := strings.Cut(s, ":"); isLoopback(host) {
+		scheme = "http://"
+	}
+	return ` Did you mean "` + scheme + s + `"?`
+}
+
+// A publicURL is a URL that others are built from.
+type publicURL struct{ endpoint }
+
+func (v *publicURL) take(in input) {
+	u := in.webURL("https://mcp.contoso.com")
+	if u != nil && (u.RawQuery != "" || u.ForceQuery) {
+		in.mistake("%v must not have a part after ?.", in)
+		return
+	}
+	v.value = u
+}
+
+// networks is a list of address ranges.
+type networks struct {
+	setting
+	value []netip.Prefix
+}
+
+func (v *networks) kind() kind { return listKind("networks, such as `\"10.0.0.0/8\"`") }
+
+func (v *networks) take(in input) {
+	elements, _ := in.list()
+	for _, e := range elements {
+		s, ok := e.text()
+		if !ok {
+			continue
+		}
+		network, err := netip.ParsePrefix(s)
+		if err != nil {
+			e.mistake("%v is not a network such as \"10.0.0.0/8\".%s", e, e.unless(networkHint(s)))
+			continue
+		}
+		v.value = append(v.value, network.Masked())
+	}
+}
+
+// networkHint helps where a network is a single address.
+func networkHint(s string) string {
+	addr, err := netip.ParseAddr(s)
+	if err != nil || addr.Zone() != "" {
+		return ""
+	}
+	return ` Did you mean "` + netip.PrefixFrom(addr, addr.BitLen()).String() + `"?`
+}
+
+// webOrigins is a list of what browsers send as Origin.
+type webOrigins struct {
+	setting
+	value []string
+}
+
+func (v *webOrigins) kind() kind { return listKind("origins, such as `\"https://example.com\"`") }
+
+var originPattern = regexp.MustCompile(`^[a-z][a-z0-9+.-]*://[^/?#@\s\\*]+$`)
+
+func (v *webOrigins) take(in input) {
+	elements, _ := in.list()
+	for _, e := range elements {
+		s, ok := e.text()
+		if !ok {
+			continue
+		}
+		u, err := url.Parse(s)
+		lower := strings.ToLower(s)
+		if err != nil || !originPattern.MatchString(lower) || u.Port() != "" && !isPort(u.Port()) {
+			e.mistake("%v is not a scheme and host such as \"https://example.com\" or \"https://example.com:8443\".%s",
+				e, e.unless(originHint(u)))
+			continue
+		}
+		v.value = append(v.value, lower)
+	}
+}
+
+// originHint helps where an origin is a whole URL.
+func originHint(u *url.URL) string {
+	if u == nil || u.Scheme == "" || u.Host == "" || strings.Contains(u.Host, "*") {
+		return ""
+	}
+	return ` Did you mean "` + strings.ToLower(u.Scheme+"://"+u.Host) + `"?`
+}

@@ -1,0 +1,101 @@
+package config
+
+import (
+	"github.com/mcpagg/mcpagg/aggregator"
+	"github.com/mcpagg/mcpagg/upstream"
+)
+
+func (f *fileBlock) server() Server {
+	return Server{
+		Listen: f.Server.Listen.value,
+		Admin:  f.Server.Admin.value,
+		Drain:  f.Server.Drain.value,
+	}
+}
+
+func (f *fileBlock) gateway() aggregator.Options {
+	limits := &f.Server.Limits
+	options := aggregator.Options{
+		Names: aggregator.Names{Max: f.Names.Max.value, Separator: f.Names.Separator.value},
+		Limits: aggregator.Limits{
+			RequestBytes:    limits.RequestBytes.value,
+			SessionsPerUser: limits.SessionsPerUser.value,
+			CallsPerMinute:  limits.CallsPerMinute.value,
+		},
+		PublicURL:      f.Server.PublicURL.value,
+		AllowedOrigins: f.Server.AllowedOrigins.value,
+		TrustedProxies: f.Server.TrustedProxies.value,
+	}
+	for i := range f.Upstreams {
+		u := f.Upstreams[i].options()
+		u.MaxMessageBytes = int(limits.ResponseBytes.value)
+		options.Upstreams = append(options.Upstreams, u)
+	}
+	return options
+}
+
+func (b *upstreamBlock) options() aggregator.Upstream {
+	u := aggregator.Upstream{
+		Options: upstream.Options{
+			Name:           b.label,
+			Command:        b.Command.value,
+			Env:            b.Env.value,
+			Dir:            b.Dir.value,
+			URL:            b.URL.value,
+			Headers:        b.Headers.value,
+			Token:          b.Token.value,
+			Protocol:       b.Protocol.value,
+			ConnectTimeout: b.ConnectTimeout.value,
+			CallTimeout:    b.CallTimeout.value,
+			ToolsGrace:     b.ToolsGrace.value,
+		},
+		Prefix: b.Prefix.value,
+		Tags:   b.Tags.value,
+		Tools:  b.Tools.rules(),
+	}
+	if !b.Prefix.given {
+		u.Prefix = b.label
+	}
+	return u
+}
+
+func (b *toolsBlock) rules() aggregator.ToolRules {
+	rules := aggregator.ToolRules{Allow: b.Allow.value, Deny: b.Deny.value}
+	for i := range b.Overrides {
+		if rules.Overrides == nil {
+			rules.Overrides = map[string]aggregator.Override{}
+		}
+		rules.Overrides[b.Overrides[i].label] = b.Overrides[i].options()
+	}
+	return rules
+}
+
+func (b *overrideBlock) options() aggregator.Override {
+	return aggregator.Override{
+		Name:        b.Name.value,
+		Description: b.Description.value,
+		Annotations: b.Annotations.hints(),
+		Require:     b.Arguments.Require.value,
+		Set:         b.Arguments.Set.value,
+	}
+}
+
+// hints are the annotations that are given, by their names in MCP.
+func (b *annotationsBlock) hints() map[string]bool {
+	var hints map[string]bool
+	for name, f := range map[string]flag{
+		"readOnlyHint":    b.ReadOnly,
+		"destructiveHint": b.Destructive,
+		"idempotentHint":  b.Idempotent,
+		"openWorldHint":   b.OpenWorld,
+	} {
+		if f.value == nil {
+			continue
+		}
+		if hints == nil {
+			hints = map[string]bool{}
+		}
+		hints[name] = *f.value
+	}
+	return hints
+}

@@ -1,0 +1,137 @@
+package config
+
+import (
+	"reflect"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// A block is a struct in the shape of a block of the file.
+//
+// It embeds [header]. A field with the tag `hcl:"name"` is an attribute, whose
+// type is a [value]; the tag `default:"…"` holds what it has without being
+// written. A field with the tag `hcl:"name,block"` is a nested block if it is a
+// struct, which can be written once, and any number of them if it is a slice,
+// where each needs a label of its own.
+type block interface {
+	head() *header
+	// check reports what only shows when the whole block is known.
+	check(*decoder)
+}
+
+// A header is what a block begins with. The zero value is that of a block which
+// is not in the file.
+type header struct {
+	label string
+	at    hcl.Range // of the label, or else of the type
+}
+
+func (h *header) head() *header  { return h }
+func (h *header) check(*decoder) {}
+
+// A value is what an attribute holds. Its implementations embed [setting].
+type value interface {
+	// take checks what was written, and keeps it in the form that is needed.
+	take(in input)
+	// kind describes the values that take accepts.
+	kind() kind
+
+	stands(name string, at hcl.Range)
+	keep(cty.Value)
+}
+
+// A setting is the part that all values have in common.
+type setting struct {
+	given bool // it stands in the file, perhaps with a mistake
+	name  string
+	at    hcl.Range
+	raw   cty.Value // marked where it must not be printed; nil if there is none
+}
+
+func (s *setting) stands(name string, at hcl.Range) { s.given, s.name, s.at = true, name, at }
+func (s *setting) keep(v cty.Value)                 { s.raw = v }
+
+// A kind describes the values of an attribute for the reference.
+type kind struct {
+	name string         // such as "duration"
+	json map[string]any // as a JSON schema
+}
+
+// A schema lists the attributes and blocks of a block struct, in their order.
+type schema struct {
+	attributes, blocks []field
+}
+
+// A field is one attribute or block in a block struct.
+type field struct {
+	name     string
+	index    []int
+	fallback string       // the default of an attribute, or ""
+	many     bool         // a block that can be repeated
+	labelled bool         // and has a label
+	typ      reflect.Type // of the value or the block
+}
+
+func schemaOf(t reflect.Type) schema {
+	var s schema
+	for _, sf := range reflect.VisibleFields(t) {
+		name, option, _ := strings.Cut(sf.Tag.Get("hcl"), ",")
+		f := field{name: name, index: sf.Index, fallback: sf.Tag.Get("default"), typ: sf.Type}
+		switch {
+		case name == "":
+		case option == "block":
+			if f.many = sf.Type.Kind() == reflect.Slice; f.many {
+				f.typ = sf.Type.Elem()
+			}
+			f.labelled = f.many || sf.Tag.Get("label") != ""
+			s.blocks = append(s.blocks, f)
+		default:
+			s.attributes = append(s.attributes, f)
+		}
+	}
+	return s
+}
+
+func (s schema) hcl() *hcl.BodySchema {
+	out := &hcl.BodySchema{}
+	for _, f := range s.attributes {
+		out.Attributes = append(out.Attributes, hcl.AttributeSchema{Name: f.name})
+	}
+	for _, f := range s.blocks {
+		header := hcl.BlockHeaderSchema{Type: f.name}
+		if f.labelled {
+			header.LabelNames = []string{"name"}
+		}
+		out.Blocks = append(out.Blocks, header)
+	}
+	return out
+}
+
+func (s schema) block(name string) field {
+	for _, f := range s.blocks {
+		if f.name == name {
+			return f
+		}
+	}
+	panic("no block " + name) // HCL returns what the schema asks for
+}
+
+// attribute is the field in the block struct v.
+func (f field) attribute(v reflect.Value) value {
+	return v.FieldByIndex(f.index).Addr().Interface().(value)
+}
+
+// another is a block struct for this field that belongs to nothing.
+func (f field) another() block { return reflect.New(f.typ).Interface().(block) }
+
+// blockIn is the field in the block struct v, a new element if it is a slice.
+func (f field) blockIn(v reflect.Value) block {
+	v = v.FieldByIndex(f.index)
+	if f.many {
+		v.Set(reflect.Append(v, reflect.Zero(f.typ)))
+		v = v.Index(v.Len() - 1)
+	}
+	return v.Addr().Interface().(block)
+}

@@ -1,0 +1,159 @@
+package config
+
+import (
+	"context"
+	"net/textproto"
+	"regexp"
+	"strings"
+
+	"github.com/mcpagg/mcpagg/upstream"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// secret reports whether the input must not be printed.
+func (in input) secret() bool {
+	_, marks := in.value.UnmarkDeep()
+	return origins(marks) != ""
+}
+
+// unless is a hint that quotes the input, or "" if that must not be printed.
+func (in input) unless(hint string) string { return in.secretOr("", hint) }
+
+// secretOr is quoted, which quotes a part of the input, or instead if that must
+// not be printed.
+func (in input) secretOr(instead, quoted string) string {
+	if in.secret() {
+		return instead
+	}
+	return quoted
+}
+
+// A secret is a text that is never printed, wherever it came from.
+type secret struct {
+	setting
+	value upstream.Secret // nil if it is not given
+}
+
+func (v *secret) kind() kind { return textKind("text, secret") }
+
+func (v *secret) take(in input) {
+	s, ok := in.text()
+	if ok && in.isFieldValue(s) {
+		v.value = constant(s)
+	}
+	if ok && s == "" {
+		in.mistake("This is empty. For a token that may be missing, write: try(env(\"NAME\"), null).")
+	}
+}
+
+func constant(s string) upstream.Secret {
+	return func(context.Context) (string, error) { return s, nil }
+}
+
+// isFieldValue reports whether s can stand in an HTTP header, and notes a
+// mistake if it cannot. It does not quote it.
+func (in input) isFieldValue(s string) bool {
+	switch {
+	case strings.TrimSpace(s) != s:
+		in.mistake("This begins or ends with white space, as the content of a file often does: write trim(…) around it.")
+	case strings.ContainsFunc(s, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
+		in.mistake("This contains a line break or another control character, which an HTTP header cannot hold.")
+	default:
+		return true
+	}
+	return false
+}
+
+// headers is a map of HTTP headers with secret values, under their canonical
+// names.
+type headers struct {
+	setting
+	value map[string]upstream.Secret
+}
+
+func (v *headers) kind() kind { return mapKind("map of texts, secret") }
+
+var headerName = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
+
+// ownHeaders are those that the connection to an upstream sets itself.
+var ownHeaders = map[string]bool{
+	"Accept": true, "Connection": true, "Content-Length": true, "Content-Type": true, "Last-Event-Id": true,
+	"Mcp-Method": true, "Mcp-Name": true, "Mcp-Protocol-Version": true, "Mcp-Session-Id": true,
+	"Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
+}
+
+func (v *headers) take(in input) {
+	entries, _ := in.entries()
+	v.value = make(map[string]upstream.Secret, len(entries))
+	for _, e := range entries {
+		name := textproto.CanonicalMIMEHeaderKey(e.name)
+		switch {
+		case !headerName.MatchString(name):
+			e.key.mistake("%v is not the name of an HTTP header.", e.key)
+		case ownHeaders[name]:
+			e.key.mistake("The gateway sets %v itself.", e.key)
+		case v.value[name] != nil:
+			e.key.mistake("%v is given twice; upper and lower case are the same in headers.", e.key)
+		}
+		if s, ok := e.value.text(); ok && e.value.isFieldValue(s) {
+			v.value[name] = constant(s)
+		}
+	}
+}
+
+// An environment is a map of environment variables with secret values.
+type environment struct {
+	setting
+	value map[string]upstream.Secret
+}
+
+func (v *environment) kind() kind { return mapKind("map of texts, secret") }
+
+var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
+
+func (v *environment) take(in input) {
+	entries, _ := in.entries()
+	v.value = make(map[string]upstream.Secret, len(entries))
+	for _, e := range entries {
+		if !variableName.MatchString(e.name) {
+			e.key.mistake("%v is not the name of an environment variable.", e.key)
+		}
+		s, ok := e.value.text()
+		if strings.ContainsRune(s, 0) {
+			e.value.mistake("This must not contain a NUL character.")
+		}
+		if ok {
+			v.value[e.name] = constant(s)
+		}
+	}
+}
+
+// concealed is a value as it may be shown: what must not be printed is
+// replaced by a placeholder. If all is set, every text is.
+func concealed(v cty.Value, all bool) cty.Value {
+	v, marks := v.Unmark()
+	from := origins(marks)
+	switch t := v.Type(); {
+	case from != "" && all:
+		return cty.StringVal("[secret from " + from + "]")
+	case from != "":
+		return cty.StringVal("[from " + from + "]")
+	case v.IsNull():
+		return v
+	case t.IsObjectType() || t.IsMapType():
+		shown := map[string]cty.Value{}
+		for name, element := range v.AsValueMap() {
+			shown[name] = concealed(element, all)
+		}
+		return cty.ObjectVal(shown)
+	case t.IsTupleType() || t.IsListType() || t.IsSetType():
+		shown := []cty.Value{}
+		for _, element := range v.AsValueSlice() {
+			shown = append(shown, concealed(element, all))
+		}
+		return cty.TupleVal(shown)
+	case all:
+		return cty.StringVal("[secret]")
+	}
+	return v
+}

@@ -1,0 +1,114 @@
+package config
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+)
+
+// A source is one parsed configuration file.
+type source struct {
+	path string
+	*hcl.File
+}
+
+// parse reads and parses the files that paths stand for, in their order, each
+// once.
+func (d *decoder) parse(paths []string) []source {
+	var sources []source
+	for _, path := range d.find(paths) {
+		twice := func(s source) bool { return absolute(s.path) == absolute(path) }
+		if slices.ContainsFunc(sources, twice) {
+			continue
+		}
+		d.mistakes.order = append(d.mistakes.order, path)
+		if f := d.parseFile(path); f != nil {
+			sources = append(sources, source{path, f})
+		}
+	}
+	return sources
+}
+
+func (d *decoder) parseFile(path string) *hcl.File {
+	src, err := os.ReadFile(path)
+	if err != nil {
+		d.mistake(nil, "Unreadable configuration", "%s: %v.", path, cause(err))
+		return nil
+	}
+	parse := d.parser.ParseHCL
+	if strings.HasSuffix(path, ".json") {
+		parse = d.parser.ParseJSON
+	}
+	f, diags := parse(src, path)
+	d.report(diags)
+	return f
+}
+
+// find replaces the directories in paths by their configuration files.
+func (d *decoder) find(paths []string) []string {
+	var found []string
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			d.mistake(nil, "Missing configuration",
+				"There is no %s. To write a first configuration: mcpagg init", path)
+		case err != nil:
+			d.mistake(nil, "Unreadable configuration", "%s: %v.", path, cause(err))
+		case info.IsDir():
+			found = append(found, d.findIn(path)...)
+		case !isSource(path):
+			d.mistake(nil, "Not a configuration file",
+				"The name of %s ends in neither .hcl nor .hcl.json.", path)
+		default:
+			found = append(found, path)
+		}
+	}
+	return found
+}
+
+// findIn lists the configuration files in a directory, in lexical order.
+func (d *decoder) findIn(dir string) []string {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		d.mistake(nil, "Unreadable configuration", "%s: %v.", dir, cause(err))
+		return nil
+	}
+	var found []string
+	for _, e := range entries {
+		if !e.IsDir() && isSource(e.Name()) && !strings.HasPrefix(e.Name(), ".") {
+			found = append(found, filepath.Join(dir, e.Name()))
+		}
+	}
+	if len(found) == 0 {
+		d.mistake(nil, "Empty configuration", "The directory %s holds no *.hcl or *.hcl.json file.", dir)
+	}
+	return found
+}
+
+func isSource(path string) bool {
+	return strings.HasSuffix(path, ".hcl") || strings.HasSuffix(path, ".hcl.json")
+}
+
+// absolute is path from the root, or path itself if the working directory is
+// gone.
+func absolute(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
+}
+
+// cause is err without the operation and path that a message names already.
+func cause(err error) error {
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		return pathErr.Err
+	}
+	return err
+}
