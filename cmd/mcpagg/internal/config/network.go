@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"net/url"
@@ -23,18 +24,34 @@ func (v *address) take(in input) {
 	if !ok {
 		return
 	}
-	host, port, err := net.SplitHostPort(s)
+	if problem, hint := listenProblem(s); problem != "" {
+		in.mistake("%v %s%s", in, problem, in.unless(hint))
+		return
+	}
+	v.value = s
+}
+
+// CheckListen reports why the gateway cannot listen on an address, or nil.
+func CheckListen(addr string) error {
+	if problem, hint := listenProblem(addr); problem != "" {
+		return fmt.Errorf("%q %s%s", addr, problem, hint)
+	}
+	return nil
+}
+
+// listenProblem is what is wrong with an address to listen on, "" if nothing
+// is. Only the hint quotes the address.
+func listenProblem(addr string) (problem, hint string) {
+	host, port, err := net.SplitHostPort(addr)
 	switch {
 	case err != nil:
-		in.mistake("%v is not a host and port such as \"127.0.0.1:8080\".%s", in, in.unless(portHint(s)))
+		return `is not a host and port such as "127.0.0.1:8080".`, portHint(addr)
 	case !isPort(port):
-		in.mistake("%v does not end in a port number from 0 to 65535.", in)
+		return "does not end in a port number from 0 to 65535.", ""
 	case !isLoopback(host):
-		in.mistake("%v can be reached from other machines. Without sign-in, the gateway listens on loopback only: "+
-			"write \"127.0.0.1:%s\".", in, in.secretOr("8080", port))
-	default:
-		v.value = s
+		return "can be reached from other machines. Without sign-in, the gateway listens on loopback only.", portHint(port)
 	}
+	return "", ""
 }
 
 func portHint(s string) string {
