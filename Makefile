@@ -1,0 +1,37 @@
+# make alone lists the targets.
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+GO      := go
+TOOLS   := $(CURDIR)/.tools
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test e2e bench lint fuzz docs
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## build, and start a gateway with two demonstration upstreams
+	bin/mcpagg serve -c examples/quickstart/gateway.hcl
+
+build: ## build bin/mcpagg
+	$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/mcpagg ./cmd/mcpagg
+
+test: ## vet and all tests that need only Go
+	$(GO) vet ./...
+	$(GO) test -race ./...
+
+e2e: build ## real MCP servers and clients against the binary (installs them with npm)
+	$(GO) test -tags e2e -count=1 -timeout 25m -v ./cmd/mcpagg/internal/e2e/...
+
+bench: build ## the gateway beside its upstream and a bare reverse proxy
+	$(GO) run ./cmd/mcpagg/internal/bench -gateway bin/mcpagg
+
+lint: ## formatting, static analysis, known vulnerabilities
+	@TOOLS='$(TOOLS)' GO='$(GO)' sh .ci/lint
+
+FUZZTIME := 20s
+fuzz: ## run every fuzz target for FUZZTIME (20s)
+	@FUZZTIME='$(FUZZTIME)' GO='$(GO)' sh .ci/fuzz
+
+docs: ## write the generated pages of docs/ anew
+	$(GO) generate ./...
