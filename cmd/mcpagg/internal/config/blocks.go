@@ -35,9 +35,8 @@ type serverBlock struct {
 	// The URL under which clients reach the gateway, where it differs from
 	// `listen`, for instance behind a proxy.
 	PublicURL publicURL `hcl:"public_url"`
-	// The address of `/metrics` and `/health/ready`; without it, they are not
-	// served. As long as the configuration has no sign-in, this must be a
-	// loopback address.
+	// The address of `/health/ready`; without it, that is not served. As long
+	// as the configuration has no sign-in, this must be a loopback address.
 	Admin address `hcl:"admin"`
 	// How long calls in flight may take to finish when the gateway stops.
 	Drain duration `hcl:"drain" default:"20s"`
@@ -201,15 +200,15 @@ type overrideBlock struct {
 type annotationsBlock struct {
 	header
 	// It changes nothing (`readOnlyHint`).
-	ReadOnly flag `hcl:"read_only"`
+	ReadOnly boolean `hcl:"read_only"`
 	// It may destroy something (`destructiveHint`).
-	Destructive flag `hcl:"destructive"`
+	Destructive boolean `hcl:"destructive"`
 	// Calling it again with the same arguments changes nothing more
 	// (`idempotentHint`).
-	Idempotent flag `hcl:"idempotent"`
+	Idempotent boolean `hcl:"idempotent"`
 	// It deals with things outside of the upstream, such as the web
 	// (`openWorldHint`).
-	OpenWorld flag `hcl:"open_world"`
+	OpenWorld boolean `hcl:"open_world"`
 }
 
 // Changes what clients send as arguments.

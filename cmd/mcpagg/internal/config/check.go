@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/mcpagg/mcpagg/upstream"
+	"github.com/zclconf/go-cty/cty"
 )
 
 func (b *fileBlock) check(d *decoder) {
@@ -46,6 +47,10 @@ func (b *defaultsBlock) check(d *decoder) {
 
 func (b *upstreamBlock) check(d *decoder) {
 	checkLabel(d, &b.header)
+	if !b.Prefix.given {
+		b.Prefix.value = b.label
+		b.Prefix.keep(cty.StringVal(b.label))
+	}
 	switch {
 	case b.URL.given && b.Command.given:
 		d.mistake(&b.URL.at, "Both url and command",

@@ -19,7 +19,10 @@
 // everything that is printed.
 package config
 
+//go:generate go test -run TestReference -update .
+
 import (
+	_ "embed" // for schema.json
 	"time"
 
 	"github.com/mcpagg/mcpagg/aggregator"
@@ -50,8 +53,8 @@ type Server struct {
 func Load(paths []string, env func(string) (string, bool)) (*Config, error) {
 	d := newDecoder(env)
 	files := d.parse(paths)
-	if d.mistakes.Len() > 0 {
-		return nil, d.finish() // what follows a syntax error is guesswork
+	if d.unreadable {
+		return nil, d.finish()
 	}
 	var file fileBlock
 	d.decodeFiles(files, &file)
@@ -60,3 +63,9 @@ func Load(paths []string, env func(string) (string, bool)) (*Config, error) {
 	}
 	return &Config{Server: file.server(), Gateway: file.gateway(), file: &file}, nil
 }
+
+//go:embed schema.json
+var schemaJSON []byte
+
+// Schema is a JSON schema of *.hcl.json files, for editors.
+func Schema() []byte { return schemaJSON }

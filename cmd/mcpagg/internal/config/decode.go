@@ -19,6 +19,10 @@ type decoder struct {
 	mistakes *Mistakes
 	secrets  map[string]origin // values that must not be printed
 
+	// unreadable says that a part of the configuration could not be read, so
+	// that what the rest lacks means nothing.
+	unreadable bool
+
 	localNames []string
 	local      cty.Value // the object of all locals, as far as they are known
 }

@@ -19,20 +19,20 @@ func (d *decoder) explain(diag *hcl.Diagnostic) *hcl.Diagnostic {
 	said.Expression, said.EvalContext = nil, nil
 
 	var failed *functionError
-	call, ok := diag.Extra.(hclsyntax.FunctionCallDiagExtra)
+	call, isCall := diag.Extra.(hclsyntax.FunctionCallDiagExtra)
+	unknown, isUnknown := diag.Extra.(hclsyntax.FunctionCallUnknownDiagExtra)
 	switch {
-	case ok && errors.As(call.FunctionCallError(), &failed):
+	case strings.Contains(diag.Detail, "not yet known"):
+		return nil // follows from a local that failed
+	case isCall && errors.As(call.FunctionCallError(), &failed):
 		said.Summary, said.Detail = failed.summary, failed.detail
 		if diag.Context != nil {
 			said.Subject = diag.Context // all of the call, not only its name
 		}
-	case strings.Contains(diag.Detail, "not yet known"):
-		return nil // follows from a local that failed
-	case diag.Summary == "Unsupported argument":
-		said.Summary = "Unknown attribute"
-		said.Detail = strings.Replace(diag.Detail, "An argument named", "An attribute named", 1)
-	case diag.Summary == "Unsupported block type":
-		said.Summary = "Unknown block"
+	case isUnknown:
+		name := unknown.CalledFunctionName()
+		said.Summary = "Unknown function"
+		said.Detail = fmt.Sprintf("There is no function named %q.%s", name, didYouMean(name, functionNames))
 	case diag.Summary == "Unknown variable":
 		said.Detail += d.variableHint(diag)
 	case diag.Summary == "Unsupported attribute":
@@ -40,8 +40,36 @@ func (d *decoder) explain(diag *hcl.Diagnostic) *hcl.Diagnostic {
 			said.Summary = "Unknown local"
 			said.Detail = fmt.Sprintf("There is no local named %q.%s", name, didYouMean(name, d.localNames))
 		}
+	default:
+		inOurWords(&said)
 	}
 	return &said
+}
+
+// inOurWords rewrites what HCL says of the structure of a file: what it calls
+// an argument is an attribute here, since tools have arguments.
+func inOurWords(said *hcl.Diagnostic) {
+	if kind, ok := strings.CutPrefix(said.Summary, "Missing name for "); ok {
+		said.Summary = "Missing label"
+		said.Detail = fmt.Sprintf("Write: %s \"name\" {", kind)
+		return
+	}
+	if strings.Contains(said.Detail, "has dynamic marks") {
+		said.Detail = "A value from the environment or a file is never printed, so it cannot be a label."
+		return
+	}
+	summary, ok := map[string]string{
+		"Attribute redefined":             "Duplicate attribute",
+		"Duplicate argument":              "Duplicate attribute",
+		"Extraneous JSON object property": "Unknown attribute",
+		"Unsupported argument":            "Unknown attribute",
+		"Unsupported block type":          "Unknown block",
+	}[said.Summary]
+	if ok {
+		said.Summary = summary
+		said.Detail = strings.NewReplacer("An argument", "An attribute", "No argument", "No attribute",
+			"argument", "attribute", "block type is", "block is").Replace(said.Detail)
+	}
 }
 
 // variableHint helps somebody who forgot the quotes.

@@ -58,33 +58,51 @@ var pureFunctions = map[string]function.Function{
 	"yamldecode": discreet(ctyyaml.YAMLDecodeFunc),
 }
 
+// functionNames are the names of all functions.
+var functionNames = slices.Sorted(maps.Keys(newDecoder(nil).functions(".")))
+
 // A functionError is what one of our functions says to the writer of the file.
 type functionError struct{ summary, detail string }
 
-func (e *functionError) Error() string { return e.detail }
+func (e *functionError) Error() string { return strings.TrimSuffix(e.detail, ".") }
 
 func (d *decoder) envFunction() function.Function {
 	return function.New(&function.Spec{
-		Params:   []function.Parameter{{Name: "name", Type: cty.String}},
+		Params:   []function.Parameter{{Name: "name", Type: cty.String, AllowMarked: true}},
 		VarParam: &function.Parameter{Name: "default", Type: cty.String, AllowNull: true},
 		Type:     function.StaticReturnType(cty.String),
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-			name := args[0].AsString()
+			name, shown := nameIn(args[0])
 			value, ok := d.env(name)
 			switch {
 			case len(args) > 2:
 				return cty.NilVal, &functionError{"Too many arguments", "env takes a name and, if it likes, a default."}
 			case ok && !utf8.ValidString(value):
-				return cty.NilVal, &functionError{"Invalid environment variable", name + " is not valid UTF-8."}
+				return cty.NilVal, &functionError{"Invalid environment variable", shown + " is not valid UTF-8."}
 			case ok:
-				return d.marked(value, origin("env "+name)), nil
+				return d.marked(value, origin("env "+shown)), nil
 			case len(args) == 2:
 				return args[1], nil
 			}
-			return cty.NilVal, &functionError{"Missing environment variable",
-				fmt.Sprintf("%s is not set. Set it, or give a default: env(%q, \"…\").", name, name)}
+			return cty.NilVal, &functionError{"Missing environment variable", notSet(name, shown)}
 		},
 	})
+}
+
+func notSet(name, shown string) string {
+	if shown != name {
+		return "The variable " + shown + " is not set."
+	}
+	return fmt.Sprintf("%s is not set. Set it, or give a default: env(%q, \"…\").", name, name)
+}
+
+// nameIn is the name in an argument of a function, and how to show it.
+func nameIn(arg cty.Value) (name, shown string) {
+	arg, marks := arg.Unmark()
+	if from := origins(marks); from != "" {
+		return arg.AsString(), "named by " + from
+	}
+	return arg.AsString(), arg.AsString()
 }
 
 // fileLimit bounds what file() reads.
@@ -92,15 +110,15 @@ const fileLimit = 1 << 20
 
 func (d *decoder) fileFunction(dir string) function.Function {
 	return function.New(&function.Spec{
-		Params: []function.Parameter{{Name: "path", Type: cty.String}},
+		Params: []function.Parameter{{Name: "path", Type: cty.String, AllowMarked: true}},
 		Type:   function.StaticReturnType(cty.String),
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-			path := args[0].AsString()
+			path, shown := nameIn(args[0])
 			text, err := readText(within(dir, path))
 			if err != nil {
-				return cty.NilVal, &functionError{"Unreadable file", fmt.Sprintf("%s: %v.", path, err)}
+				return cty.NilVal, &functionError{"Unreadable file", fmt.Sprintf("file %s: %v.", shown, err)}
 			}
-			return d.marked(text, origin("file "+path)), nil
+			return d.marked(text, origin("file "+shown)), nil
 		},
 	})
 }

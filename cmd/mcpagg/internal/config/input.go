@@ -82,7 +82,11 @@ func (in input) list() ([]input, bool) {
 	if value.IsNull() || !t.IsListType() && !t.IsTupleType() && !t.IsSetType() {
 		hint := ""
 		if t == cty.String {
-			hint = fmt.Sprintf(" Did you mean [%v]?", in)
+			words := []string{value.AsString()}
+			if in.attribute == "command" {
+				words = strings.Fields(words[0])
+			}
+			hint = fmt.Sprintf(" Did you mean [%s]?", strings.Join(quoted(words), ", "))
 		}
 		in.mistake("This must be a list such as [\"a\", \"b\"], not %s.%s", describe(value), in.unless(hint))
 		return nil, false

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -156,9 +157,12 @@ func offset(diag *hcl.Diagnostic) int {
 // hide replaces the values in secrets, which maps each to its origin, where a
 // message of a library quotes one.
 func (m *Mistakes) hide(secrets map[string]origin) {
+	values := slices.SortedFunc(maps.Keys(secrets), func(a, b string) int {
+		return cmp.Or(len(b)-len(a), cmp.Compare(a, b)) // one may be a part of another
+	})
 	for _, diag := range m.list {
-		for value, from := range secrets {
-			diag.Detail = strings.ReplaceAll(diag.Detail, value, from.placeholder())
+		for _, value := range values {
+			diag.Detail = strings.ReplaceAll(diag.Detail, value, secrets[value].placeholder())
 		}
 	}
 }

@@ -35,7 +35,7 @@ func (f *fileBlock) gateway() aggregator.Options {
 }
 
 func (b *upstreamBlock) options() aggregator.Upstream {
-	u := aggregator.Upstream{
+	return aggregator.Upstream{
 		Options: upstream.Options{
 			Name:           b.label,
 			Command:        b.Command.value,
@@ -53,10 +53,6 @@ func (b *upstreamBlock) options() aggregator.Upstream {
 		Tags:   b.Tags.value,
 		Tools:  b.Tools.rules(),
 	}
-	if !b.Prefix.given {
-		u.Prefix = b.label
-	}
-	return u
 }
 
 func (b *toolsBlock) rules() aggregator.ToolRules {
@@ -83,7 +79,7 @@ func (b *overrideBlock) options() aggregator.Override {
 // hints are the annotations that are given, by their names in MCP.
 func (b *annotationsBlock) hints() map[string]bool {
 	var hints map[string]bool
-	for name, f := range map[string]flag{
+	for name, f := range map[string]boolean{
 		"readOnlyHint":    b.ReadOnly,
 		"destructiveHint": b.Destructive,
 		"idempotentHint":  b.Idempotent,

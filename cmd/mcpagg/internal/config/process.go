@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/zclconf/go-cty/cty"
 )
 
 // A command is a program and its arguments. The value holds the program's
@@ -26,6 +28,7 @@ func (v *command) take(in input) {
 	if ok && len(elements) == 0 {
 		in.mistake("A command needs at least the name of a program.")
 	}
+	var shown []cty.Value
 	for i, e := range elements {
 		word, ok := e.text()
 		if i == 0 && ok {
@@ -35,7 +38,9 @@ func (v *command) take(in input) {
 			e.mistake("This must not contain a NUL character.")
 		}
 		v.value = append(v.value, word)
+		shown = append(shown, cty.StringVal(word).WithSameMarks(e.value))
 	}
+	v.keep(cty.TupleVal(shown))
 }
 
 // program is the path of the program that the input names, or the name after
@@ -61,7 +66,7 @@ func (in input) program(name string) string {
 	case strings.Contains(name, " ") && !in.secret():
 		in.mistake("There is no program %v. Is it one with arguments? Write them apart: [%s].", in, strings.Join(quoted(strings.Fields(name)), ", "))
 	case path == name && !filepath.IsAbs(name):
-		in.mistake("There is no program %v on PATH.", in)
+		in.mistake("%v is not a program on PATH.", in)
 	default:
 		in.mistake("%v is not a program that can be started: %v.", in, in.secretOr("see its path and mode", cause(rootCause(err)).Error()))
 	}
@@ -107,5 +112,6 @@ func (v *directory) take(in input) {
 		in.mistake("%v is not a directory.", in)
 	default:
 		v.value = path
+		v.keep(cty.StringVal(path).WithSameMarks(in.value))
 	}
 }

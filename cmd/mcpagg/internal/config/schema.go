@@ -14,7 +14,8 @@ import (
 // type is a [value]; the tag `default:"…"` holds what it has without being
 // written. A field with the tag `hcl:"name,block"` is a nested block if it is a
 // struct, which can be written once, and any number of them if it is a slice,
-// where each needs a label of its own.
+// where each needs a label of its own. The tag `label:"…"` is for a block that
+// can be written once and has this label.
 type block interface {
 	head() *header
 	// check reports what only shows when the whole block is known.
@@ -40,6 +41,7 @@ type value interface {
 
 	stands(name string, at hcl.Range)
 	keep(cty.Value)
+	show() (cty.Value, bool)
 }
 
 // A setting is the part that all values have in common.
@@ -70,7 +72,8 @@ type field struct {
 	index    []int
 	fallback string       // the default of an attribute, or ""
 	many     bool         // a block that can be repeated
-	labelled bool         // and has a label
+	labelled bool         // a block with a label
+	label    string       // the only label it can have, or ""
 	typ      reflect.Type // of the value or the block
 }
 
@@ -85,7 +88,8 @@ func schemaOf(t reflect.Type) schema {
 			if f.many = sf.Type.Kind() == reflect.Slice; f.many {
 				f.typ = sf.Type.Elem()
 			}
-			f.labelled = f.many || sf.Tag.Get("label") != ""
+			f.label = sf.Tag.Get("label")
+			f.labelled = f.many || f.label != ""
 			s.blocks = append(s.blocks, f)
 		default:
 			s.attributes = append(s.attributes, f)

@@ -4,10 +4,10 @@ import (
 	"context"
 	"net/textproto"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/mcpagg/mcpagg/upstream"
-	"github.com/zclconf/go-cty/cty"
 )
 
 // secret reports whether the input must not be printed.
@@ -73,6 +73,12 @@ type headers struct {
 
 func (v *headers) kind() kind { return mapKind("map of texts, secret") }
 
+// given are the entries of a map that are not null.
+func (in input) given() []entry {
+	entries, _ := in.entries()
+	return slices.DeleteFunc(entries, func(e entry) bool { return e.value.value.IsNull() })
+}
+
 var headerName = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
 
 // ownHeaders are those that the connection to an upstream sets itself.
@@ -83,7 +89,7 @@ var ownHeaders = map[string]bool{
 }
 
 func (v *headers) take(in input) {
-	entries, _ := in.entries()
+	entries := in.given()
 	v.value = make(map[string]upstream.Secret, len(entries))
 	for _, e := range entries {
 		name := textproto.CanonicalMIMEHeaderKey(e.name)
@@ -112,7 +118,7 @@ func (v *environment) kind() kind { return mapKind("map of texts, secret") }
 var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
 
 func (v *environment) take(in input) {
-	entries, _ := in.entries()
+	entries := in.given()
 	v.value = make(map[string]upstream.Secret, len(entries))
 	for _, e := range entries {
 		if !variableName.MatchString(e.name) {
@@ -126,34 +132,4 @@ func (v *environment) take(in input) {
 			v.value[e.name] = constant(s)
 		}
 	}
-}
-
-// concealed is a value as it may be shown: what must not be printed is
-// replaced by a placeholder. If all is set, every text is.
-func concealed(v cty.Value, all bool) cty.Value {
-	v, marks := v.Unmark()
-	from := origins(marks)
-	switch t := v.Type(); {
-	case from != "" && all:
-		return cty.StringVal("[secret from " + from + "]")
-	case from != "":
-		return cty.StringVal("[from " + from + "]")
-	case v.IsNull():
-		return v
-	case t.IsObjectType() || t.IsMapType():
-		shown := map[string]cty.Value{}
-		for name, element := range v.AsValueMap() {
-			shown[name] = concealed(element, all)
-		}
-		return cty.ObjectVal(shown)
-	case t.IsTupleType() || t.IsListType() || t.IsSetType():
-		shown := []cty.Value{}
-		for _, element := range v.AsValueSlice() {
-			shown = append(shown, concealed(element, all))
-		}
-		return cty.TupleVal(shown)
-	case all:
-		return cty.StringVal("[secret]")
-	}
-	return v
 }

@@ -21,7 +21,9 @@ type source struct {
 // once.
 func (d *decoder) parse(paths []string) []source {
 	var sources []source
-	for _, path := range d.find(paths) {
+	found := d.find(paths)
+	d.unreadable = d.mistakes.Len() > 0
+	for _, path := range found {
 		twice := func(s source) bool { return absolute(s.path) == absolute(path) }
 		if slices.ContainsFunc(sources, twice) {
 			continue
@@ -38,6 +40,7 @@ func (d *decoder) parseFile(path string) *hcl.File {
 	src, err := os.ReadFile(path)
 	if err != nil {
 		d.mistake(nil, "Unreadable configuration", "%s: %v.", path, cause(err))
+		d.unreadable = true
 		return nil
 	}
 	parse := d.parser.ParseHCL
@@ -45,8 +48,25 @@ func (d *decoder) parseFile(path string) *hcl.File {
 		parse = d.parser.ParseJSON
 	}
 	f, diags := parse(src, path)
-	d.report(diags)
+	d.reportSyntax(diags)
 	return f
+}
+
+// reportSyntax notes the mistakes in the syntax of a file, without those that
+// only follow from an earlier one.
+func (d *decoder) reportSyntax(diags hcl.Diagnostics) {
+	const openText = "Invalid multi-line string" // what comes after it is taken for text
+	for i, diag := range diags {
+		follows := func(earlier *hcl.Diagnostic) bool {
+			return sameRange(earlier.Subject, diag.Subject) || earlier.Summary == openText && diag.Summary == openText
+		}
+		if !slices.ContainsFunc(diags[:i], follows) {
+			d.report(hcl.Diagnostics{diag})
+		}
+		if diag.Summary != "Attribute redefined" {
+			d.unreadable = true
+		}
+	}
 }
 
 // find replaces the directories in paths by their configuration files.

@@ -2,7 +2,6 @@ package config
 
 import (
 	"encoding/json"
-	"math"
 	"math/big"
 	"regexp"
 	"slices"
@@ -35,7 +34,7 @@ type text struct {
 func (t *text) kind() kind    { return textKind("text") }
 func (t *text) take(in input) { t.value, _ = in.text() }
 
-// words is a list of texts that are not empty and differ.
+// words is a list of texts that are not empty; repeated ones count once.
 type words struct {
 	setting
 	value []string
@@ -51,40 +50,43 @@ func (w *words) take(in input) {
 		case !ok:
 		case word == "":
 			e.mistake("This must not be empty.")
-		case slices.Contains(w.value, word):
-			e.mistake("%v is in the list twice.", e)
-		default:
+		case !slices.Contains(w.value, word):
 			w.value = append(w.value, word)
 		}
 	}
 }
 
-// A flag is true or false; nil if it is not given.
-type flag struct {
+// A boolean is true or false; nil if it is not given.
+type boolean struct {
 	setting
 	value *bool
 }
 
-func (f *flag) kind() kind { return kind{"true or false", map[string]any{"type": "boolean"}} }
+func (b *boolean) kind() kind { return kind{"true or false", map[string]any{"type": "boolean"}} }
 
-func (f *flag) take(in input) {
+func (b *boolean) take(in input) {
 	if v, ok := in.as(cty.Bool, "true or false"); ok {
 		yes := v.True()
-		f.value = &yes
+		b.value = &yes
 	}
 }
 
-// A count is a whole number from 1.
+// A count is a whole number from 1. No limit is written by leaving it out.
 type count struct {
 	setting
 	value int
 }
 
+const mostCount = 1_000_000
+
 func (c *count) kind() kind {
-	return kind{"number", map[string]any{"type": "integer", "minimum": 1}}
+	return kind{"number", map[string]any{"type": "integer", "minimum": 1, "maximum": mostCount}}
 }
 
-func (c *count) take(in input) { c.value = in.between(1, math.MaxInt32) }
+func (c *count) take(in input) {
+	c.value = in.between(1, mostCount)
+	c.keep(cty.NumberIntVal(int64(c.value)).WithSameMarks(in.value))
+}
 
 // between is the input as a whole number, or 0 after noting a mistake.
 func (in input) between(least, most int) int {
@@ -94,17 +96,10 @@ func (in input) between(least, most int) int {
 	}
 	n, accuracy := v.AsBigFloat().Int64()
 	if accuracy != big.Exact || n < int64(least) || n > int64(most) {
-		in.mistake("%v is not a whole number from %d to %d.%s", in, least, most, in.zeroHint(n))
+		in.mistake("%v is not a whole number from %d to %d.", in, least, most)
 		return 0
 	}
 	return int(n)
-}
-
-func (in input) zeroHint(n int64) string {
-	if n == 0 {
-		return " For no limit, leave " + in.attribute + " out."
-	}
-	return ""
 }
 
 // A duration is a positive time.
@@ -189,7 +184,10 @@ func (v *nameLength) kind() kind {
 	return kind{"number", map[string]any{"type": "integer", "minimum": shortestNames, "maximum": longestNames}}
 }
 
-func (v *nameLength) take(in input) { v.value = in.between(shortestNames, longestNames) }
+func (v *nameLength) take(in input) {
+	v.value = in.between(shortestNames, longestNames)
+	v.keep(cty.NumberIntVal(int64(v.value)).WithSameMarks(in.value))
+}
 
 // A pattern is what a text of some type must match, and how to say so.
 type pattern struct {
