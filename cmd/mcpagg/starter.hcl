@@ -1,0 +1,41 @@
+# The MCP servers behind this gateway. After a change: mcpagg validate
+#
+# Every upstream is one MCP server. Its tools are published under its label:
+# the tool "add" of the upstream "notes" is "notes_add".
+
+# A small server that comes with mcpagg, so that there is something to try.
+upstream "notes" {
+  command = ["mcpagg", "dev", "upstream", "notes"]
+}
+
+# A server that is a program: the gateway starts it and speaks to it over
+# standard input and output. The program gets the variables in env, and
+# otherwise only PATH, HOME and LANG.
+#
+# upstream "files" {
+#   command = ["npx", "-y", "@modelcontextprotocol/server-filesystem", "/srv/docs"]
+# }
+#
+# upstream "notion" {
+#   command = ["npx", "-y", "@notionhq/notion-mcp-server"]
+#   env     = { NOTION_TOKEN = env("NOTION_TOKEN") }
+# }
+
+# A server at a URL. Secrets stay out of this file: env() takes them from the
+# environment, file() from a file.
+#
+# upstream "github" {
+#   url   = "https://api.githubcopilot.com/mcp/"
+#   token = env("GITHUB_TOKEN")
+#
+#   # Publish only some of its tools.
+#   tools {
+#     deny = ["delete_*"]
+#   }
+# }
+
+# Where the gateway listens. This is the default.
+#
+# server {
+#   listen = "127.0.0.1:8080"
+# }
