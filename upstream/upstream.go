@@ -18,11 +18,20 @@
 package upstream
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/url"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+
+	"github.com/mcpagg/mcpagg/upstream/rawjson"
 )
 
 // Protocol says which revision of MCP to speak with an upstream.
@@ -147,4 +156,150 @@ type Call struct {
 	// (progress, log messages on the call's own stream), in the order in which
 	// they came and all before Call returns. nil asks for no progress.
 	Notify func(method string, params json.RawMessage)
+}
+
+// An Upstream keeps the gateway connected to one MCP server. It is safe for
+// concurrent use.
+type Upstream struct {
+	// Set by New, never changed.
+	opts       Options // with the defaults filled in
+	clientInfo json.RawMessage
+	endpoint   *endpoint // nil for a process
+	attempted  chan struct{}
+	attempt    sync.Once       // closes attempted
+	life       context.Context // until Run returns
+	end        context.CancelFunc
+	jitter     func(limit time.Duration) time.Duration
+
+	listing atomic.Pointer[Listing]
+
+	// worked is the protocol of the last connection, where it is not
+	// configured; "" for unknown. Only Run's goroutine uses it.
+	worked Protocol
+
+	publishing sync.Mutex // held while listing is replaced and Changed called
+
+	mu      sync.Mutex
+	conn    *conn         // guarded by mu; nil while not connected
+	status  Status        // guarded by mu
+	awaited bool          // guarded by mu: calls wait for the attempt that is under way
+	moved   chan struct{} // guarded by mu; closed and replaced when any of these changes
+}
+
+// New builds an upstream. It connects to nothing before Run.
+func New(opts Options) *Upstream {
+	opts.Protocol = cmp.Or(opts.Protocol, Auto)
+	opts.ConnectTimeout = cmp.Or(opts.ConnectTimeout, 10*time.Second)
+	opts.CallTimeout = cmp.Or(opts.CallTimeout, 60*time.Second)
+	opts.ToolsGrace = cmp.Or(opts.ToolsGrace, 10*time.Minute)
+	opts.MaxMessageBytes = cmp.Or(opts.MaxMessageBytes, 16<<20)
+	opts.Log = opts.Log.With("upstream", opts.Name)
+	info := rawjson.Object{}
+	info.Set("name", rawjson.String(cmp.Or(opts.ClientName, "mcpagg")))
+	info.Set("version", rawjson.String(cmp.Or(opts.ClientVersion, "dev")))
+	u := &Upstream{
+		opts:       opts,
+		clientInfo: info.Bytes(),
+		attempted:  make(chan struct{}),
+		jitter:     fullJitter,
+		status:     Status{State: Connecting, Since: time.Now()},
+		awaited:    true,
+		moved:      make(chan struct{}),
+	}
+	u.life, u.end = context.WithCancel(context.Background())
+	if opts.URL != nil {
+		u.endpoint = newEndpoint(opts)
+	}
+	return u
+}
+
+// Name is the upstream's label.
+func (u *Upstream) Name() string { return u.opts.Name }
+
+// Attempted is closed once the first attempt to connect has ended, well or not.
+func (u *Upstream) Attempted() <-chan struct{} { return u.attempted }
+
+// Listing is what the server offers. It is nil before the first connection,
+// and once the upstream has been lost for longer than ToolsGrace.
+func (u *Upstream) Listing() *Listing { return u.listing.Load() }
+
+// Status is how the upstream is.
+func (u *Upstream) Status() Status {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.status
+}
+
+// Call sends one request to the server and returns its result. An error that
+// the server answered with is a *jsonrpc.Error, just as it came; any other is
+// an *Error. While the upstream is not connected, Call fails at once, except
+// that it waits for the first attempt to connect.
+func (u *Upstream) Call(ctx context.Context, call Call) (json.RawMessage, error) {
+	bound, cancel := u.bound(ctx)
+	defer cancel()
+	result, err := u.try(bound, call)
+	if errors.Is(err, errSessionGone) {
+		// The call reached no tool. Run begins a new session.
+		result, err = u.try(bound, call)
+	}
+	return result, u.explain(ctx, err)
+}
+
+func (u *Upstream) try(ctx context.Context, call Call) (json.RawMessage, error) {
+	c, err := u.connected(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return c.call(ctx, call)
+}
+
+// bound limits ctx to CallTimeout and to the upstream's life.
+func (u *Upstream) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, stop := context.WithCancelCause(ctx)
+	unlink := context.AfterFunc(u.life, func() { stop(errStopped) })
+	ctx, cancel := context.WithTimeoutCause(ctx, u.opts.CallTimeout, noAnswer(u.opts.CallTimeout))
+	return ctx, func() {
+		unlink()
+		cancel()
+		stop(nil)
+	}
+}
+
+// connected returns the connection, after the attempt to connect that calls
+// wait for, if one is under way.
+func (u *Upstream) connected(ctx context.Context) (*conn, error) {
+	for {
+		u.mu.Lock()
+		c, awaited, moved, status := u.conn, u.awaited, u.moved, u.status
+		u.mu.Unlock()
+		switch {
+		case c != nil && c.life.Err() == nil:
+			return c, nil
+		case status.State == Stopped:
+			return nil, errStopped
+		case c == nil && !awaited:
+			return nil, fmt.Errorf("not connected: %s", status.LastError)
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// explain makes the error that Call returns. ctx is the caller's. The text is
+// all that is kept of an error on the way: what it wraps belongs to the
+// connection, not to the call.
+func (u *Upstream) explain(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := err.(*jsonrpc.Error); ok {
+		return err
+	}
+	if ctx.Err() != nil {
+		return &Error{Upstream: u.opts.Name, Err: ctx.Err()}
+	}
+	return &Error{Upstream: u.opts.Name, Err: errors.New(err.Error())}
 }

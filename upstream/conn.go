@@ -1,0 +1,272 @@
+package upstream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+
+	"github.com/mcpagg/mcpagg/upstream/rawjson"
+)
+
+// A transport carries JSON-RPC messages to one server and back, for the conn
+// that it was built with: what the server sends other than answers it passes to
+// received, and it calls end when it can carry no more.
+type transport interface {
+	// roundTrip sends r and returns the answer to it, after everything that
+	// came ahead of the answer and belongs to r was passed on. It returns when
+	// ctx ends.
+	roundTrip(ctx context.Context, r *request) (message, error)
+	// send sends a message that has no answer.
+	send(ctx context.Context, body []byte) error
+	// close waits for what runs for the transport, after the conn's life has
+	// ended. It may be called again.
+	close()
+}
+
+// outboxSize bounds the notifications and answers of the gateway that wait to
+// be sent. What does not fit is dropped: the server does not read.
+const outboxSize = 64
+
+// outboxTimeout bounds the sending of one of them.
+const outboxTimeout = 5 * time.Second
+
+// A conn is one connection to a server. After the handshake it is safe for
+// concurrent use.
+type conn struct {
+	// Set before the conn is used for calls, never changed.
+	transport  transport
+	log        *slog.Logger
+	clientInfo json.RawMessage
+	version    string   // protocol revision; "" until it is negotiated
+	speaks     Protocol // what to ask for to connect the same way again
+	modern     bool     // every request says who asks, in which revision
+	// closingCancels says that a request is cancelled by closing its stream,
+	// without a notification.
+	closingCancels bool
+
+	life    context.Context // ends when the connection can carry no more calls; its cause says why
+	end     context.CancelCauseFunc
+	running group
+	outbox  chan []byte
+	lists   *kindSet // kinds of definitions whose list the server says has changed
+	lastID  atomic.Int64
+
+	paramHeaders atomic.Pointer[map[string][]paramHeader] // by tool; see headers.go
+}
+
+func newConn(log *slog.Logger, clientInfo json.RawMessage) *conn {
+	c := &conn{
+		log:        log,
+		clientInfo: clientInfo,
+		outbox:     make(chan []byte, outboxSize),
+		lists:      newKindSet(),
+	}
+	c.life, c.end = context.WithCancelCause(context.Background())
+	c.running.start(c.sendOutbox)
+	return c
+}
+
+// close ends the connection and waits for what runs for it.
+func (c *conn) close() {
+	c.end(errStopped)
+	if c.transport != nil {
+		c.transport.close()
+	}
+	c.running.wait()
+}
+
+// call sends one request and returns the result. The server's own error is a
+// bare *jsonrpc.Error.
+func (c *conn) call(ctx context.Context, call Call) (json.RawMessage, error) {
+	r, err := c.prepare(call)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := c.transport.roundTrip(ctx, r)
+	if err != nil && ctx.Err() != nil {
+		c.cancelRequest(r)
+	}
+	if errors.Is(err, errSessionGone) {
+		c.end(err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return answer.outcome()
+}
+
+// ask is call for the handshake, whose requests must not be cancelled.
+func (c *conn) ask(ctx context.Context, call Call) (json.RawMessage, error) {
+	r, err := c.prepare(call)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := c.transport.roundTrip(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return answer.outcome()
+}
+
+// prepare makes the request of a call: params as they came, with the _meta of
+// this hop.
+func (c *conn) prepare(call Call) (*request, error) {
+	r := &request{id: c.lastID.Add(1), method: call.Method, params: call.Params}
+	var params rawjson.Object
+	if call.Params != nil {
+		var err error
+		if params, err = rawjson.ParseObject(call.Params); err != nil {
+			return nil, fmt.Errorf("params of %s: %w", call.Method, err)
+		}
+	}
+	if call.Notify != nil {
+		r.notify = func(m message) { call.Notify(m.method, m.params) }
+	}
+	r.target = target(call.Method, params)
+	if c.modern {
+		r.header = c.paramHeadersOf(r.target, call.Method, params)
+	}
+	if c.setMeta(&params, call, r.id) {
+		r.params = params.Bytes()
+	}
+	return r, nil
+}
+
+// Keys of _meta that belong to one hop (MCP 2026-07-28, "Requests").
+const (
+	versionKey      = "io.modelcontextprotocol/protocolVersion"
+	clientInfoKey   = "io.modelcontextprotocol/clientInfo"
+	capabilitiesKey = "io.modelcontextprotocol/clientCapabilities"
+	logLevelKey     = "io.modelcontextprotocol/logLevel"
+	progressKey     = "progressToken"
+)
+
+// setMeta replaces the keys of the client's hop in _meta by those of this one.
+// It reports whether params changed.
+func (c *conn) setMeta(params *rawjson.Object, call Call, id int64) bool {
+	meta, err := rawjson.ParseObject(params.Get("_meta"))
+	came := len(meta)
+	for _, key := range []string{versionKey, clientInfoKey, capabilitiesKey, logLevelKey, progressKey} {
+		meta.Delete(key)
+	}
+	changed := len(meta) != came
+	if call.Notify != nil {
+		meta.Set(progressKey, strconv.AppendInt(nil, id, 10))
+		changed = true
+	}
+	if c.modern {
+		c.introduce(&meta, call)
+		changed = true
+	}
+	switch {
+	case !changed:
+		return false
+	case len(meta) == 0 && err == nil:
+		params.Delete("_meta")
+	default:
+		params.Set("_meta", meta.Bytes())
+	}
+	return true
+}
+
+func (c *conn) introduce(meta *rawjson.Object, call Call) {
+	info, capabilities := call.ClientInfo, call.ClientCapabilities
+	if info == nil {
+		info = c.clientInfo
+	}
+	if capabilities == nil {
+		capabilities = json.RawMessage(`{}`)
+	}
+	meta.Set(versionKey, rawjson.String(c.version))
+	meta.Set(clientInfoKey, info)
+	meta.Set(capabilitiesKey, capabilities)
+}
+
+// received takes what the server sends other than answers. r is the request it
+// belongs to, nil if it belongs to none or nobody knows. It does not block,
+// unless r's caller does.
+func (c *conn) received(m message, r *request) {
+	switch {
+	case m.isAnswer():
+		c.log.Debug("dropped an answer nobody waits for", "id", printable(string(m.id), 40))
+	case m.isRequest():
+		c.answer(m)
+	case c.lists.addChanged(m.method):
+	case r != nil && r.notify != nil && belongs(m, r):
+		r.notify(m)
+	}
+}
+
+// belongs reports whether a notification that came on r's stream is about r.
+func belongs(m message, r *request) bool {
+	if m.method != "notifications/progress" {
+		return true
+	}
+	id, ok := progressToken(m)
+	return ok && id == r.id
+}
+
+// progressToken is the request that a notification says it is about.
+func progressToken(m message) (int64, bool) {
+	params, err := rawjson.ParseObject(m.params)
+	if err != nil {
+		return 0, false
+	}
+	return parseID(params.Get(progressKey))
+}
+
+// answer answers a request of the server. The gateway announces no client
+// capabilities, so the server may only ping. This is where a request that came
+// with a call would be passed to whoever made the call.
+func (c *conn) answer(m message) {
+	if m.method == "ping" {
+		c.post(answerTo(m.id, "result", "{}"))
+		return
+	}
+	c.log.Warn("refused a request of the server", "method", printable(m.method, 80))
+	refusal := rawjson.Value(map[string]any{
+		"code":    jsonrpc.CodeMethodNotFound,
+		"message": "the client does not support this method",
+	})
+	c.post(answerTo(m.id, "error", string(refusal)))
+}
+
+// cancelRequest tells the server that nobody waits for the answer to r.
+func (c *conn) cancelRequest(r *request) {
+	if c.closingCancels {
+		return
+	}
+	params := fmt.Appendf(nil, `{"requestId":%d,"reason":"the caller no longer waits"}`, r.id)
+	c.post(notification("notifications/cancelled", params))
+}
+
+// post puts a message into the outbox, or drops it if the outbox is full.
+func (c *conn) post(body []byte) {
+	select {
+	case c.outbox <- body:
+	default:
+		c.log.Debug("dropped a message to the server, which does not read")
+	}
+}
+
+func (c *conn) sendOutbox() {
+	for {
+		select {
+		case <-c.life.Done():
+			return
+		case body := <-c.outbox:
+			ctx, cancel := context.WithTimeout(c.life, outboxTimeout)
+			if err := c.transport.send(ctx, body); err != nil && c.life.Err() == nil {
+				c.log.Debug("sending a message", "err", err)
+			}
+			cancel()
+		}
+	}
+}

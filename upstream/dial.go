@@ -1,0 +1,246 @@
+package upstream
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+
+	"github.com/mcpagg/mcpagg/upstream/rawjson"
+)
+
+const (
+	// maxProbe bounds finding out the era; a third of the time to connect does
+	// as well.
+	maxProbe = 3 * time.Second
+	// probedGrace is between the steps of stopping a process that was only
+	// asked for its era.
+	probedGrace = 300 * time.Millisecond
+)
+
+// legacyVersions are the revisions whose handshake is accepted.
+var legacyVersions = []string{"2024-11-05", "2025-03-26", "2025-06-18", string(Legacy)}
+
+// errNotModern says that the server answered the probe, but does not speak the
+// modern revision.
+var errNotModern = fmt.Errorf("does not speak revision %s", Modern)
+
+// dial connects and shakes hands. The listing it returns has no definitions yet.
+func (u *Upstream) dial(ctx context.Context) (*conn, *Listing, error) {
+	if u.opts.URL == nil {
+		return u.dialProcess(ctx, u.protocol())
+	}
+	return u.dialHTTP(ctx, u.protocol())
+}
+
+// protocol is what to speak: as configured, or what worked last time.
+func (u *Upstream) protocol() Protocol {
+	if u.opts.Protocol == Auto && u.worked != "" {
+		return u.worked
+	}
+	return u.opts.Protocol
+}
+
+// probing bounds ctx for finding out the era.
+func (u *Upstream) probing(ctx context.Context) (context.Context, context.CancelFunc) {
+	limit := min(maxProbe, u.opts.ConnectTimeout/3)
+	return context.WithTimeoutCause(ctx, limit, noAnswer(limit))
+}
+
+// dialProcess starts the process and shakes hands with it. A process that
+// does not know the modern revision may end or stop answering when it is asked
+// for it, so the legacy handshake gets a fresh one.
+func (u *Upstream) dialProcess(ctx context.Context, p Protocol) (*conn, *Listing, error) {
+	c, err := u.startProcess(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if p == Auto || p == Modern {
+		l, err := u.probeProcess(ctx, c, p)
+		if err == nil || p == Modern {
+			return c.orClose(l, err)
+		}
+		if !isMethodNotFound(err) {
+			c.transport.(*stdio).grace = probedGrace
+			c.close()
+			if c, err = u.startProcess(ctx); err != nil {
+				return nil, nil, err
+			}
+		}
+	}
+	return c.orClose(c.initialize(ctx, func(string) {}))
+}
+
+func (u *Upstream) probeProcess(ctx context.Context, c *conn, p Protocol) (*Listing, error) {
+	if p == Auto {
+		var cancel context.CancelFunc
+		ctx, cancel = u.probing(ctx)
+		defer cancel()
+	}
+	return c.discover(ctx)
+}
+
+func (u *Upstream) startProcess(ctx context.Context) (*conn, error) {
+	c := newConn(u.opts.Log, u.clientInfo)
+	s, err := startStdio(ctx, u.opts, c)
+	if err != nil {
+		c.close()
+		return nil, err
+	}
+	c.transport = s
+	return c, nil
+}
+
+// orClose returns c and what the handshake with it brought, or closes c.
+func (c *conn) orClose(l *Listing, err error) (*conn, *Listing, error) {
+	if err != nil {
+		c.close()
+		return nil, nil, err
+	}
+	return c, l, nil
+}
+
+func (u *Upstream) dialHTTP(ctx context.Context, p Protocol) (*conn, *Listing, error) {
+	switch p {
+	case Modern:
+		return u.dialModern(ctx)
+	case Legacy:
+		return u.dialLegacy(ctx)
+	case SSE:
+		return u.dialOldSSE(ctx)
+	}
+	probe, cancel := u.probing(ctx)
+	c, l, err := u.dialModern(probe)
+	cancel()
+	if err == nil || isUnreachable(err) {
+		return c, l, err
+	}
+	c, l, err = u.dialLegacy(ctx)
+	if err == nil || !maybeOldSSE(err) {
+		return c, l, err
+	}
+	if c, l, errSSE := u.dialOldSSE(ctx); errSSE == nil {
+		return c, l, nil
+	}
+	return nil, nil, err
+}
+
+// maybeOldSSE reports whether a POST was refused as by a server of revision
+// 2024-11-05 (MCP 2025-11-25 "Transports", "Backwards Compatibility").
+func maybeOldSSE(err error) bool {
+	var refused *httpError
+	return errors.As(err, &refused) &&
+		slices.Contains([]int{http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed}, refused.status)
+}
+
+func (u *Upstream) dialModern(ctx context.Context) (*conn, *Listing, error) {
+	c := newConn(u.opts.Log, u.clientInfo)
+	t := newStreamable(u.endpoint, u.opts, c)
+	t.modern, t.version = true, string(Modern)
+	c.transport, c.closingCancels = t, true
+	return c.orClose(c.discover(ctx))
+}
+
+func (u *Upstream) dialLegacy(ctx context.Context) (*conn, *Listing, error) {
+	c := newConn(u.opts.Log, u.clientInfo)
+	t := newStreamable(u.endpoint, u.opts, c)
+	c.transport = t
+	l, err := c.initialize(ctx, func(version string) { t.version = version })
+	if err == nil {
+		t.listen(func() { c.lists.add(kinds...) })
+	}
+	return c.orClose(l, err)
+}
+
+func (u *Upstream) dialOldSSE(ctx context.Context) (*conn, *Listing, error) {
+	c := newConn(u.opts.Log, u.clientInfo)
+	s, err := startOldSSE(ctx, u.endpoint, u.opts, c)
+	c.transport, c.speaks = s, SSE
+	if err != nil {
+		return c.orClose(nil, err)
+	}
+	return c.orClose(c.initialize(ctx, func(string) {}))
+}
+
+// discover asks a modern server what it is. Its error is a *jsonrpc.Error if
+// that was the answer.
+func (c *conn) discover(ctx context.Context) (*Listing, error) {
+	c.modern, c.version = true, string(Modern)
+	raw, err := c.ask(ctx, Call{Method: "server/discover", Params: json.RawMessage(`{}`)})
+	var found struct {
+		SupportedVersions []string                   `json:"supportedVersions"`
+		Capabilities      json.RawMessage            `json:"capabilities"`
+		Instructions      string                     `json:"instructions"`
+		Meta              map[string]json.RawMessage `json:"_meta"`
+	}
+	if err == nil {
+		err = json.Unmarshal(raw, &found)
+	}
+	if err == nil && !slices.Contains(found.SupportedVersions, string(Modern)) {
+		err = errNotModern
+	}
+	if err != nil {
+		c.modern, c.version = false, ""
+		return nil, err
+	}
+	c.speaks = Modern
+	return &Listing{
+		Era:          ModernEra,
+		Version:      c.version,
+		ServerInfo:   found.Meta["io.modelcontextprotocol/serverInfo"],
+		Capabilities: found.Capabilities,
+		Instructions: found.Instructions,
+	}, nil
+}
+
+// initialize shakes hands with a legacy server. agreed gets the version before
+// anything else is sent.
+func (c *conn) initialize(ctx context.Context, agreed func(version string)) (*Listing, error) {
+	params := rawjson.Object{}
+	params.Set("protocolVersion", rawjson.String(string(Legacy)))
+	params.Set("capabilities", json.RawMessage(`{}`))
+	params.Set("clientInfo", c.clientInfo)
+	raw, err := c.ask(ctx, Call{Method: "initialize", Params: params.Bytes()})
+	if err != nil {
+		return nil, fmt.Errorf("initialize: %w", plain(err))
+	}
+	var found struct {
+		ProtocolVersion string          `json:"protocolVersion"`
+		Capabilities    json.RawMessage `json:"capabilities"`
+		ServerInfo      json.RawMessage `json:"serverInfo"`
+		Instructions    string          `json:"instructions"`
+	}
+	if err := json.Unmarshal(raw, &found); err != nil {
+		return nil, fmt.Errorf("initialize: result: %w", err)
+	}
+	if !slices.Contains(legacyVersions, found.ProtocolVersion) {
+		return nil, fmt.Errorf("initialize: speaks the unknown protocol version %q", printable(found.ProtocolVersion, 40))
+	}
+	c.version = found.ProtocolVersion
+	c.speaks = cmp.Or(c.speaks, Legacy)
+	agreed(c.version)
+	if err := c.transport.send(ctx, notification("notifications/initialized", nil)); err != nil {
+		return nil, fmt.Errorf("notifications/initialized: %w", err)
+	}
+	return &Listing{
+		Era:          LegacyEra,
+		Version:      c.version,
+		ServerInfo:   found.ServerInfo,
+		Capabilities: found.Capabilities,
+		Instructions: found.Instructions,
+	}, nil
+}
+
+// plain puts a server's own error into words, for where it is not passed on.
+func plain(err error) error {
+	if answer, ok := err.(*jsonrpc.Error); ok {
+		return fmt.Errorf("answered with error %d: %s", answer.Code, printable(answer.Message, 300))
+	}
+	return err
+}

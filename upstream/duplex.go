@@ -1,0 +1,166 @@
+package upstream
+
+import (
+	"context"
+	"sync"
+
+	"github.com/mcpagg/mcpagg/upstream/rawjson"
+)
+
+// maxQueued bounds the notifications of one call that wait for its caller;
+// beyond it they are dropped.
+const maxQueued = 1024
+
+// A duplex matches answers with requests where all of them share one stream of
+// messages in each direction, as over stdio and HTTP+SSE.
+type duplex struct {
+	conn  *conn
+	write func(context.Context, []byte) error
+
+	mu      sync.Mutex
+	waiting map[int64]*waiter // guarded by mu
+}
+
+// A waiter is a request whose answer has not come.
+type waiter struct {
+	request *request
+	answer  chan outcome  // holds one
+	noted   chan struct{} // holds a token while notes may not be empty
+
+	notes []message // what came ahead of the answer; guarded by the duplex's mu
+}
+
+type outcome struct {
+	message message
+	err     error
+}
+
+func newDuplex(c *conn, write func(context.Context, []byte) error) *duplex {
+	return &duplex{conn: c, write: write, waiting: map[int64]*waiter{}}
+}
+
+func (d *duplex) send(ctx context.Context, body []byte) error { return d.write(ctx, body) }
+
+func (d *duplex) roundTrip(ctx context.Context, r *request) (message, error) {
+	w := d.expect(r)
+	defer d.forget(r.id)
+	if err := d.write(ctx, r.body()); err != nil {
+		return message{}, err
+	}
+	for {
+		select {
+		case <-w.noted:
+			d.passNotes(w)
+		case o := <-w.answer:
+			d.passNotes(w)
+			return o.message, o.err
+		case <-ctx.Done():
+			return message{}, context.Cause(ctx)
+		case <-d.conn.life.Done():
+			return d.last(w)
+		}
+	}
+}
+
+// last returns the answer that came just before the connection ended, if one did.
+func (d *duplex) last(w *waiter) (message, error) {
+	select {
+	case o := <-w.answer:
+		d.passNotes(w)
+		return o.message, o.err
+	default:
+		return message{}, context.Cause(d.conn.life)
+	}
+}
+
+// passNotes passes on what came for the request so far, on the goroutine of
+// its caller: a slow one holds up nobody else.
+func (d *duplex) passNotes(w *waiter) {
+	d.mu.Lock()
+	notes := w.notes
+	w.notes = nil
+	d.mu.Unlock()
+	for _, m := range notes {
+		d.conn.received(m, w.request)
+	}
+}
+
+// deliver passes a message of the server to whom it concerns. It must be
+// called in the order of the messages.
+func (d *duplex) deliver(m message) {
+	if m.isAnswer() {
+		id, _ := parseID(m.id)
+		if !d.settle(id, outcome{message: m}) {
+			d.conn.received(m, nil)
+		}
+		return
+	}
+	if !d.note(m) {
+		d.conn.received(m, nil)
+	}
+}
+
+// settle ends the request id, and reports whether there was one.
+func (d *duplex) settle(id int64, o outcome) bool {
+	d.mu.Lock()
+	w := d.waiting[id]
+	delete(d.waiting, id)
+	d.mu.Unlock()
+	if w == nil {
+		return false
+	}
+	w.answer <- o
+	return true
+}
+
+// note keeps a notification for the request it belongs to, and reports whether
+// there is one.
+func (d *duplex) note(m message) bool {
+	id, ok := about(m)
+	if !ok {
+		return false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	w := d.waiting[id]
+	if w == nil {
+		return false
+	}
+	if w.request.notify != nil && len(w.notes) < maxQueued {
+		w.notes = append(w.notes, m)
+	}
+	select {
+	case w.noted <- struct{}{}:
+	default:
+	}
+	return true
+}
+
+// about is the request that a notification says it belongs to.
+func about(m message) (id int64, ok bool) {
+	switch {
+	case m.isRequest():
+		return 0, false
+	case m.method == "notifications/progress":
+		return progressToken(m)
+	case m.method == acknowledged:
+		params, _ := rawjson.ParseObject(m.params)
+		meta, _ := rawjson.ParseObject(params.Get("_meta"))
+		return parseID(meta.Get("io.modelcontextprotocol/subscriptionId"))
+	}
+	return 0, false
+}
+
+func (d *duplex) expect(r *request) *waiter {
+	w := &waiter{request: r, answer: make(chan outcome, 1), noted: make(chan struct{}, 1)}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.waiting[r.id] = w
+	return w
+}
+
+func (d *duplex) forget(id int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.waiting, id)
+}

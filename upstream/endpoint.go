@@ -1,0 +1,242 @@
+package upstream
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+)
+
+const (
+	jsonType   = "application/json"
+	eventsType = "text/event-stream"
+)
+
+// maxExcerpt bounds what is read of a body that is only shown in an error.
+const maxExcerpt = 4 << 10
+
+// An endpoint sends HTTP requests to an upstream, with its credentials. It is
+// safe for concurrent use.
+type endpoint struct {
+	url     *url.URL
+	headers map[string]Secret
+	token   Secret
+	client  *http.Client
+
+	mu   sync.Mutex
+	used map[string]string // last value of each secret; guarded by mu
+}
+
+func newEndpoint(opts Options) *endpoint {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.MaxIdleConns = 0 // no limit but the one per host
+	t.MaxIdleConnsPerHost = 1024
+	return &endpoint{
+		url:     opts.URL,
+		headers: opts.Headers,
+		token:   opts.Token,
+		used:    map[string]string{},
+		client: &http.Client{
+			Transport: t,
+			// Following one could hand the credentials to somebody else.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}
+}
+
+// do sends one request. A nil body means none.
+func (e *endpoint) do(ctx context.Context, method string, to *url.URL, body []byte, fields ...headerField) (*http.Response, error) {
+	var content io.Reader
+	if body != nil {
+		content = bytes.NewReader(body)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, to.String(), content)
+	if err != nil {
+		return nil, bare(err)
+	}
+	if err := e.authorize(ctx, req); err != nil {
+		return nil, err
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", jsonType)
+	}
+	for _, f := range fields {
+		req.Header.Set(f.name, f.value)
+	}
+	resp, err := e.client.Do(req)
+	if err != nil {
+		return nil, bare(err)
+	}
+	return resp, nil
+}
+
+// bare takes the URL, which may hold secrets, out of an error of net/http.
+func bare(err error) error {
+	var withURL *url.Error
+	if errors.As(err, &withURL) {
+		err = withURL.Err
+	}
+	if errors.Is(err, io.EOF) {
+		return errors.New("the server closed the connection without an answer")
+	}
+	return err
+}
+
+// authorize sets the configured headers.
+func (e *endpoint) authorize(ctx context.Context, req *http.Request) error {
+	for name, secret := range e.headers {
+		value, err := secret(ctx)
+		if err != nil {
+			return fmt.Errorf("header %s: %w", name, err)
+		}
+		e.remember(name, value)
+		if strings.EqualFold(name, "Host") {
+			req.Host = value
+		} else {
+			req.Header.Set(name, value)
+		}
+	}
+	if e.token == nil {
+		return nil
+	}
+	token, err := e.token(ctx)
+	if err != nil {
+		return fmt.Errorf("token: %w", err)
+	}
+	e.remember("token", token)
+	req.Header.Set("Authorization", "Bearer "+token)
+	return nil
+}
+
+func (e *endpoint) remember(name, value string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.used[name] = value
+}
+
+// redact hides what a server may have echoed: credentials, and what the URL
+// has of them.
+func (e *endpoint) redact(text string) string {
+	var hide secrets
+	if password, ok := e.url.User.Password(); ok {
+		hide = append(hide, password)
+	}
+	for _, values := range e.url.Query() {
+		hide = append(hide, values...)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for name, value := range e.used {
+		if name != "Host" {
+			hide = append(hide, value, value[strings.IndexByte(value, ' ')+1:]) // also without "Basic "
+		}
+	}
+	return hide.redact(text)
+}
+
+// An httpError is an answer that is no JSON-RPC.
+type httpError struct {
+	status int
+	text   string
+}
+
+func (e *httpError) Error() string { return e.text }
+
+// refusal says what is wrong with an answer that is no JSON-RPC. body is its
+// beginning.
+func (e *endpoint) refusal(resp *http.Response, body []byte) error {
+	status := fmt.Sprintf("HTTP %d", resp.StatusCode)
+	if text := http.StatusText(resp.StatusCode); text != "" {
+		status += " " + text
+	}
+	kind := mediaType(resp)
+	var text string
+	switch {
+	case resp.StatusCode/100 == 3:
+		text = fmt.Sprintf("redirects to %s, which is not followed (%s)", withoutSecrets(resp), status)
+	case resp.StatusCode == http.StatusUnauthorized, resp.StatusCode == http.StatusForbidden:
+		text = "refuses the configured credentials, or asks for some: " + status + e.excerpt(kind, body)
+	case isHTML(kind, body):
+		text = fmt.Sprintf("answered with HTML, not JSON-RPC (HTTP %d, %s)", resp.StatusCode, kind)
+	case resp.StatusCode/100 != 2:
+		text = "answered " + status + e.excerpt(kind, body)
+	case len(bytes.TrimSpace(body)) == 0:
+		text = fmt.Sprintf("answered with an empty body (%s)", status)
+	default:
+		text = fmt.Sprintf("answered with something else than JSON-RPC (HTTP %d, %s)%s", resp.StatusCode, kind, e.excerpt(kind, body))
+	}
+	return &httpError{status: resp.StatusCode, text: text}
+}
+
+func (e *endpoint) excerpt(kind string, body []byte) string {
+	text := printable(e.redact(string(body[:min(len(body), maxExcerpt)])), 200)
+	if text == "" || isHTML(kind, body) {
+		return ""
+	}
+	return ": " + text
+}
+
+func isHTML(kind string, body []byte) bool {
+	return kind == "text/html" || kind == "application/xhtml+xml" || bytes.HasPrefix(bytes.TrimSpace(body), []byte("<"))
+}
+
+func mediaType(resp *http.Response) string {
+	kind, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if err != nil {
+		return "no content type"
+	}
+	return kind
+}
+
+// withoutSecrets is where a redirect leads, as far as it can be shown.
+func withoutSecrets(resp *http.Response) string {
+	to, err := resp.Location()
+	if err != nil {
+		return "nowhere"
+	}
+	shown := url.URL{Scheme: to.Scheme, Host: to.Host, Path: to.Path}
+	return shown.String()
+}
+
+// isUnreachable reports whether no connection came about.
+func isUnreachable(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}
+
+// readBounded reads a body of at most max bytes.
+func readBounded(resp *http.Response, max int) ([]byte, error) {
+	if resp.ContentLength > int64(max) {
+		return nil, &oversizeError{max}
+	}
+	if n := resp.ContentLength; n >= 0 {
+		body := make([]byte, n)
+		if _, err := io.ReadFull(resp.Body, body); err != nil {
+			return nil, broken(err)
+		}
+		// The connection is free for the next request once the end was read.
+		var none [1]byte
+		_, _ = resp.Body.Read(none[:])
+		return body, nil
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, int64(max)+1))
+	if err != nil {
+		return nil, broken(err)
+	}
+	if len(body) > max {
+		return nil, &oversizeError{max}
+	}
+	return body, nil
+}
+
+// broken says that an answer ended before its end.
+func broken(err error) error {
+	return fmt.Errorf("the connection broke before the answer was complete: %w", err)
+}

@@ -1,0 +1,103 @@
+package upstream
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+)
+
+// An Error is a call that got no answer from the server. Its text names the
+// upstream and what was wrong, and holds no secrets.
+type Error struct {
+	Upstream string
+	// Err is what was wrong. It wraps context.Canceled or
+	// context.DeadlineExceeded only if the caller's own context ended.
+	Err error
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("upstream %q: %v", e.Upstream, e.Err) }
+func (e *Error) Unwrap() error { return e.Err }
+
+var (
+	// errSessionGone says that the server no longer knows the session, so the
+	// request reached no tool.
+	errSessionGone = errors.New("the server has ended the session")
+	errStopped     = errors.New("stopped")
+	errNotRead     = errors.New("does not read its input")
+)
+
+// A timeoutError is the cause of a context whose time, as configured, is over.
+type timeoutError struct{ after time.Duration }
+
+func noAnswer(after time.Duration) error { return &timeoutError{after} }
+
+func (e *timeoutError) Error() string {
+	if e.after%time.Second == 0 {
+		return fmt.Sprintf("no answer within %ds", e.after/time.Second) // not 1m0s, nobody writes that
+	}
+	return fmt.Sprintf("no answer within %v", e.after)
+}
+
+// An oversizeError is a message over the limit.
+type oversizeError struct{ max int }
+
+func (e *oversizeError) Error() string { return fmt.Sprintf("message larger than %d bytes", e.max) }
+
+// A group is goroutines that are waited for together. Unlike with
+// sync.WaitGroup, one may try to join while the others are waited for. The zero
+// value is ready for use.
+type group struct {
+	mu     sync.Mutex
+	closed bool
+	wg     sync.WaitGroup
+}
+
+// start runs f in a goroutine, unless the group is waited for already.
+func (g *group) start(f func()) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return false
+	}
+	g.wg.Go(f)
+	return true
+}
+
+// wait lets nobody join any more and waits for those who have.
+func (g *group) wait() {
+	g.mu.Lock()
+	g.closed = true
+	g.mu.Unlock()
+	g.wg.Wait()
+}
+
+// secrets are values that no error or log line may show.
+type secrets []string
+
+// redact hides the secrets in text. Values too short to be a secret, such as
+// "1" and "true", stay: hiding them would garble the text.
+func (s secrets) redact(text string) string {
+	for _, value := range s {
+		if len(value) >= 8 {
+			text = strings.ReplaceAll(text, value, "[redacted]")
+		}
+	}
+	return text
+}
+
+// printable makes one line of at most max bytes of what a server printed.
+func printable(text string, max int) string {
+	text = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, text)
+	text = strings.Join(strings.Fields(text), " ")
+	if len(text) > max {
+		text = strings.ToValidUTF8(text[:max], "") + "…"
+	}
+	return text
+}

@@ -1,0 +1,264 @@
+package upstream
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	// stopGrace is how long a process may take to end by itself after its
+	// stdin was closed, and again after SIGTERM.
+	stopGrace = 2 * time.Second
+	// pipeGrace is how long the output of a process that has ended may stay
+	// open. It does if a descendant left the process group and lives on.
+	pipeGrace = time.Second
+	// maxStderrLine bounds what is logged of a line on stderr.
+	maxStderrLine = 4 << 10
+)
+
+// inherited are the variables that a process gets of the gateway's own.
+var inherited = []string{"PATH", "HOME", "LANG"}
+
+// A process is a running server and all that it started, in a process group
+// of its own.
+type process struct {
+	cmd     *exec.Cmd
+	log     *slog.Logger
+	secrets secrets
+	stdin   *os.File // our ends of the pipes
+	stdout  *os.File
+	stderr  *os.File
+	readers sync.WaitGroup // whoever reads stdout and stderr
+
+	exited chan struct{} // closed once the process is reaped and cause is set
+	cause  error         // how it ended
+
+	mu        sync.Mutex
+	lastWords string // last line on stderr that says something; guarded by mu
+}
+
+// startProcess starts the command of opts. The caller must call watch next.
+func startProcess(ctx context.Context, opts Options) (*process, error) {
+	env, secrets, err := environment(ctx, opts.Env)
+	if err != nil {
+		return nil, err
+	}
+	p := &process{log: opts.Log, secrets: secrets, exited: make(chan struct{})}
+	p.cmd = exec.Command(opts.Command[0], opts.Command[1:]...)
+	p.cmd.Env, p.cmd.Dir = env, opts.Dir
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	theirs, err := p.pipes()
+	if err == nil {
+		err = p.cmd.Start()
+	}
+	for _, f := range theirs {
+		_ = f.Close()
+	}
+	if err != nil {
+		p.closePipes()
+		return nil, fmt.Errorf("starting the process: %w", err)
+	}
+	return p, nil
+}
+
+// watch has the process's stdout read by read, until it ends, and waits for
+// the process.
+func (p *process) watch(read func(stdout io.Reader)) {
+	p.readers.Go(func() { read(p.stdout) })
+	p.readers.Go(p.logStderr)
+	go p.reap()
+}
+
+func environment(ctx context.Context, vars map[string]Secret) (env []string, used secrets, err error) {
+	for _, name := range inherited {
+		if value, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+value)
+		}
+	}
+	for name, secret := range vars {
+		value, err := secret(ctx)
+		if err != nil {
+			return nil, nil, fmt.Errorf("environment variable %s: %w", name, err)
+		}
+		env = append(env, name+"="+value) // exec lets the last of a name win
+		used = append(used, value)
+	}
+	return env, used, nil
+}
+
+// pipes makes the process's standard files and returns the ends that only the
+// process is to keep. They are not made by exec.Cmd because its own would be
+// closed as soon as the process ends, with the last output unread.
+func (p *process) pipes() (theirs []*os.File, err error) {
+	pipe := func(ours **os.File, write bool) *os.File {
+		if err != nil {
+			return nil
+		}
+		var r, w *os.File
+		if r, w, err = os.Pipe(); err != nil {
+			return nil
+		}
+		if write {
+			r, w = w, r
+		}
+		*ours = r
+		theirs = append(theirs, w)
+		return w
+	}
+	p.cmd.Stdin = pipe(&p.stdin, true)
+	p.cmd.Stdout = pipe(&p.stdout, false)
+	p.cmd.Stderr = pipe(&p.stderr, false)
+	return theirs, err
+}
+
+func (p *process) closePipes() {
+	for _, f := range []*os.File{p.stdin, p.stdout, p.stderr} {
+		if f != nil {
+			_ = f.Close()
+		}
+	}
+}
+
+// reap waits for the process, ends what it left behind, and says how it ended.
+func (p *process) reap() {
+	err := p.cmd.Wait()
+	// The kernel gives the group's id to nobody else while the group has members.
+	p.signal(syscall.SIGKILL)
+	// What was written before the end is still to be read.
+	late := time.AfterFunc(pipeGrace, p.closePipes)
+	p.readers.Wait()
+	late.Stop()
+	p.closePipes()
+	p.cause = p.epitaph(err)
+	close(p.exited)
+}
+
+// epitaph says how the process ended, with its last words.
+func (p *process) epitaph(err error) error {
+	text := "exited with status 0"
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit) && exit.Exited():
+		text = fmt.Sprintf("exited with status %d", exit.ExitCode())
+	case errors.As(err, &exit):
+		text = "ended by " + exit.String() // "signal: killed"
+	case err != nil:
+		text = "exited: " + err.Error()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.lastWords != "" {
+		text += ": " + p.lastWords
+	}
+	return errors.New(text)
+}
+
+// stop ends the process: its stdin is closed, then, each time grace later, its
+// group gets SIGTERM and SIGKILL. It returns when the process is reaped.
+func (p *process) stop(grace time.Duration) {
+	_ = p.stdin.Close()
+	if p.waitExit(grace) {
+		return
+	}
+	p.signal(syscall.SIGTERM)
+	if p.waitExit(grace) {
+		return
+	}
+	p.signal(syscall.SIGKILL)
+	<-p.exited
+}
+
+func (p *process) waitExit(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-p.exited:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+// signal sends s to the whole process group.
+func (p *process) signal(s syscall.Signal) { _ = syscall.Kill(-p.cmd.Process.Pid, s) }
+
+// logStderr logs what the server says on stderr, line by line.
+func (p *process) logStderr() {
+	lines := newLineReader(p.stderr, maxStderrLine)
+	for {
+		line, _, err := lines.next()
+		if err != nil {
+			return
+		}
+		text := p.secrets.redact(string(line))
+		p.remember(text)
+		if text = printable(text, maxStderrLine); text != "" {
+			p.log.Info("stderr", "line", text)
+		}
+	}
+}
+
+// runtimeTrailer is what Node.js prints below an uncaught error.
+var runtimeTrailer = regexp.MustCompile(`^Node\.js v\d`)
+
+// remember keeps the last line that can stand for why the process ended: none
+// that is indented, as stack traces are, and no trailer of a runtime.
+func (p *process) remember(line string) {
+	if strings.TrimLeft(line, " \t}^") != line || line == "" || runtimeTrailer.MatchString(line) {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lastWords = printable(line, 300)
+}
+
+// A lineReader reads lines of bounded length.
+type lineReader struct {
+	r   *bufio.Reader
+	max int
+}
+
+func newLineReader(r io.Reader, max int) *lineReader {
+	return &lineReader{r: bufio.NewReaderSize(r, 64<<10), max: max}
+}
+
+// tailSize is how much of the end of a line that is too long is kept.
+const tailSize = 256
+
+// next returns the next line without its LF, in memory of its own. Of a line
+// over the limit it returns the beginning, and in tail the end.
+func (l *lineReader) next() (line, tail []byte, err error) {
+	for {
+		chunk, err := l.r.ReadSlice('\n')
+		switch {
+		case err == nil:
+			chunk = chunk[:len(chunk)-1]
+		case err != bufio.ErrBufferFull && len(chunk)+len(line) == 0:
+			return nil, nil, err
+		}
+		if room := l.max - len(line); tail == nil && len(chunk) <= room {
+			line = append(line, chunk...)
+		} else {
+			if tail == nil {
+				line = append(line, chunk[:room]...)
+				chunk = chunk[room:]
+			}
+			tail = append(tail, chunk...)
+			tail = append([]byte{}, tail[max(0, len(tail)-tailSize):]...)
+		}
+		if err != bufio.ErrBufferFull {
+			return line, tail, nil // at the end of the input, what there is counts as a line
+		}
+	}
+}

@@ -1,0 +1,248 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+const (
+	// debounce is how long a list that has changed may go on changing before
+	// it is fetched.
+	debounce = 75 * time.Millisecond
+	// relistPause is between attempts to fetch it.
+	relistPause = 5 * time.Second
+)
+
+// Run connects to the server and stays connected until ctx ends. It returns
+// when everything it started has stopped, and must be called once.
+func (u *Upstream) Run(ctx context.Context) {
+	var grace sync.WaitGroup
+	defer u.stopped()
+	defer grace.Wait()
+	retry := backoff{jitter: u.jitter}
+	for {
+		began := time.Now()
+		c, l, err := u.connect(ctx)
+		if err != nil {
+			u.notConnected(ctx, err, time.Since(began))
+		} else {
+			u.nowConnected(c, l, time.Since(began))
+			retry.settle(u.serve(ctx, c))
+			connects := u.Status().Connects
+			grace.Go(func() { u.forgetListing(ctx, connects) })
+		}
+		if !u.awaiting() && !sleep(ctx, retry.next()) || ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// connect connects and fetches the lists.
+func (u *Upstream) connect(ctx context.Context) (*conn, *Listing, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, u.opts.ConnectTimeout, noAnswer(u.opts.ConnectTimeout))
+	defer cancel()
+	c, l, err := u.dial(ctx)
+	if err == nil {
+		if l.Era == ModernEra {
+			c.listen(l)
+		}
+		c, l, err = c.orClose(l, c.list(ctx, l))
+	}
+	u.worked = ""
+	if err == nil {
+		u.worked = c.speaks
+	} else if errors.Is(err, ctx.Err()) {
+		err = context.Cause(ctx)
+	}
+	return c, l, err
+}
+
+// serve keeps the listing up to date until the connection ends, closes it, and
+// returns how long it lived.
+func (u *Upstream) serve(ctx context.Context, c *conn) time.Duration {
+	began := time.Now()
+	u.keepListing(ctx, c)
+	lived := time.Since(began)
+	if ctx.Err() == nil {
+		u.nowLost(context.Cause(c.life), lived)
+	} else {
+		u.end()
+	}
+	c.close()
+	return lived
+}
+
+// keepListing lists anew what the server says has changed, until the
+// connection or ctx ends.
+func (u *Upstream) keepListing(ctx context.Context, c *conn) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(c.life, cancel)()
+	pause := debounce
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.lists.added:
+		}
+		if !sleep(ctx, pause) {
+			return
+		}
+		pause = debounce
+		if err := u.relist(ctx, c, c.lists.take()); err != nil && ctx.Err() == nil {
+			u.opts.Log.Warn("listing what has changed", "err", plain(err))
+			pause = relistPause
+		}
+	}
+}
+
+// relist fetches the lists of some kinds. Those it cannot fetch stay changed.
+func (u *Upstream) relist(ctx context.Context, c *conn, changed []kind) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, u.opts.CallTimeout, noAnswer(u.opts.CallTimeout))
+	defer cancel()
+	l := *u.Listing()
+	for i, k := range changed {
+		if !l.declares(k.capability, "") {
+			continue
+		}
+		items, err := c.listKind(ctx, k)
+		if err != nil {
+			c.lists.add(changed[i:]...)
+			return err
+		}
+		*l.items(k) = items
+	}
+	u.publish(&l)
+	return nil
+}
+
+// publish replaces the listing if it differs.
+func (u *Upstream) publish(l *Listing) {
+	u.publishing.Lock()
+	defer u.publishing.Unlock()
+	if l.equal(u.Listing()) {
+		return
+	}
+	u.listing.Store(l)
+	u.changed()
+}
+
+// forgetListing gives up the listing of the connection number connects after
+// ToolsGrace, unless there is a newer one or ctx ends before.
+func (u *Upstream) forgetListing(ctx context.Context, connects int) {
+	timer := time.NewTimer(u.opts.ToolsGrace)
+	defer timer.Stop()
+	for {
+		moved := u.nextMove() // taken before the look, so that no change is missed
+		if u.Status().Connects != connects {
+			return
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+			u.expire(connects)
+			return
+		}
+	}
+}
+
+// expire gives up the listing, if there is no newer connection.
+func (u *Upstream) expire(connects int) {
+	u.publishing.Lock()
+	defer u.publishing.Unlock()
+	if u.Status().Connects != connects {
+		return
+	}
+	u.opts.Log.Warn("gave up the listing", "lost_for", u.opts.ToolsGrace)
+	u.listing.Store(nil)
+	u.changed()
+}
+
+func (u *Upstream) changed() {
+	if u.opts.Changed != nil {
+		u.opts.Changed()
+	}
+}
+
+// nowConnected makes c the connection that calls use.
+func (u *Upstream) nowConnected(c *conn, l *Listing, took time.Duration) {
+	u.opts.Log.Info("connected", "took", took, "era", l.Era, "version", l.Version, "tools", len(l.Tools))
+	u.move(Connected, func() {
+		u.conn, u.awaited = c, false
+		u.status.Era = l.Era
+		u.status.Connects++
+	})
+	u.publish(l)
+	u.attempt.Do(func() { close(u.attempted) })
+}
+
+// notConnected notes why an attempt failed. The same reason is not logged
+// again and again.
+func (u *Upstream) notConnected(ctx context.Context, err error, took time.Duration) {
+	defer u.attempt.Do(func() { close(u.attempted) })
+	if ctx.Err() != nil {
+		return
+	}
+	before := u.Status()
+	level := slog.LevelWarn
+	if before.State != Connected && before.LastError == err.Error() {
+		level = slog.LevelDebug
+	}
+	u.opts.Log.Log(ctx, level, "not connected", "err", err, "took", took)
+	u.move(before.State, func() {
+		u.awaited = false
+		u.status.LastError = err.Error()
+	})
+}
+
+// nowLost gives up the connection. Calls wait for the next attempt if the
+// server only dropped the session.
+func (u *Upstream) nowLost(err error, lived time.Duration) {
+	u.opts.Log.Warn("connection lost", "err", err, "lived", lived)
+	u.move(Lost, func() {
+		u.conn = nil
+		u.awaited = errors.Is(err, errSessionGone) && lived >= minBackoff
+		u.status.LastError = err.Error()
+	})
+}
+
+func (u *Upstream) stopped() {
+	u.end()
+	u.move(Stopped, func() {
+		u.conn, u.awaited = nil, false
+	})
+	u.attempt.Do(func() { close(u.attempted) })
+	if u.endpoint != nil {
+		u.endpoint.client.CloseIdleConnections()
+	}
+}
+
+// move changes the state and wakes who waits for a change.
+func (u *Upstream) move(to State, change func()) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.status.State != to {
+		u.status.State, u.status.Since = to, time.Now()
+	}
+	change()
+	close(u.moved)
+	u.moved = make(chan struct{})
+}
+
+// nextMove is closed at the next change of state, counted from this call.
+func (u *Upstream) nextMove() <-chan struct{} {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.moved
+}
+
+func (u *Upstream) awaiting() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.awaited
+}
