@@ -173,8 +173,10 @@ func (r *report) writeText(out io.Writer) error {
 }
 
 func header(group string) []string {
-	return []string{group, "", columnNames[direct], columnNames[proxied], columnNames[gatewayed],
-		"gateway/proxy", "over rounds", "target", ""}
+	return []string{
+		group, "", columnNames[direct], columnNames[proxied], columnNames[gatewayed],
+		"gateway/proxy", "over rounds", "target", "",
+	}
 }
 
 func (w *row) cells() []string {
@@ -251,9 +253,11 @@ func (r *report) writeJSON(out io.Writer) error {
 	}
 	all := make([]figures, len(r.rows))
 	for i, w := range r.rows {
-		all[i] = figures{Group: w.group, Name: w.name, Unit: w.unit, Target: w.goal.text, Verdict: w.verdict(),
+		all[i] = figures{
+			Group: w.group, Name: w.name, Unit: w.unit, Target: w.goal.text, Verdict: w.verdict(),
 			Direct: known(w.value(direct)), Proxy: known(w.value(proxied)), Gateway: known(w.value(gatewayed)),
-			Ratio: known(w.ratio())}
+			Ratio: known(w.ratio()),
+		}
 		if ratios := w.ratios(); len(ratios) > 0 {
 			all[i].Lowest, all[i].Highest = &ratios[0], &ratios[len(ratios)-1]
 		}

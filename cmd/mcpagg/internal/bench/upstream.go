@@ -46,6 +46,8 @@ type upstream struct {
 
 	mu       sync.Mutex
 	sessions map[string]chan struct{} // guarded by mu; closed with the session
+	blobKiB  int                      // guarded by mu; of blobText
+	blobText string                   // guarded by mu; the last blob, as JSON
 }
 
 func newUpstream(speaks, answers string, tools int) *upstream {
@@ -149,7 +151,7 @@ func (u *upstream) request(w http.ResponseWriter, r *http.Request, m *message) {
 		sleep(r.Context(), delay)
 		result = u.lists[eraOf(m)]
 	case "tools/call":
-		result, refusal = callTool(r.Context(), m)
+		result, refusal = u.callTool(r.Context(), m)
 	case "subscriptions/listen":
 		u.listen(w, r, m)
 		return
@@ -160,7 +162,7 @@ func (u *upstream) request(w http.ResponseWriter, r *http.Request, m *message) {
 		refusal.write(w, m.ID)
 		return
 	}
-	u.answer(w, `{"jsonrpc":"2.0","id":`+string(m.ID)+`,"result":`+result+`}`)
+	u.answer(w, string(m.ID), result)
 }
 
 const (
@@ -173,16 +175,21 @@ const (
 
 // answer sends one message the way most MCP servers do: as an event that is
 // flushed, so that the answer is chunked, or as plain JSON.
-func (u *upstream) answer(w http.ResponseWriter, text string) {
-	if !u.events {
+func (u *upstream) answer(w http.ResponseWriter, id, result string) {
+	head, foot := `{"jsonrpc":"2.0","id":`+id+`,"result":`, "}"
+	if u.events {
+		startEvents(w)
+		head, foot = "event: message\ndata: "+head, foot+"\n\n"
+	} else {
 		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Content-Length", strconv.Itoa(len(text)))
-		_, _ = io.WriteString(w, text)
-		return
+		w.Header().Set("Content-Length", strconv.Itoa(len(head)+len(result)+len(foot)))
 	}
-	startEvents(w)
-	_, _ = io.WriteString(w, "event: message\ndata: "+text+"\n\n")
-	_ = http.NewResponseController(w).Flush()
+	for _, part := range []string{head, result, foot} { // a large result is not copied
+		_, _ = io.WriteString(w, part)
+	}
+	if u.events {
+		_ = http.NewResponseController(w).Flush()
+	}
 }
 
 func startEvents(w http.ResponseWriter) {

@@ -68,13 +68,22 @@ func TestUpstreamRefuses(t *testing.T) {
 		{"no JSON-RPC", nil, `{"id":1,"method":"ping"}`, 400},
 		{"no session", nil, `{"jsonrpc":"2.0","id":1,"method":"ping"}`, 400},
 		{"unknown session", map[string]string{sessionHeader: "x"}, `{"jsonrpc":"2.0","id":1,"method":"ping"}`, 404},
-		{"version in the header only", map[string]string{versionHeader: string(modern)},
-			`{"jsonrpc":"2.0","id":1,"method":"ping"}`, 400},
+		{
+			"version in the header only",
+			map[string]string{versionHeader: string(modern)},
+			`{"jsonrpc":"2.0","id":1,"method":"ping"}`, 400,
+		},
 		{"version in the body only", nil, `{"jsonrpc":"2.0","id":1,"method":"ping","params":{` + modernMeta + `}}`, 400},
-		{"wrong method header", map[string]string{versionHeader: string(modern), methodHeader: "pong"},
-			`{"jsonrpc":"2.0","id":1,"method":"ping","params":{` + modernMeta + `}}`, 400},
-		{"no name header", map[string]string{versionHeader: string(modern), methodHeader: "tools/call"},
-			`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{` + modernMeta + `,"name":"echo"}}`, 400},
+		{
+			"wrong method header",
+			map[string]string{versionHeader: string(modern), methodHeader: "pong"},
+			`{"jsonrpc":"2.0","id":1,"method":"ping","params":{` + modernMeta + `}}`, 400,
+		},
+		{
+			"no name header",
+			map[string]string{versionHeader: string(modern), methodHeader: "tools/call"},
+			`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{` + modernMeta + `,"name":"echo"}}`, 400,
+		},
 		{"content type", map[string]string{"Content-Type": "text/plain"}, `{"jsonrpc":"2.0","id":1,"method":"ping"}`, 415},
 		{"accept", map[string]string{"Accept": "text/html"}, `{"jsonrpc":"2.0","id":1,"method":"ping"}`, 406},
 	} {
@@ -104,6 +113,7 @@ func post(t *testing.T, address string, header map[string]string, body string) i
 }
 
 func TestToolsRefuseWhatTheyDoNotKnow(t *testing.T) {
+	u := newUpstream("both", "json", 3)
 	for _, test := range []struct{ tool, arguments string }{
 		{echoTool, `{}`},
 		{echoTool, `{"text":1}`},
@@ -115,7 +125,7 @@ func TestToolsRefuseWhatTheyDoNotKnow(t *testing.T) {
 	} {
 		m := &message{}
 		m.Params.Name, m.Params.Arguments = test.tool, []byte(test.arguments)
-		if result, refused := callTool(t.Context(), m); refused == nil {
+		if result, refused := u.callTool(t.Context(), m); refused == nil {
 			t.Errorf("%s %s: got %s", test.tool, test.arguments, result)
 		}
 	}

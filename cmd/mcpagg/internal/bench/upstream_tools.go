@@ -55,29 +55,28 @@ const (
 )
 
 // callTool returns the result of a tools/call.
-func callTool(ctx context.Context, m *message) (string, *refusal) {
-	text, err := "", error(nil)
+func (u *upstream) callTool(ctx context.Context, m *message) (string, *refusal) {
+	text, err := "", error(nil) // a JSON string
 	switch name := m.Params.Name; {
 	case name == echoTool:
 		text, err = echo(m.Params.Arguments)
 	case name == sleepTool:
 		text, err = doze(ctx, m.Params.Arguments)
 	case name == blobTool:
-		text, err = blob(m.Params.Arguments)
+		text, err = u.blob(m.Params.Arguments)
 	case strings.HasPrefix(name, "search_"):
-		text = "no entries"
+		text = `"no entries"`
 	default:
 		return "", refuse(http.StatusBadRequest, codeParams, "no tool %q", name)
 	}
 	if err != nil {
 		return "", refuse(http.StatusBadRequest, codeParams, "%s: %v", m.Params.Name, err)
 	}
-	quoted, _ := json.Marshal(text) // a string cannot fail
-	result := `{"content":[{"type":"text","text":` + string(quoted) + `}]`
+	foot := "}]}"
 	if eraOf(m) == modern {
-		result += `,"resultType":"complete"`
+		foot = `}],"resultType":"complete"}`
 	}
-	return result + "}", nil
+	return `{"content":[{"type":"text","text":` + text + foot, nil
 }
 
 func echo(arguments json.RawMessage) (string, error) {
@@ -90,7 +89,8 @@ func echo(arguments json.RawMessage) (string, error) {
 	if in.Text == nil {
 		return "", errors.New("no text")
 	}
-	return *in.Text, nil
+	quoted, err := json.Marshal(*in.Text)
+	return string(quoted), err
 }
 
 func doze(ctx context.Context, arguments json.RawMessage) (string, error) {
@@ -101,10 +101,10 @@ func doze(ctx context.Context, arguments json.RawMessage) (string, error) {
 		return "", err
 	}
 	sleep(ctx, min(time.Duration(in.MS)*time.Millisecond, maxSleep))
-	return "slept " + strconv.FormatInt(in.MS, 10), nil
+	return `"slept ` + strconv.FormatInt(in.MS, 10) + ` ms"`, nil
 }
 
-func blob(arguments json.RawMessage) (string, error) {
+func (u *upstream) blob(arguments json.RawMessage) (string, error) {
 	var in struct {
 		KiB int `json:"kib"`
 	}
@@ -114,7 +114,12 @@ func blob(arguments json.RawMessage) (string, error) {
 	if in.KiB < 0 || in.KiB > maxBlobKiB {
 		return "", fmt.Errorf("kib must be from 0 to %d", maxBlobKiB)
 	}
-	return strings.Repeat("x", in.KiB<<10), nil
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.blobText == "" || u.blobKiB != in.KiB {
+		u.blobKiB, u.blobText = in.KiB, `"`+strings.Repeat("x", in.KiB<<10)+`"`
+	}
+	return u.blobText, nil
 }
 
 // decodeStrictly refuses arguments that the tool does not know.
