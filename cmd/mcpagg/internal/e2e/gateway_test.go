@@ -26,9 +26,11 @@ type upstream struct {
 }
 
 // configuration writes upstreams as a gateway.hcl. The time to connect is
-// generous, since all the servers start at once on few cores.
+// generous, since all the servers start at once on few cores; the time to
+// finish calls at the end is short, since some never end.
 func configuration(upstreams []upstream) []byte {
 	var b strings.Builder
+	b.WriteString("server {\n  drain = \"2s\"\n}\n")
 	b.WriteString("defaults \"upstream\" {\n  connect_timeout = \"60s\"\n}\n")
 	for _, u := range upstreams {
 		fmt.Fprintf(&b, "upstream %q {\n", u.label)

@@ -37,12 +37,13 @@ func inspectorCommand(target []string, method string, options ...string) []strin
 // testInspector compares what the Inspector finds with and without the gateway.
 func testInspector(t *testing.T, g *gateway, local, remote server) {
 	t.Parallel()
-	gateway, direct := []string{g.url}, local.argv
-
-	var tools struct{ Tools []struct{ Name string } }
-	inspect(t, &tools, gateway, "tools/list")
-	if len(tools.Tools) < 40 {
-		t.Errorf("tools/list: %v", tools)
+	gateway := []string{g.url}
+	for _, era := range []string{"legacy", "modern"} {
+		var tools struct{ Tools []struct{ Name string } }
+		inspect(t, &tools, gateway, "tools/list", "--protocol-era", era)
+		if len(tools.Tools) < 40 {
+			t.Errorf("tools/list in the %s era: %v", era, tools)
+		}
 	}
 	for _, label := range []string{local.label, remote.label} {
 		var echo struct{ Content []struct{ Text string } }
@@ -51,11 +52,18 @@ func testInspector(t *testing.T, g *gateway, local, remote server) {
 			t.Errorf("%s_echo: %v", label, echo)
 		}
 	}
+	compareResources(t, gateway, local, remote)
+	comparePrompts(t, gateway, local, remote)
+}
 
+// compareResources expects each resource twice, since both upstreams are the
+// same server.
+func compareResources(t *testing.T, gateway []string, local, remote server) {
+	t.Helper()
 	type resources struct{ Resources []struct{ URI, Name string } }
 	var merged, own resources
 	inspect(t, &merged, gateway, "resources/list")
-	inspect(t, &own, direct, "resources/list")
+	inspect(t, &own, local.argv, "resources/list")
 	if len(own.Resources) == 0 {
 		t.Fatal("the server has no resources")
 	}
@@ -67,7 +75,10 @@ func testInspector(t *testing.T, g *gateway, local, remote server) {
 			}
 		}
 	}
+}
 
+func comparePrompts(t *testing.T, gateway []string, local, remote server) {
+	t.Helper()
 	type prompts struct {
 		Prompts []struct {
 			Name      string
@@ -76,7 +87,7 @@ func testInspector(t *testing.T, g *gateway, local, remote server) {
 	}
 	var mergedPrompts, ownPrompts prompts
 	inspect(t, &mergedPrompts, gateway, "prompts/list")
-	inspect(t, &ownPrompts, direct, "prompts/list")
+	inspect(t, &ownPrompts, local.argv, "prompts/list")
 	got, want := map[string]string{}, map[string]string{}
 	for _, p := range mergedPrompts.Prompts {
 		got[p.Name] = string(p.Arguments)

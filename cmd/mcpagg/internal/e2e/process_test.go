@@ -143,7 +143,7 @@ func (s sandbox) start(t testing.TB, stdout io.Writer, env []string, argv ...str
 		kill()
 		<-d.exited
 		if t.Failed() {
-			t.Logf("%s wrote:\n%s", strings.Join(argv, " "), excerpt(d.stderr.String(), 60))
+			t.Logf("%s wrote:\n%s", strings.Join(argv, " "), excerpt(d.stderr.String(), 40))
 		}
 	})
 	return d

@@ -167,8 +167,7 @@ func growing(t testing.TB, label string) upstream {
 	return recorded(t, label, newSandbox(t).write(t, "growing.json", list))
 }
 
-// testRecorded publishes recorded lists, each as an upstream of one gateway, and
-// calls a tool of each with arguments that a decoder would change.
+// testRecorded publishes recorded lists, each as an upstream of one gateway.
 func testRecorded(t *testing.T, files map[string]string) {
 	original := map[string][]tool{}
 	var upstreams []upstream
@@ -186,6 +185,24 @@ func testRecorded(t *testing.T, files map[string]string) {
 		for label, tools := range original {
 			checkPublished(t, label, tools, list)
 		}
+		checkArguments(t, c, "odd_numbers")
+	}
+}
+
+// checkArguments calls a tool with arguments that decoding would change.
+func checkArguments(t *testing.T, c client, name string) {
+	t.Helper()
+	const arguments = `{"z":[1.0,1e3,-0,0.10],"n":9007199254740993,"a":"<&> \u003c \ud83d\ude00 é","":null}`
+	got, err := callTool(t.Context(), c, name, json.RawMessage(arguments))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var result struct{ Content []struct{ Text string } }
+	if err := json.Unmarshal(got, &result); err != nil || len(result.Content) != 1 {
+		t.Fatalf("%v in %s", err, got)
+	}
+	if _, came, _ := strings.Cut(result.Content[0].Text, " "); came != arguments {
+		t.Errorf("arguments changed on their way\ngot  %s\nwant %s", came, arguments)
 	}
 }
 

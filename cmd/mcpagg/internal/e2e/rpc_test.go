@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -138,14 +139,17 @@ func (c *httpClient) call(ctx context.Context, method string, params object) (js
 
 // modernRequest adds what takes the place of the handshake.
 func modernRequest(method string, params object) (http.Header, object) {
-	with := object{"_meta": object{
+	meta := object{
 		"io.modelcontextprotocol/protocolVersion":    modernVersion,
 		"io.modelcontextprotocol/clientInfo":         object{"name": "e2e", "version": "1"},
 		"io.modelcontextprotocol/clientCapabilities": object{},
-	}}
-	for k, v := range params {
-		with[k] = v
 	}
+	if own, ok := params["_meta"].(object); ok {
+		maps.Copy(meta, own)
+	}
+	with := object{}
+	maps.Copy(with, params)
+	with["_meta"] = meta
 	header := http.Header{"Mcp-Protocol-Version": {modernVersion}, "Mcp-Method": {method}}
 	if name, ok := params["name"].(string); ok {
 		header.Set("Mcp-Name", name)
@@ -210,11 +214,11 @@ func readEvents(body io.Reader, id string) (json.RawMessage, error) {
 			return nil, fmt.Errorf("event stream without the answer: %w", err)
 		}
 		if part, ok := bytes.CutPrefix(line, []byte("data:")); ok {
-			data = append(data, part...)
+			data = append(data, bytes.TrimSpace(part)...)
 			continue
 		}
 		if len(bytes.TrimSpace(line)) > 0 || len(data) == 0 {
-			continue
+			continue // another field, or an event without data
 		}
 		var m message
 		if err := json.Unmarshal(data, &m); err != nil {
