@@ -21,12 +21,22 @@ type input struct {
 	value     cty.Value
 	expr      hcl.Expression // nil for a default
 	at        hcl.Range
+	conceal   bool // it is secret even if it is written out in the file
 }
 
 // mistake notes what is wrong with the input.
 func (in input) mistake(format string, args ...any) {
 	detail := fmt.Sprintf(format, args...)
-	in.d.mistake(&in.at, "Invalid "+in.attribute, "%s", strings.ToUpper(detail[:1])+detail[1:])
+	diag := &hcl.Diagnostic{
+		Severity: hcl.DiagError,
+		Summary:  "Invalid " + in.attribute,
+		Detail:   strings.ToUpper(detail[:1]) + detail[1:],
+		Subject:  &in.at,
+	}
+	if in.conceal && !in.secret() {
+		diag.Extra = concealLine{}
+	}
+	in.d.mistakes.add(diag)
 }
 
 // String is the input as a message may show it.

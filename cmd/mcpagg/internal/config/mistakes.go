@@ -8,7 +8,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
 )
@@ -53,12 +52,13 @@ func (m *Mistakes) text(diag *hcl.Diagnostic) string {
 		return fmt.Sprintf("%s\n%s\n", diag.Summary, diag.Detail)
 	}
 	return fmt.Sprintf("%s:%d:%d: %s\n%s%s\n",
-		at.Filename, at.Start.Line, at.Start.Column, diag.Summary, m.snippet(at), diag.Detail)
+		at.Filename, at.Start.Line, at.Start.Column, diag.Summary, m.snippet(diag), diag.Detail)
 }
 
-// snippet is the first line of a range with carets under it, or "" if the file
-// does not have that line.
-func (m *Mistakes) snippet(at *hcl.Range) string {
+// snippet is the first line of a mistake with carets under it, or "" if the
+// file does not have that line.
+func (m *Mistakes) snippet(diag *hcl.Diagnostic) string {
+	at := diag.Subject
 	file := m.files[at.Filename]
 	if file == nil {
 		return ""
@@ -67,15 +67,30 @@ func (m *Mistakes) snippet(at *hcl.Range) string {
 	if at.Start.Line < 1 || at.Start.Line > len(lines) {
 		return ""
 	}
-	line := strings.TrimRight(lines[at.Start.Line-1], "\r")
-	length := utf8.RuneCountInString(line)
-	start := min(max(at.Start.Column-1, 0), length)
-	width := length - start
+	line := []rune(strings.TrimRight(lines[at.Start.Line-1], "\r"))
+	start := min(max(at.Start.Column-1, 0), len(line))
+	width := len(line) - start
 	if at.End.Line == at.Start.Line {
 		width = min(width, at.End.Column-at.Start.Column)
 	}
+	if _, conceal := diag.Extra.(concealLine); conceal {
+		line, start, width = concealed(line, start)
+	}
 	carets := strings.Repeat("^", max(width, 1))
-	return fmt.Sprintf("%5d | %s\n      | %s%s\n", at.Start.Line, line, blank([]rune(line)[:start]), carets)
+	return fmt.Sprintf("%5d | %s\n      | %s%s\n", at.Start.Line, string(line), blank(line[:start]), carets)
+}
+
+// concealLine is the Extra of a mistake in a secret that is written out in the
+// file. Its line is shown only up to the first value in it.
+type concealLine struct{}
+
+func concealed(line []rune, start int) (shown []rune, caret, width int) {
+	before := string(line[:start])
+	if i := strings.IndexAny(before, "=:"); i >= 0 {
+		before = before[:i+1] + " "
+	}
+	shown = []rune(before + "…")
+	return shown, len(shown) - 1, 1
 }
 
 // blank is white space as wide as text.

@@ -37,6 +37,7 @@ type secret struct {
 func (v *secret) kind() kind { return textKind("text, secret") }
 
 func (v *secret) take(in input) {
+	in.conceal = true
 	s, ok := in.text()
 	if ok && in.isFieldValue(s) {
 		v.value = constant(s)
@@ -101,6 +102,7 @@ func (v *headers) take(in input) {
 		case v.value[name] != nil:
 			e.key.mistake("%v is given twice; upper and lower case are the same in headers.", e.key)
 		}
+		e.value.conceal = true
 		if s, ok := e.value.text(); ok && e.value.isFieldValue(s) {
 			v.value[name] = constant(s)
 		}
@@ -124,6 +126,7 @@ func (v *environment) take(in input) {
 		if !variableName.MatchString(e.name) {
 			e.key.mistake("%v is not the name of an environment variable.", e.key)
 		}
+		e.value.conceal = true
 		s, ok := e.value.text()
 		if strings.ContainsRune(s, 0) {
 			e.value.mistake("This must not contain a NUL character.")

@@ -98,15 +98,15 @@ func (f field) labelOf(v reflect.Value) []string {
 }
 
 // show is the value as it may be printed, or false if there is none.
-func (s *setting) show() (cty.Value, bool) { return concealed(s.raw, false), s.raw != cty.NilVal }
+func (s *setting) show() (cty.Value, bool) { return placeholders(s.raw, false), s.raw != cty.NilVal }
 
-func (v *secret) show() (cty.Value, bool)      { return concealed(v.raw, true), v.raw != cty.NilVal }
-func (v *headers) show() (cty.Value, bool)     { return concealed(v.raw, true), v.raw != cty.NilVal }
-func (v *environment) show() (cty.Value, bool) { return concealed(v.raw, true), v.raw != cty.NilVal }
+func (v *secret) show() (cty.Value, bool)      { return placeholders(v.raw, true), v.raw != cty.NilVal }
+func (v *headers) show() (cty.Value, bool)     { return placeholders(v.raw, true), v.raw != cty.NilVal }
+func (v *environment) show() (cty.Value, bool) { return placeholders(v.raw, true), v.raw != cty.NilVal }
 
-// concealed is a value with placeholders for what must not be printed, which is
+// placeholders is a value with placeholders for what must not be printed, which is
 // every text in it if it is secret.
-func concealed(v cty.Value, secret bool) cty.Value {
+func placeholders(v cty.Value, secret bool) cty.Value {
 	if v == cty.NilVal || v.IsNull() {
 		return v
 	}
@@ -120,13 +120,13 @@ func concealed(v cty.Value, secret bool) cty.Value {
 	case t.IsObjectType() || t.IsMapType():
 		shown := map[string]cty.Value{}
 		for name, element := range v.AsValueMap() {
-			shown[name] = concealed(element, secret)
+			shown[name] = placeholders(element, secret)
 		}
 		return cty.ObjectVal(shown)
 	case t.IsTupleType() || t.IsListType() || t.IsSetType():
 		shown := []cty.Value{}
 		for _, element := range v.AsValueSlice() {
-			shown = append(shown, concealed(element, secret))
+			shown = append(shown, placeholders(element, secret))
 		}
 		return cty.TupleVal(shown)
 	case secret:

@@ -84,6 +84,10 @@ func (c *count) kind() kind {
 }
 
 func (c *count) take(in input) {
+	if v, _ := in.value.UnmarkDeep(); v.RawEquals(cty.Zero) {
+		in.mistake("For no limit, leave %s out.", in.attribute)
+		return
+	}
 	c.value = in.between(1, mostCount)
 	c.keep(cty.NumberIntVal(int64(c.value)).WithSameMarks(in.value))
 }
