@@ -1,0 +1,200 @@
+package aggregator
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+
+	"github.com/mcpagg/mcpagg/upstream"
+	"github.com/mcpagg/mcpagg/upstream/rawjson"
+)
+
+const (
+	defaultRequestBytes = 4 << 20
+
+	// readTimeout bounds how long a client may take to send a body, and
+	// writeTimeout how long to take one piece of an answer.
+	readTimeout  = 30 * time.Second
+	writeTimeout = 30 * time.Second
+
+	// modernVersion is the first revision without handshake and sessions.
+	modernVersion = "2026-07-28"
+
+	// codeNoSession is what MCP servers answer, with 404, for a session they
+	// do not know (MCP 2025-11-25, "Session Management").
+	codeNoSession = -32001
+
+	versionHeader = "Mcp-Protocol-Version"
+	sessionHeader = "Mcp-Session-Id"
+	nameHeader    = "Mcp-Name"
+)
+
+// Handler serves /mcp to clients of both eras, and /health.
+func (g *Gateway) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/mcp", g.guard(http.HandlerFunc(g.serveMCP)))
+	mux.HandleFunc("/health", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "ok\n") // a client that left needs no answer
+	})
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		http.Error(w, "nothing here; the MCP endpoint is /mcp", http.StatusNotFound)
+	})
+	return mux
+}
+
+// serveMCP says who is calling, chooses the era's door and hands the request
+// to it together with its raw params.
+func (g *Gateway) serveMCP(w http.ResponseWriter, r *http.Request) {
+	caller := Anonymous
+	if g.opts.Authenticate != nil {
+		var err error
+		if caller, err = g.opts.Authenticate(r); err != nil {
+			refuse(w, http.StatusUnauthorized, jsonrpc.CodeInvalidRequest, "sign-in required")
+			return
+		}
+	}
+	x := &exchange{Request: Request{Caller: caller, Era: eraOf(r)}, remote: g.clientAddr(r)}
+	if r.Method == http.MethodPost {
+		if err := g.readMessage(w, r, x); err != nil {
+			err.write(w)
+			return
+		}
+	}
+	w = &errorWriter{ResponseWriter: &deadlineWriter{ResponseWriter: w}, id: x.id}
+	defer g.exchanges.begin(r.Header, x)()
+	if x.Era == upstream.ModernEra {
+		g.modern.ServeHTTP(w, r)
+		return
+	}
+	g.serveLegacy(w, r, caller)
+}
+
+// serveLegacy admits a request to its session, which must be the caller's own.
+func (g *Gateway) serveLegacy(w http.ResponseWriter, r *http.Request, caller Caller) {
+	id := r.Header.Get(sessionHeader)
+	if id == "" {
+		if r.Method == http.MethodPost && !g.sessions.room(caller) {
+			w.Header().Set("Retry-After", "60")
+			refuse(w, http.StatusTooManyRequests, codeBusy, "too many sessions are open; end one or try again later")
+			return
+		}
+		g.legacy.ServeHTTP(w, r)
+		return
+	}
+	leave, ok := g.sessions.enter(id, caller)
+	if !ok {
+		refuse(w, http.StatusNotFound, codeNoSession, "session not found; initialize again")
+		return
+	}
+	defer leave()
+	g.legacy.ServeHTTP(w, r)
+	if r.Method == http.MethodDelete {
+		g.sessions.close(id)
+	}
+}
+
+// eraOf is decided by the version header alone: the legacy era's first request
+// has none, and no version of it is later than the modern era's first.
+func eraOf(r *http.Request) upstream.Era {
+	if r.Header.Get(versionHeader) >= modernVersion {
+		return upstream.ModernEra
+	}
+	return upstream.LegacyEra
+}
+
+// A refusal is an answer to a request that cannot be served.
+type refusal struct {
+	status  int
+	code    int64
+	message string
+}
+
+func (f *refusal) write(w http.ResponseWriter) { refuse(w, f.status, f.code, f.message) }
+
+// readMessage reads the body whole, keeps its params as they are and puts the
+// body back for the door.
+func (g *Gateway) readMessage(w http.ResponseWriter, r *http.Request, x *exchange) *refusal {
+	limit := cmp.Or(g.opts.Limits.RequestBytes, defaultRequestBytes)
+	body, err := readBody(w, r, limit)
+	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+		w.Header().Set("Connection", "close")
+		return &refusal{
+			http.StatusRequestEntityTooLarge, jsonrpc.CodeInvalidRequest,
+			"the request is larger than " + formatBytes(limit) + " (server.limits.request_bytes)",
+		}
+	}
+	if err != nil {
+		return &refusal{http.StatusBadRequest, jsonrpc.CodeParseError, "the request body could not be read"}
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	r.ContentLength = int64(len(body))
+	decodeName(r.Header)
+	return x.parse(body)
+}
+
+func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	rc := http.NewResponseController(w)
+	_ = rc.SetReadDeadline(time.Now().Add(readTimeout)) // unsupported only by test recorders
+	defer func() { _ = rc.SetReadDeadline(time.Time{}) }()
+	return io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+}
+
+// parse finds the id and the params of the message. A batch, which only
+// revision 2025-03-26 knows, is left to the door.
+func (x *exchange) parse(body []byte) *refusal {
+	trimmed := bytes.TrimLeft(body, " \t\r\n")
+	if len(trimmed) == 0 {
+		return &refusal{http.StatusBadRequest, jsonrpc.CodeInvalidRequest, "the request has no body"}
+	}
+	if !json.Valid(body) {
+		return &refusal{http.StatusBadRequest, jsonrpc.CodeParseError, "the request is not valid JSON"}
+	}
+	if trimmed[0] == '[' {
+		return nil
+	}
+	message, err := rawjson.ParseObject(body)
+	if err != nil {
+		return &refusal{http.StatusBadRequest, jsonrpc.CodeInvalidRequest, "not a JSON-RPC message: " + err.Error()}
+	}
+	x.id, x.params = message.Get("id"), message.Get("params")
+	return nil
+}
+
+// decodeName undoes the base64 form of Mcp-Name, in which clients send names
+// that HTTP headers cannot hold (MCP 2026-07-28, "Standard Request Headers").
+func decodeName(h http.Header) {
+	encoded, ok := strings.CutPrefix(h.Get(nameHeader), "=?base64?")
+	if !ok {
+		return
+	}
+	encoded, ok = strings.CutSuffix(encoded, "?=")
+	if name, err := base64.StdEncoding.DecodeString(encoded); ok && err == nil {
+		h[nameHeader] = []string{string(name)}
+	}
+}
+
+// refuse answers with a JSON-RPC error that belongs to no request.
+func refuse(w http.ResponseWriter, status int, code int64, message string) {
+	writeError(w, status, nil, code, message)
+}
+
+func writeError(w http.ResponseWriter, status int, id json.RawMessage, code int64, message string) {
+	if id == nil {
+		id = json.RawMessage("null")
+	}
+	answer := rawjson.Object{}
+	answer.Set("jsonrpc", rawjson.String("2.0"))
+	answer.Set("id", id)
+	answer.Set("error", rawjson.Value(map[string]any{"code": code, "message": message}))
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(answer.Bytes()) // a client that left needs no answer
+}

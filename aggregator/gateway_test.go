@@ -1,0 +1,211 @@
+package aggregator_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpagg/mcpagg/aggregator"
+	"github.com/mcpagg/mcpagg/upstream"
+)
+
+// start runs a gateway in front of the given upstreams until the test ends and
+// returns it with its endpoint's URL.
+func start(t *testing.T, opts aggregator.Options) (*aggregator.Gateway, string) {
+	t.Helper()
+	opts.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
+	g := aggregator.New(opts)
+	ctx, stop := context.WithCancel(t.Context())
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		g.Run(ctx)
+	}()
+	server := httptest.NewServer(g.Handler())
+	t.Cleanup(func() {
+		g.Drain()
+		server.Close()
+		stop()
+		<-stopped
+	})
+	if err := g.Settled(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return g, server.URL + "/mcp"
+}
+
+// at is an upstream at a URL, with its label as prefix.
+func at(t *testing.T, label, endpoint string) aggregator.Upstream {
+	t.Helper()
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return aggregator.Upstream{Options: upstream.Options{Name: label, URL: u}, Prefix: label}
+}
+
+// serveSDK serves an SDK server over HTTP: with sessions, or without for the
+// modern era.
+func serveSDK(t *testing.T, s *mcp.Server, era upstream.Era) string {
+	t.Helper()
+	server := httptest.NewServer(mcp.NewStreamableHTTPHandler(
+		func(*http.Request) *mcp.Server { return s },
+		&mcp.StreamableHTTPOptions{Stateless: era == upstream.ModernEra}))
+	t.Cleanup(func() {
+		server.CloseClientConnections()
+		server.Close()
+	})
+	return server.URL
+}
+
+// echoServer has the tool echo, which answers with its arguments as text.
+func echoServer() *mcp.Server {
+	s := mcp.NewServer(&mcp.Implementation{Name: "echo", Version: "1"}, &mcp.ServerOptions{Instructions: "Echoes."})
+	s.AddTool(&mcp.Tool{
+		Name:        "echo",
+		InputSchema: json.RawMessage(`{"type":"object","properties":{"text":{"type":"string"}},"required":["text"]}`),
+	}, func(_ context.Context, req *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: string(req.Params.Arguments)}}}, nil
+	})
+	return s
+}
+
+// A reply is what came back of one HTTP request.
+type reply struct {
+	status int
+	header http.Header
+	body   string // of an event stream: the data of its last event
+}
+
+// A httpClient speaks MCP by hand.
+type httpClient struct {
+	t       *testing.T
+	url     string
+	header  http.Header
+	session string
+}
+
+func newHTTPClient(t *testing.T, url string) *httpClient {
+	return &httpClient{t: t, url: url, header: http.Header{
+		"Content-Type": {"application/json"}, "Accept": {"application/json, text/event-stream"},
+	}}
+}
+
+// do sends one request; edit, if not nil, changes it first.
+func (c *httpClient) do(method, body string, edit func(*http.Request)) reply {
+	c.t.Helper()
+	req, err := http.NewRequestWithContext(c.t.Context(), method, c.url, strings.NewReader(body))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	req.Header = c.header.Clone()
+	if c.session != "" {
+		req.Header.Set("Mcp-Session-Id", c.session)
+	}
+	if edit != nil {
+		edit(req)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(resp.Body)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") {
+		raw = lastData(raw)
+	}
+	return reply{resp.StatusCode, resp.Header, strings.TrimSpace(string(raw))}
+}
+
+func lastData(stream []byte) (last []byte) {
+	lines := bufio.NewScanner(bytes.NewReader(stream))
+	lines.Buffer(nil, 64<<20)
+	for lines.Scan() {
+		if data, ok := bytes.CutPrefix(lines.Bytes(), []byte("data: ")); ok {
+			last = bytes.Clone(data)
+		}
+	}
+	return last
+}
+
+// initialize opens a legacy session.
+func (c *httpClient) initialize() reply {
+	c.t.Helper()
+	r := c.do("POST", `{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"test","version":"1"}}}`, nil)
+	c.session = r.header.Get("Mcp-Session-Id")
+	if r.status != 200 || c.session == "" {
+		c.t.Fatalf("initialize: %d %s", r.status, r.body)
+	}
+	c.header.Set("Mcp-Protocol-Version", "2025-11-25")
+	c.do("POST", `{"jsonrpc":"2.0","method":"notifications/initialized"}`, nil)
+	return r
+}
+
+// request sends a legacy request.
+func (c *httpClient) request(method, params string) reply {
+	c.t.Helper()
+	return c.do("POST", `{"jsonrpc":"2.0","id":1,"method":"`+method+`","params":`+params+`}`, nil)
+}
+
+const modernMeta = `"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"test","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}}`
+
+// modern sends a modern request; members are those of params besides _meta,
+// each followed by a comma.
+func (c *httpClient) modern(method, name, members string) reply {
+	c.t.Helper()
+	return c.do("POST", `{"jsonrpc":"2.0","id":1,"method":"`+method+`","params":{`+members+modernMeta+`}}`, func(r *http.Request) {
+		r.Header.Set("Mcp-Protocol-Version", "2026-07-28")
+		r.Header.Set("Mcp-Method", method)
+		if name != "" {
+			r.Header.Set("Mcp-Name", name)
+		}
+	})
+}
+
+func TestOneURLForManyServersAndBothEras(t *testing.T) {
+	_, url := start(t, aggregator.Options{Upstreams: []aggregator.Upstream{
+		at(t, "old", serveSDK(t, echoServer(), upstream.LegacyEra)),
+		at(t, "new", serveSDK(t, echoServer(), upstream.ModernEra)),
+	}})
+	legacy := newHTTPClient(t, url)
+	if r := legacy.initialize(); !strings.Contains(r.body, `"instructions":"## old\n\nEchoes.\n\n## new\n\nEchoes."`) {
+		t.Errorf("initialize: %s", r.body)
+	}
+	modern := newHTTPClient(t, url)
+	if r := modern.modern("server/discover", "", ""); !strings.Contains(r.body, `"instructions":"## old`) || !strings.Contains(r.body, `"cacheScope":"private"`) {
+		t.Errorf("server/discover: %s", r.body)
+	}
+	for _, r := range []reply{legacy.request("tools/list", `{}`), modern.modern("tools/list", "", "")} {
+		old, new := strings.Index(r.body, `"name":"old_echo"`), strings.Index(r.body, `"name":"new_echo"`)
+		if r.status != 200 || old < 0 || new < old {
+			t.Errorf("tools/list: %d %s", r.status, r.body)
+		}
+	}
+	for _, tool := range []string{"old_echo", "new_echo"} {
+		call := `"name":"` + tool + `","arguments":{"text":"hi"},`
+		for era, r := range map[string]reply{
+			"legacy": legacy.request("tools/call", `{`+strings.TrimSuffix(call, ",")+`}`),
+			"modern": modern.modern("tools/call", tool, call),
+		} {
+			if r.status != 200 || !strings.Contains(r.body, `"text":"{\"text\":\"hi\"}"`) {
+				t.Errorf("%s calls %s: %d %s", era, tool, r.status, r.body)
+			}
+			if got := strings.Contains(r.body, `"resultType":"complete"`); got != (era == "modern") {
+				t.Errorf("%s calls %s: resultType in the result: %v", era, tool, got)
+			}
+		}
+	}
+}

@@ -1,0 +1,59 @@
+package aggregator
+
+import (
+	"encoding/base64"
+	"encoding/json"
+
+	"github.com/mcpagg/mcpagg/upstream"
+	"github.com/mcpagg/mcpagg/upstream/rawjson"
+)
+
+// pageSize is how many definitions one page of a list holds at most.
+const pageSize = 1000
+
+// listTools serves tools/list.
+func (g *Gateway) listTools(r Request) (json.RawMessage, error) {
+	definition := func(t *Tool) json.RawMessage { return t.definition }
+	if r.Era == upstream.LegacyEra {
+		definition = func(t *Tool) json.RawMessage { return t.legacyDefinition }
+	}
+	return page(r, "tools", &g.Catalog().tools, func(t *Tool) string { return t.Name }, definition)
+}
+
+// listItems serves the other lists; member is where the result holds them.
+func (g *Gateway) listItems(r Request, member string, l *list[*item]) (json.RawMessage, error) {
+	return page(r, member, l, func(it *item) string { return it.key }, func(it *item) json.RawMessage { return it.definition })
+}
+
+// page makes the result of a list request. Its cursor is the last name that
+// the caller was shown, so it tells nothing of what is hidden and stays good
+// when other names come and go.
+func page[T any](r Request, member string, l *list[T], key func(T) string, definition func(T) json.RawMessage) (json.RawMessage, error) {
+	start := 0
+	if cursor, ok := r.Params.GetString("cursor"); ok {
+		last, err := base64.RawURLEncoding.DecodeString(cursor)
+		i, known := l.index[string(last)]
+		if err != nil || !known {
+			return nil, invalidParams("the cursor is not valid, or no longer; list again from the start")
+		}
+		start = i + 1
+	}
+	end := min(start+pageSize, len(l.inOrder))
+	definitions := make([]json.RawMessage, 0, end-start)
+	for _, t := range l.inOrder[start:end] {
+		definitions = append(definitions, definition(t))
+	}
+	result := rawjson.Object{}
+	result.Set(member, rawjson.Array(definitions))
+	if end < len(l.inOrder) {
+		last := key(l.inOrder[end-1])
+		result.Set("nextCursor", rawjson.String(base64.RawURLEncoding.EncodeToString([]byte(last))))
+	}
+	if r.Era == upstream.ModernEra {
+		result.Set("resultType", rawjson.String("complete"))
+		// What a caller may see is that caller's own, and may change at any time.
+		result.Set("ttlMs", json.RawMessage("0"))
+		result.Set("cacheScope", rawjson.String("private"))
+	}
+	return result.Bytes(), nil
+}

@@ -1,0 +1,173 @@
+package aggregator
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+
+	"github.com/mcpagg/mcpagg/upstream"
+	"github.com/mcpagg/mcpagg/upstream/rawjson"
+)
+
+// serverInfoKey is where a modern server names itself in a result.
+const serverInfoKey = "io.modelcontextprotocol/serverInfo"
+
+// finish makes the client's result of the upstream's: the members of the hop
+// are the gateway's own, publish (nil for none) rewrites URIs, and all else
+// stays byte for byte. A result that needs neither is not even taken apart.
+func finish(r Request, from *upstream.Upstream, result json.RawMessage, publish func(*rawjson.Object) error) (json.RawMessage, error) {
+	fromModern := false
+	if l := from.Listing(); l != nil {
+		fromModern = l.Era == upstream.ModernEra
+	}
+	if !fromModern && r.Era == upstream.LegacyEra && (publish == nil || !mentionsResource(result)) {
+		return result, nil
+	}
+	o, err := rawjson.ParseObject(result)
+	if err != nil {
+		return nil, badResult(from, err)
+	}
+	if fromModern {
+		if err := endHop(&o, r.Era); err != nil {
+			return nil, badResult(from, err)
+		}
+	}
+	if r.Era == upstream.ModernEra {
+		beginHop(&o, r.Method)
+	}
+	if publish != nil && mentionsResource(result) {
+		if err := publish(&o); err != nil {
+			return nil, badResult(from, err)
+		}
+	}
+	return o.Bytes(), nil
+}
+
+// endHop takes out what a modern upstream said to the gateway only.
+func endHop(o *rawjson.Object, client upstream.Era) error {
+	kind, _ := o.GetString("resultType")
+	switch {
+	case kind == "" || kind == "complete":
+	case kind == "input_required" && client == upstream.ModernEra:
+	case kind == "input_required":
+		return errors.New("asks for input, which this client's protocol version cannot give")
+	default:
+		return fmt.Errorf("has the unknown type %q", kind)
+	}
+	if client == upstream.LegacyEra {
+		o.Delete("resultType")
+	}
+	meta, err := rawjson.ParseObject(o.Get("_meta"))
+	if err != nil || meta.Get(serverInfoKey) == nil {
+		return nil
+	}
+	meta.Delete(serverInfoKey)
+	if len(meta) == 0 {
+		o.Delete("_meta")
+	} else {
+		o.Set("_meta", meta.Bytes())
+	}
+	return nil
+}
+
+// beginHop adds what a modern client needs (MCP 2026-07-28, "Results").
+func beginHop(o *rawjson.Object, method string) {
+	if o.Get("resultType") == nil {
+		o.Set("resultType", rawjson.String("complete"))
+	}
+	if method != "resources/read" {
+		return
+	}
+	if o.Get("ttlMs") == nil {
+		o.Set("ttlMs", json.RawMessage("0"))
+	}
+	o.Set("cacheScope", rawjson.String("private")) // what a caller may read is that caller's own
+}
+
+func badResult(from *upstream.Upstream, err error) error {
+	return &jsonrpc.Error{Code: jsonrpc.CodeInternalError, Message: fmt.Sprintf("upstream %q: its result %v", from.Name(), err)}
+}
+
+// mentionsResource is a quick look for anything that may hold a URI to
+// rewrite; an escaped character in a name or type counts as one, to be safe.
+func mentionsResource(result json.RawMessage) bool {
+	return bytes.Contains(result, []byte(`resource`)) || bytes.Contains(result, []byte(`"uri"`)) || bytes.Contains(result, []byte(`\u00`))
+}
+
+// publishToolResult rewrites the URIs in content (MCP "Tool Result").
+func (m *member) publishToolResult(o *rawjson.Object) error {
+	return m.rewriteEach(o, "content", m.publishContent)
+}
+
+// publishPromptResult rewrites the URIs in messages.
+func (m *member) publishPromptResult(o *rawjson.Object) error {
+	return m.rewriteEach(o, "messages", func(message *rawjson.Object) error {
+		content, err := rawjson.ParseObject(message.Get("content"))
+		if err != nil {
+			return nil // not a content block: none of the gateway's business
+		}
+		if err := m.publishContent(&content); err != nil {
+			return err
+		}
+		message.Set("content", content.Bytes())
+		return nil
+	})
+}
+
+// publishReadResult rewrites the URIs of the contents that were read.
+func (m *member) publishReadResult(o *rawjson.Object) error {
+	return m.rewriteEach(o, "contents", func(contents *rawjson.Object) error {
+		setURI(contents, m.publishURI)
+		return nil
+	})
+}
+
+// publishContent rewrites the URI of one content block, if it has one.
+func (m *member) publishContent(block *rawjson.Object) error {
+	switch kind, _ := block.GetString("type"); kind {
+	case "resource_link":
+		setURI(block, m.publishLink)
+	case "resource":
+		resource, err := rawjson.ParseObject(block.Get("resource"))
+		if err != nil {
+			return nil
+		}
+		setURI(&resource, m.publishLink)
+		block.Set("resource", resource.Bytes())
+	}
+	return nil
+}
+
+func setURI(o *rawjson.Object, publish func(string) string) {
+	uri, ok := o.GetString("uri")
+	if published := publish(uri); ok && published != uri {
+		o.Set("uri", rawjson.String(published))
+	}
+}
+
+// rewriteEach applies rewrite to every object in the array that o holds under
+// name; what is not an array of objects stays as it is.
+func (m *member) rewriteEach(o *rawjson.Object, name string, rewrite func(*rawjson.Object) error) error {
+	if m.Prefix == "" || o.Get(name) == nil {
+		return nil
+	}
+	elements, err := rawjson.ParseArray(o.Get(name))
+	if err != nil {
+		return nil
+	}
+	for i, raw := range elements {
+		element, err := rawjson.ParseObject(raw)
+		if err != nil {
+			continue
+		}
+		if err := rewrite(&element); err != nil {
+			return err
+		}
+		elements[i] = element.Bytes()
+	}
+	o.Set(name, rawjson.Array(elements))
+	return nil
+}

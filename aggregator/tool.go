@@ -1,0 +1,162 @@
+package aggregator
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/mcpagg/mcpagg/upstream"
+	"github.com/mcpagg/mcpagg/upstream/rawjson"
+)
+
+// A Tool is one published tool. It never changes.
+type Tool struct {
+	Name     string // published
+	Original string
+	Upstream string // label
+	Tags     []string
+
+	definition       json.RawMessage // as published
+	legacyDefinition json.RawMessage // the same for clients of the legacy era
+	origin           json.RawMessage // as the upstream sent it
+
+	conn   *upstream.Upstream
+	schema func() *schema // nil where the input schema cannot be compiled
+	set    map[string]json.RawMessage
+}
+
+// Definition returns the tool as the upstream defined it.
+func (t *Tool) Definition() json.RawMessage { return t.origin }
+
+// newTool publishes one definition of member m.
+func newTool(m *member, raw json.RawMessage) (*Tool, error) {
+	def, err := parseDefinition(raw, toolShape)
+	if err != nil {
+		return nil, err
+	}
+	original, ok := def.GetString("name")
+	if !ok {
+		return nil, fmt.Errorf("name is not a string")
+	}
+	override := m.Tools.Overrides[original]
+	t := &Tool{
+		Original: original, Upstream: m.Name, Tags: m.Tags,
+		origin: raw, conn: m.conn, set: override.Set,
+	}
+	name := original
+	if override.Name != "" {
+		name = override.Name
+	}
+	t.Name = m.names.publish(m.Name, m.Prefix, name)
+	def.Set("name", rawjson.String(t.Name))
+	if err := override.apply(&def); err != nil {
+		return nil, err
+	}
+	t.definition, t.legacyDefinition = def.Bytes(), legacyDefinition(def)
+	t.schema = sync.OnceValue(func() *schema { return m.compile(original, def.Get("inputSchema")) })
+	return t, nil
+}
+
+// legacyDefinition leaves out an output schema that is not an object's: the
+// legacy era knows no other, and its clients refuse the whole list for one.
+func legacyDefinition(def rawjson.Object) json.RawMessage {
+	if out := def.Get("outputSchema"); out == nil || isObjectSchema(out) == nil {
+		return def.Bytes()
+	}
+	def = slices.Clone(def)
+	def.Delete("outputSchema")
+	return def.Bytes()
+}
+
+// apply changes the definition as configured.
+func (o Override) apply(def *rawjson.Object) error {
+	if o.Description != "" {
+		def.Set("description", rawjson.String(o.Description))
+	}
+	if len(o.Annotations) > 0 {
+		annotations := rawjson.Object{}
+		if raw := def.Get("annotations"); raw != nil {
+			var err error
+			if annotations, err = rawjson.ParseObject(raw); err != nil {
+				return fmt.Errorf("annotations: %w", err)
+			}
+		}
+		for _, name := range sortedKeys(o.Annotations) {
+			annotations.Set(name, rawjson.Value(o.Annotations[name]))
+		}
+		def.Set("annotations", annotations.Bytes())
+	}
+	if len(o.Require) == 0 && len(o.Set) == 0 {
+		return nil
+	}
+	input, err := o.applySchema(def.Get("inputSchema"))
+	if err != nil {
+		return fmt.Errorf("inputSchema: %w", err)
+	}
+	def.Set("inputSchema", input)
+	return nil
+}
+
+// applySchema makes arguments required and takes fixed ones out of sight.
+func (o Override) applySchema(raw json.RawMessage) (json.RawMessage, error) {
+	input, err := rawjson.ParseObject(raw)
+	if err != nil {
+		return nil, err
+	}
+	var required []string
+	if r := input.Get("required"); r != nil {
+		if err := json.Unmarshal(r, &required); err != nil {
+			return nil, fmt.Errorf("required: %w", err)
+		}
+	}
+	for _, name := range o.Require {
+		if !slices.Contains(required, name) {
+			required = append(required, name)
+		}
+	}
+	required = slices.DeleteFunc(required, func(name string) bool { _, fixed := o.Set[name]; return fixed })
+	if len(required) > 0 || input.Get("required") != nil {
+		input.Set("required", rawjson.Value(append([]string{}, required...)))
+	}
+	if p := input.Get("properties"); p != nil {
+		properties, err := rawjson.ParseObject(p)
+		if err != nil {
+			return nil, fmt.Errorf("properties: %w", err)
+		}
+		for name := range o.Set {
+			properties.Delete(name)
+		}
+		input.Set("properties", properties.Bytes())
+	}
+	return input.Bytes(), nil
+}
+
+// arguments checks what a client sent and returns what the upstream gets.
+func (t *Tool) arguments(raw json.RawMessage) (json.RawMessage, error) {
+	if err := checkArguments(raw, t.schema()); err != nil {
+		return nil, err
+	}
+	if len(t.set) == 0 {
+		return raw, nil
+	}
+	args := rawjson.Object{}
+	if raw != nil && string(raw) != "null" {
+		var err error
+		if args, err = rawjson.ParseObject(raw); err != nil {
+			return nil, err
+		}
+	}
+	for _, m := range args {
+		for name := range t.set {
+			if strings.EqualFold(m.Name, name) {
+				return nil, fmt.Errorf("%q is fixed by the gateway", m.Name)
+			}
+		}
+	}
+	for _, name := range sortedKeys(t.set) {
+		args.Set(name, t.set[name])
+	}
+	return args.Bytes(), nil
+}
