@@ -51,7 +51,7 @@ func (e *exitError) Error() string {
 func (e *exitError) Unwrap() error { return e.err }
 
 // report prints err and returns the exit code. An error that says nothing of
-// its code is one of usage when cobra found it, before any command ran.
+// its code is one of usage: cobra found it, before any command ran.
 func report(err error, stderr io.Writer) int {
 	if err == nil {
 		return 0
@@ -59,7 +59,7 @@ func report(err error, stderr io.Writer) int {
 	var exit *exitError
 	if !errors.As(err, &exit) {
 		fmt.Fprintf(stderr, "mcpagg: %v\n", err)
-		return exitRunTime
+		return exitUsage
 	}
 	if exit.err != nil {
 		fmt.Fprintf(stderr, "mcpagg: %v\n", exit.err)
@@ -83,7 +83,6 @@ client at one URL.`,
   mcpagg catalog -c gateway.hcl   # the tools it publishes`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
@@ -94,13 +93,15 @@ client at one URL.`,
 		newCatalogCommand(), newCallCommand(), newDevCommand(), newVersionCommand(),
 	)
 	for _, cmd := range root.Commands() {
-		explainArgs(cmd)
+		setExitCodes(cmd)
 	}
 	return root
 }
 
-// explainArgs makes wrong positional arguments an error of usage, with a hint.
-func explainArgs(cmd *cobra.Command) {
+// setExitCodes gives the errors of a command and those below it their codes:
+// wrong positional arguments are an error of usage, with a hint, and what goes
+// wrong in the command itself is one of run time unless it says otherwise.
+func setExitCodes(cmd *cobra.Command) {
 	if check := cmd.Args; check != nil {
 		cmd.Args = func(cmd *cobra.Command, args []string) error {
 			if err := check(cmd, args); err != nil {
@@ -109,7 +110,17 @@ func explainArgs(cmd *cobra.Command) {
 			return nil
 		}
 	}
+	if work := cmd.RunE; work != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			err := work(cmd, args)
+			var exit *exitError
+			if err == nil || errors.As(err, &exit) {
+				return err
+			}
+			return &exitError{exitRunTime, err}
+		}
+	}
 	for _, sub := range cmd.Commands() {
-		explainArgs(sub)
+		setExitCodes(sub)
 	}
 }

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mcpagg/mcpagg/aggregator"
+	"github.com/mcpagg/mcpagg/policy"
+	"github.com/mcpagg/mcpagg/upstream"
+)
+
+func newCatalogCommand() *cobra.Command {
+	list := newCatalogListCommand("catalog")
+	list.AddCommand(newCatalogListCommand("list"), newCatalogPullCommand())
+	return list
+}
+
+// newCatalogListCommand makes the same command twice: listing is what
+// "mcpagg catalog" does by itself.
+func newCatalogListCommand(use string) *cobra.Command {
+	var (
+		target targetFlags
+		asJSON bool
+	)
+	cmd := &cobra.Command{
+		Use:   use,
+		Short: "List the published tools and where they come from",
+		Long: `Connect to the upstreams of a configuration, or to a running gateway, and list
+the published tools: original name and published name. What is hidden is listed
+with the reason on standard error. The exit code is 1 if an upstream could not be
+reached.`,
+		Example: `  mcpagg catalog -c gateway.hcl
+  mcpagg catalog --url http://127.0.0.1:8080/mcp --json
+  mcpagg catalog pull -c gateway.hcl -o catalog.json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return target.with(cmd.Context(), cmd.ErrOrStderr(), func(_ context.Context, c *client) error {
+				if err := printTools(cmd.OutOrStdout(), c.tools(), asJSON); err != nil {
+					return err
+				}
+				return reportGaps(cmd.ErrOrStderr(), c.gateway)
+			})
+		},
+	}
+	target.add(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
+	return cmd
+}
+
+func newCatalogPullCommand() *cobra.Command {
+	var (
+		target targetFlags
+		out    string
+	)
+	cmd := &cobra.Command{
+		Use:   "pull",
+		Short: "Write the published tools to a catalog.json",
+		Long: `Write the published tools, with origin, annotations and input schema, to a file
+that work without the upstreams can start from.`,
+		Example: "  mcpagg catalog pull -c gateway.hcl -o catalog.json",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if target.url != "" {
+				return usageError("pull needs a configuration: a running gateway does not tell where its tools come from")
+			}
+			return target.with(cmd.Context(), cmd.ErrOrStderr(), func(_ context.Context, c *client) error {
+				if err := reportGaps(cmd.ErrOrStderr(), c.gateway); err != nil {
+					return err // half a catalog would look like a whole one
+				}
+				return writeCatalogFile(out, c.tools(), cmd.OutOrStdout())
+			})
+		},
+	}
+	target.add(cmd)
+	cmd.Flags().StringVarP(&out, "output", "o", "catalog.json", "file to write, or - for standard output")
+	return cmd
+}
+
+func writeCatalogFile(path string, tools []policy.Tool, stdout io.Writer) error {
+	catalog := policy.Catalog{Tools: tools}
+	if path == "-" {
+		return policy.WriteCatalog(stdout, catalog)
+	}
+	file, err := os.Create(path)
+	if err != nil {
+		return &exitError{exitRunTime, err}
+	}
+	if err := cmp.Or(policy.WriteCatalog(file, catalog), file.Close()); err != nil {
+		return &exitError{exitRunTime, err}
+	}
+	_, err = fmt.Fprintf(stdout, "%s: %s\n", path, count(len(tools), "tool"))
+	return err
+}
+
+func printTools(w io.Writer, tools []policy.Tool, asJSON bool) error {
+	if asJSON {
+		return printJSON(w, policy.Catalog{Tools: tools})
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "UPSTREAM\tORIGINAL\tPUBLISHED")
+	for _, t := range tools {
+		fmt.Fprintf(table, "%s\t%s\t%s\n", cmp.Or(t.Upstream, "-"), cmp.Or(t.Original, "-"), t.Published)
+	}
+	return table.Flush()
+}
+
+// reportGaps prints what the list lacks: hidden definitions, and upstreams
+// that could not be reached, which are an error.
+func reportGaps(w io.Writer, g *aggregator.Gateway) error {
+	if g == nil {
+		return nil
+	}
+	for _, h := range g.Catalog().Hidden {
+		fmt.Fprintf(w, "not published: %s %s/%s: %s\n", h.Kind, h.Upstream, h.Original, h.Reason)
+	}
+	missing := 0
+	for _, u := range g.Upstreams() {
+		if u.State != upstream.Connected {
+			missing++
+			fmt.Fprintf(w, "not connected: upstream %q: %s\n", u.Name, u.LastError)
+		}
+	}
+	if missing > 0 {
+		return &exitError{exitRunTime, fmt.Errorf("%s could not be reached", count(missing, "upstream"))}
+	}
+	return nil
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mcpagg/mcpagg/aggregator"
+	"github.com/mcpagg/mcpagg/policy"
+	"github.com/mcpagg/mcpagg/upstream"
+	"github.com/mcpagg/mcpagg/upstream/rawjson"
+)
+
+// targetFlags say which gateway a command works with: one that runs, by URL,
+// or one of its own, from a configuration.
+type targetFlags struct {
+	config  []string
+	url     string
+	headers []string
+	timeout time.Duration
+}
+
+func (f *targetFlags) add(cmd *cobra.Command) {
+	addConfigFlag(cmd, &f.config)
+	flags := cmd.Flags()
+	flags.StringVar(&f.url, "url", "", "MCP endpoint of a running gateway, instead of a configuration")
+	flags.StringArrayVarP(&f.headers, "header", "H", nil, `header to send to --url, as "Name: value" (repeatable)`)
+	flags.DurationVar(&f.timeout, "timeout", time.Minute, "longest time to connect, and to wait for an answer")
+	cmd.MarkFlagsMutuallyExclusive("config", "url")
+}
+
+// A client asks one gateway. Exactly one of its two fields is set.
+type client struct {
+	gateway *aggregator.Gateway // a gateway of the command's own
+	remote  *upstream.Upstream  // one that runs elsewhere
+}
+
+// with connects, runs use and disconnects again.
+func (f *targetFlags) with(ctx context.Context, stderr io.Writer, use func(context.Context, *client) error) error {
+	ctx, cancel := context.WithTimeout(ctx, f.timeout)
+	defer cancel()
+	c, run, err := f.client(stderr)
+	if err != nil {
+		return err
+	}
+	var running sync.WaitGroup
+	defer running.Wait()
+	runCtx, stop := context.WithCancel(ctx)
+	defer stop()
+	running.Go(func() { run(runCtx) })
+	if err := c.settle(ctx); err != nil {
+		return &exitError{exitRunTime, err}
+	}
+	return use(ctx, c)
+}
+
+func (f *targetFlags) client(stderr io.Writer) (*client, func(context.Context), error) {
+	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+	if f.url == "" {
+		cfg, err := loadConfig(f.config, stderr)
+		if err != nil {
+			return nil, nil, err
+		}
+		g := newGateway(cfg, log)
+		return &client{gateway: g}, g.Run, nil
+	}
+	opts, err := f.remoteOptions(log)
+	if err != nil {
+		return nil, nil, err
+	}
+	u := upstream.New(opts)
+	return &client{remote: u}, u.Run, nil
+}
+
+func (f *targetFlags) remoteOptions(log *slog.Logger) (upstream.Options, error) {
+	u, err := url.Parse(f.url)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return upstream.Options{}, usageError("--url %q is not a URL such as http://127.0.0.1:8080/mcp", f.url)
+	}
+	headers := map[string]upstream.Secret{}
+	for _, h := range f.headers {
+		name, value, ok := strings.Cut(h, ":")
+		if !ok {
+			return upstream.Options{}, usageError(`--header needs "Name: value"`)
+		}
+		headers[strings.TrimSpace(name)] = func(context.Context) (string, error) { return strings.TrimSpace(value), nil }
+	}
+	return upstream.Options{
+		Name: "gateway", URL: u, Headers: headers, Log: log, ClientVersion: programVersion(),
+		ConnectTimeout: f.timeout, CallTimeout: f.timeout,
+	}, nil
+}
+
+func (c *client) settle(ctx context.Context) error {
+	if c.gateway != nil {
+		return c.gateway.Settled(ctx)
+	}
+	select {
+	case <-c.remote.Attempted():
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if s := c.remote.Status(); s.State != upstream.Connected {
+		return fmt.Errorf("connecting: %s", s.LastError)
+	}
+	return nil
+}
+
+// tools lists what the gateway publishes. Origins are known only of a gateway
+// of the command's own.
+func (c *client) tools() []policy.Tool {
+	tools := []policy.Tool{}
+	if c.gateway != nil {
+		for _, t := range c.gateway.Catalog().Tools() {
+			tools = append(tools, t.Policy())
+		}
+		return tools
+	}
+	for _, raw := range c.remote.Listing().Tools {
+		def, _ := rawjson.ParseObject(raw) // a definition that is no object has no name
+		name, _ := def.GetString("name")
+		tools = append(tools, policy.Tool{Published: name, Annotations: def.Get("annotations"), InputSchema: def.Get("inputSchema")})
+	}
+	return tools
+}
+
+// call makes one tool call.
+func (c *client) call(ctx context.Context, tool string, input json.RawMessage) (json.RawMessage, error) {
+	params := rawjson.Object{}
+	params.Set("name", rawjson.String(tool))
+	params.Set("arguments", input)
+	if c.remote != nil {
+		return c.remote.Call(ctx, upstream.Call{Method: "tools/call", Params: params.Bytes()})
+	}
+	result, _, err := c.gateway.Serve(ctx, aggregator.Request{
+		Caller: aggregator.Anonymous, Era: upstream.LegacyEra, Method: "tools/call", Params: params,
+	})
+	return result, err
+}

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/mcpagg/mcpagg/"
+
+// allowed lists, for each package, what of the module it may import.
+var allowed = map[string][]string{
+	"upstream/rawjson":                nil,
+	"upstream":                        {"upstream/rawjson"},
+	"upstream/upstreamtest":           {"upstream/rawjson"},
+	"policy":                          nil,
+	"aggregator":                      {"upstream", "upstream/rawjson", "policy"},
+	"cmd/mcpagg/internal/config":      {"aggregator", "upstream"},
+	"cmd/mcpagg/internal/config/docs": {"cmd/mcpagg/internal/config"},
+	"cmd/mcpagg/internal/bench":       nil,
+	"cmd/mcpagg/internal/e2e":         nil,
+	"cmd/mcpagg":                      {"aggregator", "upstream", "upstream/rawjson", "policy", "cmd/mcpagg/internal/config"},
+}
+
+// TestImports keeps the arrows of CONTRIBUTING.md, and HCL in one package.
+func TestImports(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, module+"...").CombinedOutput()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, out)
+	}
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Fields(line)
+		pkg := strings.TrimPrefix(fields[0], module)
+		may, known := allowed[pkg]
+		if !known {
+			t.Errorf("package %s is not in the list of arrows", pkg)
+		}
+		for _, imported := range fields[1:] {
+			if own, ok := strings.CutPrefix(imported, module); ok && !slices.Contains(may, own) {
+				t.Errorf("%s must not import %s", pkg, own)
+			}
+			if strings.HasPrefix(imported, "github.com/hashicorp/hcl/") && pkg != "cmd/mcpagg/internal/config" {
+				t.Errorf("%s must not import HCL; config is the only package that does", pkg)
+			}
+		}
+	}
+}

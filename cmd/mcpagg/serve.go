@@ -1,0 +1,221 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mcpagg/mcpagg/aggregator"
+	"github.com/mcpagg/mcpagg/cmd/mcpagg/internal/config"
+)
+
+// serveFlags are the flags of mcpagg serve.
+type serveFlags struct {
+	config    []string
+	listen    string
+	admin     string
+	logLevel  string
+	logFormat string
+	debug     bool
+}
+
+func newServeCommand() *cobra.Command {
+	var f serveFlags
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Start the gateway",
+		Long: `Start the gateway. It serves at once with the upstreams that are there, and the
+others join when they come. SIGTERM or Ctrl-C lets calls in flight finish for
+server.drain, then stops the upstreams it started.`,
+		Example: `  mcpagg serve -c gateway.hcl
+  mcpagg serve -c conf.d --listen 127.0.0.1:9000 --log-level debug`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return serve(cmd.Context(), f, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	addConfigFlag(cmd, &f.config)
+	flags := cmd.Flags()
+	flags.StringVar(&f.listen, "listen", "", "address to listen on, instead of server.listen")
+	flags.StringVar(&f.admin, "admin", "", "address for /health/ready, instead of server.admin")
+	flags.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
+	flags.StringVar(&f.logFormat, "log-format", "text", "text or json")
+	flags.BoolVar(&f.debug, "debug", false, "serve profiles and memory figures on the admin address")
+	_ = flags.MarkHidden("debug") // fails only for a flag that does not exist
+	return cmd
+}
+
+func addConfigFlag(cmd *cobra.Command, paths *[]string) {
+	cmd.Flags().StringArrayVarP(paths, "config", "c", []string{"gateway.hcl"}, "configuration file or folder (repeatable)")
+}
+
+// serve runs the gateway until ctx ends.
+func serve(ctx context.Context, f serveFlags, stdout, stderr io.Writer) error {
+	log, err := newLogger(stderr, f.logLevel, f.logFormat)
+	if err != nil {
+		return err
+	}
+	cfg, err := loadConfig(f.config, stderr)
+	if err != nil {
+		return err
+	}
+	if err := f.override(&cfg.Server); err != nil {
+		return err
+	}
+	limitMemory()
+	ln, err := listen(cfg.Server.Listen)
+	if err != nil {
+		return err
+	}
+	defer ln.Close()
+
+	gateway := newGateway(cfg, log)
+	// Upstreams outlive the HTTP server, so that calls in flight can finish.
+	upCtx, stopUpstreams := context.WithCancel(context.WithoutCancel(ctx))
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer stopUpstreams()
+	running.Go(func() { gateway.Run(upCtx) })
+
+	if cfg.Server.Admin != "" {
+		adminLn, err := listen(cfg.Server.Admin)
+		if err != nil {
+			return err
+		}
+		admin := &http.Server{Handler: adminHandler(gateway, f.debug), ReadHeaderTimeout: readHeaderTimeout}
+		running.Go(func() { logServe(log, admin.Serve(adminLn)) })
+		defer admin.Close()
+	}
+	greet(stdout, cfg, ln.Addr().String())
+	return serveHTTP(ctx, ln, gateway, cfg.Server.Drain, log)
+}
+
+const readHeaderTimeout = 10 * time.Second
+
+// serveHTTP serves until ctx ends, then gives what is in flight drain to end.
+func serveHTTP(ctx context.Context, ln net.Listener, gateway *aggregator.Gateway, drain time.Duration, log *slog.Logger) error {
+	server := &http.Server{
+		Handler:           gateway.Handler(),
+		ReadHeaderTimeout: readHeaderTimeout,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(ln) }()
+	select {
+	case err := <-failed:
+		return &exitError{exitRunTime, fmt.Errorf("serving: %w", err)}
+	case <-ctx.Done():
+	}
+	log.Info("stopping", "drain", drain)
+	drainCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	defer cancel()
+	go gateway.Drain()
+	if err := server.Shutdown(drainCtx); err != nil {
+		log.Warn("calls were cut off", "err", err)
+		_ = server.Close() // what is left is cut off; there is nothing more to do about it
+	}
+	<-failed
+	return nil
+}
+
+func logServe(log *slog.Logger, err error) {
+	if !errors.Is(err, http.ErrServerClosed) {
+		log.Error("the admin address stopped serving", "err", err)
+	}
+}
+
+// override applies the flags that replace configuration.
+func (f serveFlags) override(s *config.Server) error {
+	for _, addr := range []struct{ flag, value string }{{"--listen", f.listen}, {"--admin", f.admin}} {
+		if addr.value == "" {
+			continue
+		}
+		if err := config.CheckListen(addr.value); err != nil {
+			return usageError("%s: %w", addr.flag, err)
+		}
+	}
+	s.Listen = cmp.Or(f.listen, s.Listen)
+	s.Admin = cmp.Or(f.admin, s.Admin)
+	return nil
+}
+
+func listen(addr string) (net.Listener, error) {
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, &exitError{exitRunTime, fmt.Errorf("listening: %w; stop what uses the address, or choose another with server.listen or --listen", err)}
+	}
+	return ln, nil
+}
+
+func newGateway(cfg *config.Config, log *slog.Logger) *aggregator.Gateway {
+	opts := cfg.Gateway
+	opts.Version = programVersion()
+	opts.Log = log
+	return aggregator.New(opts)
+}
+
+// limitMemory trades memory for fewer collections, unless the environment says
+// otherwise: the SDK allocates large short-lived buffers for every message.
+func limitMemory() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400)
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(1 << 30)
+	}
+}
+
+func newLogger(w io.Writer, level, format string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, usageError("--log-level %q is not debug, info, warn or error", level)
+	}
+	opts := &slog.HandlerOptions{Level: l}
+	switch format {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, opts)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, opts)), nil
+	}
+	return nil, usageError("--log-format %q is neither text nor json", format)
+}
+
+// greet prints where the gateway is and how clients get there.
+func greet(w io.Writer, cfg *config.Config, addr string) {
+	url := "http://" + addr + "/mcp"
+	if public := cfg.Gateway.PublicURL; public != nil {
+		url = public.JoinPath("mcp").String()
+	}
+	fmt.Fprintf(w, `mcpagg %s serves %s at
+
+  %s
+
+Claude Code:  claude mcp add --transport http gateway %[3]s
+OpenCode:     in opencode.json
+              { "mcp": { "gateway": { "type": "remote", "url": %[3]q, "enabled": true } } }
+
+There is no auth block: nobody signs in, and only programs on this machine can connect.
+There is no policy block: every tool may be called.
+
+`, programVersion(), count(len(cfg.Gateway.Upstreams), "upstream"), url)
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
