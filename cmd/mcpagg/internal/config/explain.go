@@ -62,6 +62,7 @@ func inOurWords(said *hcl.Diagnostic) {
 		"Attribute redefined":             "Duplicate attribute",
 		"Duplicate argument":              "Duplicate attribute",
 		"Extraneous JSON object property": "Unknown attribute",
+		"Missing required argument":       "Missing attribute",
 		"Unsupported argument":            "Unknown attribute",
 		"Unsupported block type":          "Unknown block",
 	}[said.Summary]
@@ -82,6 +83,9 @@ func (d *decoder) variableHint(diag *hcl.Diagnostic) string {
 		return ""
 	}
 	name := string(diag.Subject.SliceBytes(file.Bytes))
+	if rest := file.Bytes[diag.Subject.End.Byte:]; len(rest) > 0 && strings.ContainsRune(".[", rune(rest[0])) {
+		return "" // not a word alone
+	}
 	if name == "local" {
 		return " Locals are set in a locals block."
 	}
