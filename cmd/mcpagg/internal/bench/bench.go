@@ -254,6 +254,14 @@ func (s *subject) awaitHealth(ctx context.Context) error {
 	})
 }
 
+// awaitReady waits until the gateway has tried all its upstreams. Asking for its
+// list until that is complete would cost it more than the start itself.
+func (s *subject) awaitReady(ctx context.Context) error {
+	return s.await(ctx, func(ctx context.Context) error {
+		return fetch(ctx, "http://"+s.admin+"/health/ready", nil)
+	})
+}
+
 // lineUp starts what comes between: a reverse proxy in front of the upstream,
 // and the gateway in front of the upstreams behind it. It waits until all list
 // so many tools.

@@ -44,7 +44,7 @@ func (b *bench) measureCalls(ctx context.Context) error {
 		}
 	}
 	for _, s := range stages {
-		if err := b.profile(ctx, s); err != nil {
+		if err := b.profile(ctx, s, "calls", callEcho("b0_"+echoTool)); err != nil {
 			return err
 		}
 		for _, callers := range s.callers {

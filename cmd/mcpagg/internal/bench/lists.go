@@ -43,6 +43,11 @@ func (b *bench) measureLists(ctx context.Context) error {
 			b.listRound(ctx, s, round)
 		}
 	}
+	for _, s := range stages {
+		if err := b.profile(ctx, s, "lists", listTools(b.opts.allTools())); err != nil {
+			return err
+		}
+	}
 	b.reportResident(l, b.listGroup(), "resident afterwards", goal{})
 	return nil
 }

@@ -12,13 +12,14 @@ import (
 // profileTime is how long a profile is taken.
 const profileTime = 10 * time.Second
 
-// profile writes CPU and allocation profiles of the gateway while as many
-// callers as in the table call it.
-func (b *bench) profile(ctx context.Context, s *stage) error {
+// profile writes CPU and allocation profiles of the gateway while the stage's
+// callers repeat an operation. Allocations count from the gateway's start.
+func (b *bench) profile(ctx context.Context, s *stage, name string, op operation) error {
 	gateway := s.lineup[gatewayed]
 	if b.opts.profile == "" || gateway == nil {
 		return nil
 	}
+	name = s.era.String() + "-" + name
 	if err := os.MkdirAll(b.opts.profile, 0o755); err != nil {
 		return err
 	}
@@ -27,20 +28,20 @@ func (b *bench) profile(ctx context.Context, s *stage) error {
 	loaded := make(chan struct{})
 	go func() {
 		defer close(loaded)
-		apply(ctx, s.callers[gatewayed], 2*profileTime, callEcho(gateway.prefix+echoTool), b.failed(gateway))
+		apply(ctx, s.callers[gatewayed], 2*profileTime, op, b.failed(gateway))
 	}()
-	err := b.saveProfile(ctx, gateway, s.era, fmt.Sprintf("profile?seconds=%d", int(profileTime.Seconds())), "cpu")
+	err := b.saveProfile(ctx, gateway, fmt.Sprintf("profile?seconds=%d", int(profileTime.Seconds())), name+".cpu")
 	if err == nil {
-		err = b.saveProfile(ctx, gateway, s.era, "allocs", "allocs")
+		err = b.saveProfile(ctx, gateway, "allocs", name+".allocs")
 	}
 	cancel()
 	<-loaded
 	return err
 }
 
-func (b *bench) saveProfile(ctx context.Context, gateway *subject, e era, query, kind string) error {
+func (b *bench) saveProfile(ctx context.Context, gateway *subject, query, name string) error {
 	return fetch(ctx, "http://"+gateway.admin+"/debug/pprof/"+query, func(body io.Reader) error {
-		f, err := os.Create(filepath.Join(b.opts.profile, e.String()+"."+kind+".pprof"))
+		f, err := os.Create(filepath.Join(b.opts.profile, name+".pprof"))
 		if err != nil {
 			return err
 		}

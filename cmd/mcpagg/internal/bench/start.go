@@ -41,7 +41,7 @@ func (b *bench) measureStarts(ctx context.Context, c startCase, upstream *subjec
 	if c.slow {
 		first = manyUpstreams - 1 // it is known which is the slowest
 	}
-	var took [columns][]float64
+	var took, spent [columns][]float64
 	for range b.opts.starts {
 		alone, err := b.slowestAlone(behind[first:], paths[first:])
 		if err != nil {
@@ -49,14 +49,15 @@ func (b *bench) measureStarts(ctx context.Context, c startCase, upstream *subjec
 		}
 		took[direct] = append(took[direct], millis(alone))
 		for _, column := range b.between(c.slow) {
-			one, err := b.startOnce(ctx, column, upstream, behind, paths)
+			wall, cpu, err := b.startOnce(ctx, column, upstream, behind, paths)
 			if err != nil {
 				return err
 			}
-			took[column] = append(took[column], millis(one))
+			took[column] = append(took[column], millis(wall))
+			spent[column] = append(spent[column], millis(cpu))
 		}
 	}
-	b.reportStarts(c, took)
+	b.reportStarts(c, took, spent)
 	return nil
 }
 
@@ -105,15 +106,19 @@ func (b *bench) slowestAlone(behind []*subject, paths []string) (time.Duration, 
 	return longest, nil
 }
 
-// startOnce returns the time from the start to the complete list.
-func (b *bench) startOnce(ctx context.Context, column int, upstream *subject, behind []*subject, paths []string) (took time.Duration, err error) {
+// startOnce returns the time from the start to the complete list, and the CPU
+// time of the process until then.
+func (b *bench) startOnce(ctx context.Context, column int, upstream *subject, behind []*subject, paths []string) (wall, cpu time.Duration, err error) {
 	err = b.during(func() error {
 		start := time.Now()
-		_, err := b.startBetween(ctx, column, upstream, behind, paths)
-		took = time.Since(start)
+		s, err := b.startBetween(ctx, column, upstream, behind, paths)
+		wall = time.Since(start)
+		if err == nil {
+			cpu, _ = cpuTime(s.pid) // 0 where there is no /proc
+		}
 		return err
 	})
-	return took, err
+	return wall, cpu, err
 }
 
 // startBetween starts the process of one column and waits for its list.
@@ -131,13 +136,16 @@ func (b *bench) startBetween(ctx context.Context, column int, upstream *subject,
 		}
 		s, err = b.startGateway(ctx, urls)
 	}
+	if err == nil && column == gatewayed {
+		err = s.awaitReady(ctx)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return s, s.awaitTools(ctx, modern, b.opts.allTools())
 }
 
-func (b *bench) reportStarts(c startCase, took [columns][]float64) {
+func (b *bench) reportStarts(c startCase, took, spent [columns][]float64) {
 	for column, times := range took {
 		if len(times) == 0 {
 			continue
@@ -148,6 +156,9 @@ func (b *bench) reportStarts(c startCase, took [columns][]float64) {
 		add("best", goal{}, slices.Min(times))
 		add("median", overDirectAtMost(50, "ms"), median(times))
 		add("worst", goal{}, slices.Max(times))
+		if cpu := spent[column]; len(cpu) > 0 && cpu[0] > 0 {
+			add("CPU", goal{}, median(cpu))
+		}
 	}
 }
 
