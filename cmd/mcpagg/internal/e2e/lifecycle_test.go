@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"path/filepath"
 	"regexp"
@@ -32,8 +33,10 @@ func TestStop(t *testing.T) {
 			old, young := legacy(t, g.url), modern(t, g.url)
 			old.get(t)
 			young.stream(t, "subscriptions/listen", listenParams()).next(t, "notifications/subscriptions/acknowledged")
-			for _, c := range []*httpClient{old, young} {
-				c.stream(t, "tools/call", longCall()).next(t, "notifications/progress")
+			for _, name := range []string{"old", "young"} {
+				c := map[string]*httpClient{"old": old, "young": young}[name]
+				go callTool(t.Context(), c, "growing_wait", object{"name": name})
+				g.await(t, name+" begins")
 			}
 			if err := g.signal(t, sig); err != nil {
 				t.Errorf("the gateway ends with %v", err)
@@ -92,6 +95,13 @@ func TestUpstreamKilled(t *testing.T) {
 	for _, c := range clients {
 		checkOthers(t, c, "remote")
 	}
+	remote = startEverythingHTTP(t, home, port)
+	for _, c := range clients {
+		awaitEcho(t, c, "remote")
+	}
+
+	// A restart between two calls, which forgets the gateway's session.
+	remote.signal(t, syscall.SIGKILL)
 	startEverythingHTTP(t, home, port)
 	for _, c := range clients {
 		awaitEcho(t, c, "remote")
@@ -125,13 +135,16 @@ func checkOthers(t *testing.T, c client, lost string) {
 
 func awaitEcho(t *testing.T, c client, label string) {
 	t.Helper()
+	began, errors := time.Now(), map[string]bool{}
 	eventually(t, func() string {
 		got := outcome(callTool(t.Context(), c, label+"_echo", object{"message": "hi"}))
 		if strings.Contains(got, "Echo: hi") {
 			return ""
 		}
+		errors[got] = true
 		return got
 	})
+	t.Logf("%s is back after %v; until then %v", label, time.Since(began).Round(time.Millisecond), slices.Collect(maps.Keys(errors)))
 }
 
 // find returns the only process of the gateway's with a word in its command line.
@@ -167,6 +180,7 @@ func TestLeaks(t *testing.T) {
 	})
 	want, got := goroutines(t, quiet), goroutines(t, busy)
 	const margin = 5 // idle connections
+	t.Logf("goroutines: %d after one client, %d after %d", total(want), total(got), many)
 	if total(got) > total(want)+margin {
 		t.Errorf("%d goroutines after %d clients, %d after one%s", total(got), many, total(want), growth(want, got))
 	}
@@ -180,29 +194,41 @@ func startLeakGateway(t *testing.T) *gateway {
 }
 
 // serveClients serves clients of both eras, one after the other. Each opens a
-// stream and leaves a running call.
+// stream, makes calls and leaves one that is running.
 func serveClients(t *testing.T, g *gateway, n int) {
 	t.Helper()
-	for range n {
+	for i := range n {
 		old, young := legacy(t, g.url), modern(t, g.url)
 		events := old.get(t)
-		call := old.stream(t, "tools/call", longCall())
-		call.next(t, "notifications/progress")
-		old.cancel(t, call.id)
 		listen := young.stream(t, "subscriptions/listen", listenParams())
 		listen.next(t, "notifications/subscriptions/acknowledged")
-		left := young.stream(t, "tools/call", longCall())
-		left.next(t, "notifications/progress")
 		for _, c := range []*httpClient{old, young} {
 			checkEcho(t, c, "everything")
 			checkEcho(t, c, "everything-http")
 		}
-		for _, s := range []*eventStream{events, call, listen, left} {
-			s.close()
-		}
+		leaveCall(t, g, young, fmt.Sprintf("young-%d-%d", n, i), func(string) {})
+		leaveCall(t, g, old, fmt.Sprintf("old-%d-%d", n, i), func(id string) { old.cancel(t, id) })
+		events.close()
+		listen.close()
 		old.close(t)
 		young.http.CloseIdleConnections()
 	}
+}
+
+// leaveCall begins a call and hangs up. The upstream must hear of it.
+func leaveCall(t *testing.T, g *gateway, c *httpClient, name string, cancel func(id string)) {
+	t.Helper()
+	ctx, hangUp := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		callTool(ctx, c, "growing_wait", object{"name": name})
+	}()
+	g.await(t, name+" begins")
+	cancel(fmt.Sprint(c.ids.Load()))
+	hangUp()
+	<-ended
+	g.await(t, name+" is cancelled")
 }
 
 func openFiles(g *gateway) int {
@@ -241,20 +267,10 @@ func growth(before, after map[string]int) string {
 	return b.String()
 }
 
-// longCall reports its progress and takes longer than any test.
-func longCall() object {
-	return object{
-		"name":      "everything_trigger-long-running-operation",
-		"arguments": object{"duration": 600, "steps": 6000},
-		"_meta":     object{"progressToken": "long"},
-	}
-}
-
 func listenParams() object { return object{"notifications": object{"toolsListChanged": true}} }
 
 // An eventStream is an answer that is still coming.
 type eventStream struct {
-	id    string
 	lines *bufio.Scanner
 	close func()
 }
@@ -266,10 +282,9 @@ func (c *httpClient) stream(t *testing.T, method string, params object) *eventSt
 	if c.session == "" {
 		header, params = modernRequest(method, params)
 	}
-	id := c.ids.Add(1)
 	ctx, cancel := context.WithCancel(t.Context())
-	resp, err := c.post(ctx, request(id, method, params), header)
-	return newEventStream(t, fmt.Sprint(id), resp, err, cancel)
+	resp, err := c.post(ctx, request(c.ids.Add(1), method, params), header)
+	return newEventStream(t, resp, err, cancel)
 }
 
 // get opens the stream on which a legacy server speaks of its own accord.
@@ -283,10 +298,10 @@ func (c *httpClient) get(t *testing.T) *eventStream {
 	req.Header = c.sessionHeader()
 	req.Header.Set("Accept", "text/event-stream")
 	resp, err := c.http.Do(req)
-	return newEventStream(t, "", resp, err, cancel)
+	return newEventStream(t, resp, err, cancel)
 }
 
-func newEventStream(t *testing.T, id string, resp *http.Response, err error, cancel func()) *eventStream {
+func newEventStream(t *testing.T, resp *http.Response, err error, cancel func()) *eventStream {
 	t.Helper()
 	t.Cleanup(cancel)
 	if err != nil {
@@ -296,7 +311,7 @@ func newEventStream(t *testing.T, id string, resp *http.Response, err error, can
 		body, _ := io.ReadAll(resp.Body)
 		t.Fatalf("status %d, %s: %s; want an event stream", resp.StatusCode, kind, short(string(body)))
 	}
-	return &eventStream{id, bufio.NewScanner(resp.Body), func() {
+	return &eventStream{bufio.NewScanner(resp.Body), func() {
 		cancel()
 		resp.Body.Close()
 	}}

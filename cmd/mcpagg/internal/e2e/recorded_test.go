@@ -24,11 +24,13 @@ const recordedEnv = "MCPAGG_E2E_RECORDED"
 const recordedPage = 10
 
 // A recordedServer serves a recorded tools/list as it is, over stdio, in the
-// legacy era. Every tool answers with its own name and arguments. One that is
-// called "grow" adds a tool with the name in its argument "name".
+// legacy era. Tools answer with their own name and arguments. Two are special:
+// "grow" adds a tool with the name in its argument "name"; "wait" never answers,
+// and says on stderr when a call with such a name begins and is cancelled.
 type recordedServer struct {
-	tools []json.RawMessage
-	out   io.Writer
+	tools   []json.RawMessage
+	waiting map[string]string // name of each waiting call by request id
+	out     io.Writer
 }
 
 // recorded is an upstream that serves the list in a file.
@@ -46,7 +48,7 @@ func serveRecorded(file string, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	s := &recordedServer{tools, out}
+	s := &recordedServer{tools, map[string]string{}, out}
 	lines := bufio.NewReader(in)
 	for {
 		line, err := lines.ReadBytes('\n')
@@ -62,6 +64,7 @@ func serveRecorded(file string, in io.Reader, out io.Writer) error {
 			return err
 		}
 		if m.ID == nil {
+			s.notified(m.Method, m.Params)
 			continue
 		}
 		if err := s.answer(m.ID, m.Method, m.Params); err != nil {
@@ -129,8 +132,16 @@ func (s *recordedServer) call(id, params json.RawMessage) error {
 	if err := json.Unmarshal(params, &p); err != nil {
 		return err
 	}
-	if p.Name == "grow" {
-		if err := s.grow(p.Arguments); err != nil {
+	var a struct{ Name string }
+	_ = json.Unmarshal(p.Arguments, &a) // other tools have other arguments
+	switch p.Name {
+	case "wait":
+		s.waiting[string(id)] = a.Name
+		fmt.Fprintln(os.Stderr, a.Name, "begins")
+		return nil
+	case "grow":
+		s.tools = append(s.tools, definition(a.Name))
+		if err := s.send(object{"method": "notifications/tools/list_changed"}); err != nil {
 			return err
 		}
 	}
@@ -138,13 +149,12 @@ func (s *recordedServer) call(id, params json.RawMessage) error {
 	return s.send(object{"id": id, "result": object{"content": []object{{"type": "text", "text": text}}}})
 }
 
-func (s *recordedServer) grow(arguments json.RawMessage) error {
-	var p struct{ Name string }
-	if err := json.Unmarshal(arguments, &p); err != nil {
-		return err
+func (s *recordedServer) notified(method string, params json.RawMessage) {
+	var p struct{ RequestID json.RawMessage }
+	if method == "notifications/cancelled" && json.Unmarshal(params, &p) == nil {
+		fmt.Fprintln(os.Stderr, s.waiting[string(p.RequestID)], "is cancelled")
+		delete(s.waiting, string(p.RequestID))
 	}
-	s.tools = append(s.tools, definition(p.Name))
-	return s.send(object{"method": "notifications/tools/list_changed"})
 }
 
 func (s *recordedServer) send(m object) error {
@@ -160,10 +170,10 @@ func definition(name string) json.RawMessage {
 	}})
 }
 
-// growing is an upstream whose list grows.
+// growing is an upstream whose list grows, and whose calls can wait.
 func growing(t testing.TB, label string) upstream {
 	t.Helper()
-	list := encode(object{"tools": []json.RawMessage{definition("grow")}})
+	list := encode(object{"tools": []json.RawMessage{definition("grow"), definition("wait")}})
 	return recorded(t, label, newSandbox(t).write(t, "growing.json", list))
 }
 
