@@ -109,19 +109,6 @@ func (in input) list() ([]input, bool) {
 	return elements, true
 }
 
-// texts is the elements of a list as text. Those that are not text are left
-// out, after noting a mistake.
-func (in input) texts() []string {
-	elements, _ := in.list()
-	texts := make([]string, 0, len(elements))
-	for _, e := range elements {
-		if text, ok := e.text(); ok {
-			texts = append(texts, text)
-		}
-	}
-	return texts
-}
-
 // elementExprs are the expressions of n list elements, as far as they are
 // written out.
 func (in input) elementExprs(n int) []hcl.Expression {

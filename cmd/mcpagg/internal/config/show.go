@@ -100,8 +100,10 @@ func (f field) labelOf(v reflect.Value) []string {
 // show is the value as it may be printed, or false if there is none.
 func (s *setting) show() (cty.Value, bool) { return placeholders(s.raw, false), s.raw != cty.NilVal }
 
-func (v *secret) show() (cty.Value, bool)      { return placeholders(v.raw, true), v.raw != cty.NilVal }
-func (v *headers) show() (cty.Value, bool)     { return placeholders(v.raw, true), v.raw != cty.NilVal }
+func (v *secret) show() (cty.Value, bool) { return placeholders(v.raw, true), v.raw != cty.NilVal }
+
+func (v *headers) show() (cty.Value, bool) { return placeholders(v.raw, true), v.raw != cty.NilVal }
+
 func (v *environment) show() (cty.Value, bool) { return placeholders(v.raw, true), v.raw != cty.NilVal }
 
 // placeholders is a value with placeholders for what must not be printed, which is

@@ -200,14 +200,22 @@ type pattern struct {
 }
 
 var (
-	separatorPattern = pattern{regexp.MustCompile(`^[A-Za-z0-9_-]{1,4}$`),
-		"a separator: one to four letters, digits, _ or -"}
-	prefixPattern = pattern{regexp.MustCompile(`^([A-Za-z][A-Za-z0-9_-]{0,31})?$`),
-		"a prefix: up to 32 letters, digits, _ and -, beginning with a letter"}
-	toolNamePattern = pattern{regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`),
-		"a name for a tool: letters, digits, _ and -"}
-	labelPattern = pattern{regexp.MustCompile(`^[a-z][a-z0-9-]*$`),
-		"a label: lower-case letters, digits and -, beginning with a letter"}
+	separatorPattern = pattern{
+		regexp.MustCompile(`^[A-Za-z0-9_-]{1,4}$`),
+		"a separator: one to four letters, digits, _ or -",
+	}
+	prefixPattern = pattern{
+		regexp.MustCompile(`^([A-Za-z][A-Za-z0-9_-]{0,31})?$`),
+		"a prefix: up to 32 letters, digits, _ and -, beginning with a letter",
+	}
+	toolNamePattern = pattern{
+		regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`),
+		"a name for a tool: letters, digits, _ and -",
+	}
+	labelPattern = pattern{
+		regexp.MustCompile(`^[a-z][a-z0-9-]*$`),
+		"a label: lower-case letters, digits and -, beginning with a letter",
+	}
 )
 
 // matching is the input as text that matches p; "" after noting a mistake.
