@@ -47,9 +47,9 @@ type conn struct {
 	version    string   // protocol revision; "" until it is negotiated
 	speaks     Protocol // what to ask for to connect the same way again
 	modern     bool     // every request says who asks, in which revision
-	// closingCancels says that a request is cancelled by closing its stream,
-	// without a notification.
-	closingCancels bool
+	// stateless says that nothing outlives a request: the gateway cancels by
+	// closing its stream, and the server cannot ask anything.
+	stateless bool
 
 	life    context.Context // ends when the connection can carry no more calls; its cause says why
 	end     context.CancelCauseFunc
@@ -226,11 +226,14 @@ func progressToken(m message) (int64, bool) {
 // capabilities, so the server may only ping. This is where a request that came
 // with a call would be passed to whoever made the call.
 func (c *conn) answer(m message) {
-	if m.method == "ping" {
+	if m.method == "ping" && !c.stateless {
 		c.post(answerTo(m.id, "result", "{}"))
 		return
 	}
 	c.log.Warn("refused a request of the server", "method", printable(m.method, 80))
+	if c.stateless {
+		return // there is no way to answer
+	}
 	refusal := rawjson.Value(map[string]any{
 		"code":    jsonrpc.CodeMethodNotFound,
 		"message": "the client does not support this method",
@@ -240,7 +243,7 @@ func (c *conn) answer(m message) {
 
 // cancelRequest tells the server that nobody waits for the answer to r.
 func (c *conn) cancelRequest(r *request) {
-	if c.closingCancels {
+	if c.stateless {
 		return
 	}
 	params := fmt.Appendf(nil, `{"requestId":%d,"reason":"the caller no longer waits"}`, r.id)

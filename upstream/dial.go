@@ -143,7 +143,7 @@ func (u *Upstream) dialModern(ctx context.Context) (*conn, *Listing, error) {
 	c := newConn(u.opts.Log, u.clientInfo)
 	t := newStreamable(u.endpoint, u.opts, c)
 	t.modern, t.version = true, string(Modern)
-	c.transport, c.closingCancels = t, true
+	c.transport, c.stateless = t, true
 	return c.orClose(c.discover(ctx))
 }
 

@@ -1,0 +1,207 @@
+package upstream_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mcpagg/mcpagg/upstream"
+	"github.com/mcpagg/mcpagg/upstream/upstreamtest"
+)
+
+// actVar names the act that the test binary plays as a stdio server instead of
+// running tests.
+const actVar = "UPSTREAM_TEST_ACT"
+
+func TestMain(m *testing.M) {
+	if name := os.Getenv(actVar); name != "" {
+		acts[name]()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// act is the command and environment of a process that plays an act.
+func act(name string) upstream.Options {
+	self, err := os.Executable()
+	if err != nil {
+		panic(err)
+	}
+	return upstream.Options{Command: []string{self}, Env: map[string]upstream.Secret{actVar: value(name)}}
+}
+
+func value(s string) upstream.Secret {
+	return func(context.Context) (string, error) { return s, nil }
+}
+
+// A running is an upstream that runs during a test.
+type running struct {
+	*upstream.Upstream
+	changes func() int // calls of Changed so far
+	log     *logBuffer
+	stop    func()
+}
+
+// run runs an upstream until the test ends, and waits for its first attempt.
+func run(t *testing.T, opts upstream.Options) *running {
+	t.Helper()
+	r := start(t, opts)
+	select {
+	case <-r.Attempted():
+	case <-time.After(30 * time.Second):
+		t.Fatal("the first attempt to connect does not end")
+	}
+	return r
+}
+
+func start(t *testing.T, opts upstream.Options) *running {
+	t.Helper()
+	r := &running{log: &logBuffer{}}
+	var mu sync.Mutex
+	var changes int
+	opts.Changed = func() {
+		mu.Lock()
+		defer mu.Unlock()
+		changes++
+	}
+	r.changes = func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return changes
+	}
+	if opts.Name == "" {
+		opts.Name = "x"
+	}
+	opts.Log = slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	before := runtime.NumGoroutine()
+	r.Upstream = upstream.New(opts)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		r.Run(ctx)
+	}()
+	var once sync.Once
+	r.stop = func() {
+		once.Do(func() {
+			cancel()
+			select {
+			case <-done:
+			case <-time.After(20 * time.Second):
+				t.Error("Run does not return")
+				return
+			}
+			checkGoroutines(t, before)
+		})
+	}
+	t.Cleanup(r.stop)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("log:\n%s", r.log)
+		}
+	})
+	return r
+}
+
+// checkGoroutines waits for the goroutines of network connections, which end
+// soon after those have been closed.
+func checkGoroutines(t *testing.T, before int) {
+	t.Helper()
+	deadline := time.Now().Add(5 * time.Second)
+	for runtime.NumGoroutine() > before {
+		if time.Now().After(deadline) {
+			stacks := make([]byte, 1<<20)
+			t.Errorf("%d goroutines before, %d after:\n%s", before, runtime.NumGoroutine(), stacks[:runtime.Stack(stacks, true)])
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// tool calls a tool.
+func (r *running) tool(ctx context.Context, name, arguments string) (json.RawMessage, error) {
+	return r.Call(ctx, upstream.Call{Method: "tools/call", Params: toolParams(name, arguments)})
+}
+
+func toolParams(name, arguments string) json.RawMessage {
+	return json.RawMessage(fmt.Sprintf(`{"name":%q,"arguments":%s}`, name, arguments))
+}
+
+// mustTool calls a tool that answers.
+func (r *running) mustTool(t *testing.T, name, arguments string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	result, err := r.tool(ctx, name, arguments)
+	if err != nil {
+		t.Fatalf("calling %s: %v", name, err)
+	}
+	return string(result)
+}
+
+// eventually waits for a condition that another goroutine or process brings about.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(15 * time.Second); !holds(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("never happened: %s", what)
+		}
+	}
+}
+
+type logBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func (l *logBuffer) count(text string) int { return strings.Count(l.String(), text) }
+
+// wantError checks that err names the upstream and says what is wanted.
+func wantError(t *testing.T, err error, want string) {
+	t.Helper()
+	if err == nil {
+		t.Fatalf("no error, want %q", want)
+	}
+	if _, ok := err.(*upstream.Error); !ok {
+		t.Errorf("error is a %T, want *upstream.Error", err)
+	}
+	if got := err.Error(); !strings.HasPrefix(got, `upstream "x": `) || !strings.Contains(got, want) {
+		t.Errorf("error %q, want one about upstream \"x\" with %q", got, want)
+	}
+}
+
+var acts = map[string]func(){
+	"contract": func() { serveStdio(contract()) },
+	"contract-legacy": func() {
+		s := contract()
+		s.LegacyOnly = true
+		serveStdio(s)
+	},
+}
+
+func serveStdio(s upstreamtest.Script) {
+	if err := upstreamtest.Stdio(s, os.Stdin, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
