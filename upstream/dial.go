@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	// maxProbe bounds finding out the era; a third of the time to connect does
-	// as well.
+	// maxProbe bounds finding out the era over HTTP; a third of the time to
+	// connect does as well. A process, which has to start first, gets half.
 	maxProbe = 3 * time.Second
 	// probedGrace is between the steps of stopping a process that was only
 	// asked for its era.
@@ -48,14 +48,16 @@ func (u *Upstream) protocol() Protocol {
 }
 
 // probing bounds ctx for finding out the era.
-func (u *Upstream) probing(ctx context.Context) (context.Context, context.CancelFunc) {
-	limit := min(maxProbe, u.opts.ConnectTimeout/3)
+func (u *Upstream) probing(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, limit, noAnswer(limit))
 }
 
 // dialProcess starts the process and shakes hands with it. A process that
-// does not know the modern revision may end or stop answering when it is asked
-// for it, so the legacy handshake gets a fresh one.
+// does not know the modern revision may end when it is asked for it; then the
+// legacy handshake gets a fresh one. One that does not answer may only be slow
+// to start, and starting another beside it would make that worse: it is asked
+// for the legacy handshake as well. Should the question have struck it dumb,
+// the process of the next attempt is not asked.
 func (u *Upstream) dialProcess(ctx context.Context, p Protocol) (*conn, *Listing, error) {
 	c, err := u.startProcess(ctx)
 	if err != nil {
@@ -66,7 +68,9 @@ func (u *Upstream) dialProcess(ctx context.Context, p Protocol) (*conn, *Listing
 		if err == nil || p == Modern {
 			return c.orClose(l, err)
 		}
-		if !isMethodNotFound(err) {
+		if late := (*timeoutError)(nil); errors.As(err, &late) {
+			u.unanswered = true
+		} else if !isMethodNotFound(err) {
 			c.transport.(*stdio).grace = probedGrace
 			c.close()
 			if c, err = u.startProcess(ctx); err != nil {
@@ -80,7 +84,7 @@ func (u *Upstream) dialProcess(ctx context.Context, p Protocol) (*conn, *Listing
 func (u *Upstream) probeProcess(ctx context.Context, c *conn, p Protocol) (*Listing, error) {
 	if p == Auto {
 		var cancel context.CancelFunc
-		ctx, cancel = u.probing(ctx)
+		ctx, cancel = u.probing(ctx, u.opts.ConnectTimeout/2)
 		defer cancel()
 	}
 	return c.discover(ctx)
@@ -115,7 +119,7 @@ func (u *Upstream) dialHTTP(ctx context.Context, p Protocol) (*conn, *Listing, e
 	case SSE:
 		return u.dialOldSSE(ctx)
 	}
-	probe, cancel := u.probing(ctx)
+	probe, cancel := u.probing(ctx, min(maxProbe, u.opts.ConnectTimeout/3))
 	c, l, err := u.dialModern(probe)
 	cancel()
 	if err == nil || isUnreachable(err) {

@@ -51,13 +51,25 @@ func (u *Upstream) connect(ctx context.Context) (*conn, *Listing, error) {
 		}
 		c, l, err = c.orClose(l, c.list(ctx, l))
 	}
-	u.worked = ""
-	if err == nil {
-		u.worked = c.speaks
-	} else if errors.Is(err, ctx.Err()) {
+	u.remember(c, err)
+	if err != nil && errors.Is(err, ctx.Err()) {
 		err = context.Cause(ctx)
 	}
 	return c, l, err
+}
+
+// remember notes what to speak next time: what works, or the legacy era with a
+// process that may have been struck dumb by the question for the modern one.
+func (u *Upstream) remember(c *conn, err error) {
+	switch {
+	case err == nil:
+		u.worked = c.speaks
+	case u.unanswered:
+		u.worked = Legacy
+	default:
+		u.worked = ""
+	}
+	u.unanswered = false
 }
 
 // serve keeps the listing up to date until the connection ends, closes it, and

@@ -176,6 +176,9 @@ type Upstream struct {
 	// worked is the protocol of the last connection, where it is not
 	// configured; "" for unknown. Only Run's goroutine uses it.
 	worked Protocol
+	// unanswered says that the process being dialled did not answer the
+	// question for its era in time. Used by the goroutine of Run only.
+	unanswered bool
 
 	publishing sync.Mutex // held while listing is replaced and Changed called
 
