@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"os/exec"
@@ -242,7 +244,7 @@ func (s *subject) awaitTools(ctx context.Context, e era, want int) error {
 			}
 			opened = true
 		}
-		_, err := list(c, 0)
+		_, err := list(c, 1) // decoding it takes longer than many a start
 		return err
 	})
 }
@@ -254,11 +256,18 @@ func (s *subject) awaitHealth(ctx context.Context) error {
 	})
 }
 
-// awaitReady waits until the gateway has tried all its upstreams. Asking for its
-// list until that is complete would cost it more than the start itself.
-func (s *subject) awaitReady(ctx context.Context) error {
+// awaitReady waits until the gateway says that it has so many tools. Asking for
+// its list until that is complete would cost it more than the start itself.
+func (s *subject) awaitReady(ctx context.Context, tools int) error {
 	return s.await(ctx, func(ctx context.Context) error {
-		return fetch(ctx, "http://"+s.admin+"/health/ready", nil)
+		var ready struct{ Tools int }
+		err := fetch(ctx, "http://"+s.admin+"/health/ready", func(body io.Reader) error {
+			return json.NewDecoder(body).Decode(&ready)
+		})
+		if err == nil && ready.Tools != tools {
+			err = fmt.Errorf("%w: %d instead of %d", errIncomplete, ready.Tools, tools)
+		}
+		return err
 	})
 }
 

@@ -137,7 +137,7 @@ func (b *bench) startBetween(ctx context.Context, column int, upstream *subject,
 		s, err = b.startGateway(ctx, urls)
 	}
 	if err == nil && column == gatewayed {
-		err = s.awaitReady(ctx)
+		err = s.awaitReady(ctx, b.opts.allTools())
 	}
 	if err != nil {
 		return nil, err
