@@ -71,8 +71,9 @@ type Limits struct {
 type Upstream struct {
 	upstream.Options
 
-	// Prefix is put before every name and into the scheme of every URI; ""
-	// adds none. The configuration's default is the label.
+	// Prefix is put before every tool and prompt name; "" adds none, and leaves
+	// resource URIs alone too, whose scheme otherwise gets the label. The
+	// configuration's default is the label.
 	Prefix string
 	// Tags group upstreams.
 	Tags []string
