@@ -5,6 +5,7 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -34,6 +35,7 @@ func TestClients(t *testing.T) {
 		t.Run("Inspector", func(t *testing.T) { testInspector(t, g, local, remote) })
 		t.Run("mcp-remote", func(t *testing.T) { testRemoteProxy(t, g) })
 		t.Run("mcp-remote-client", func(t *testing.T) { testRemoteClient(t, g) })
+		t.Run("mcpagg call", func(t *testing.T) { testCommand(t, g) })
 		t.Run("TypeScript 1", func(t *testing.T) { testTypeScript(t, g, "typescript1.mjs", legacyVersion) })
 		t.Run("TypeScript 2", func(t *testing.T) { testTypeScript(t, g, "typescript2.mjs", modernVersion) })
 	})
@@ -48,6 +50,24 @@ func checkHealth(t *testing.T, g *gateway) {
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		t.Errorf("/health answers %d", resp.StatusCode)
+	}
+}
+
+// testCommand uses the gateway through mcpagg itself.
+func testCommand(t *testing.T, g *gateway) {
+	t.Parallel()
+	for _, label := range []string{"local", "remote"} {
+		input := fmt.Sprintf(`{"message": "from the command line to %s"}`, label)
+		out := newSandbox(t).run(t, nil, os.Getenv(binaryEnv), "call", label+"_echo", "--input", input, "--url", g.url)
+		if want := "Echo: from the command line to " + label; strings.TrimSpace(out) != want {
+			t.Errorf("mcpagg call prints %q, want %q", out, want)
+		}
+	}
+	out := newSandbox(t).run(t, nil, os.Getenv(binaryEnv), "catalog", "--url", g.url)
+	for _, name := range []string{"local_echo", "remote_get-sum", "files_read_text_file", "growing_grow"} {
+		if !strings.Contains(out, name) {
+			t.Errorf("mcpagg catalog does not print %s:\n%s", name, excerpt(out, 60))
+		}
 	}
 }
 

@@ -64,6 +64,7 @@ func startGateway(t testing.TB, upstreams ...upstream) *gateway {
 	s := newSandbox(t)
 	file := s.write(t, "gateway.hcl", configuration(upstreams))
 	g := &gateway{daemon: s.start(t, nil, []string{"GOTRACEBACK=all"}, os.Getenv(binaryEnv), "serve", "-c", file, "--listen", "127.0.0.1:0")}
+	g.logLines = 50
 	g.url = g.await(t, `http://127\.0\.0\.1:\d+/mcp`)[0]
 	t.Cleanup(func() { g.stop(t) })
 	return g

@@ -113,6 +113,8 @@ type daemon struct {
 	stdout *output // nil if the caller reads it
 	stderr *output
 
+	logLines int // how much of its output a failed test shows
+
 	exited chan struct{} // closed when the program has ended
 	err    error         // why it ended; read it after exited
 }
@@ -122,7 +124,7 @@ type daemon struct {
 func (s sandbox) start(t testing.TB, stdout io.Writer, env []string, argv ...string) *daemon {
 	t.Helper()
 	ctx, kill := context.WithCancel(context.Background())
-	d := &daemon{sandbox: s, argv: argv, stderr: newOutput(), exited: make(chan struct{})}
+	d := &daemon{sandbox: s, argv: argv, stderr: newOutput(), logLines: 8, exited: make(chan struct{})}
 	d.cmd = s.command(ctx, env, argv...)
 	d.cmd.Stdout, d.cmd.Stderr = stdout, d.stderr
 	if stdout == nil {
@@ -143,7 +145,7 @@ func (s sandbox) start(t testing.TB, stdout io.Writer, env []string, argv ...str
 		kill()
 		<-d.exited
 		if t.Failed() {
-			t.Logf("%s wrote:\n%s", strings.Join(argv, " "), excerpt(d.stderr.String(), 40))
+			t.Logf("%s wrote:\n%s", strings.Join(argv, " "), excerpt(d.stderr.String(), d.logLines))
 		}
 	})
 	return d

@@ -151,8 +151,10 @@ func modernRequest(method string, params object) (http.Header, object) {
 	maps.Copy(with, params)
 	with["_meta"] = meta
 	header := http.Header{"Mcp-Protocol-Version": {modernVersion}, "Mcp-Method": {method}}
-	if name, ok := params["name"].(string); ok {
-		header.Set("Mcp-Name", name)
+	for _, key := range []string{"name", "uri"} { // no method has both
+		if name, ok := params[key].(string); ok {
+			header.Set("Mcp-Name", name)
+		}
 	}
 	return header, with
 }

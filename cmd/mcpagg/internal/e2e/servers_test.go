@@ -231,7 +231,11 @@ func TestServers(t *testing.T) {
 		for _, s := range all {
 			t.Run("calls/"+era+"/"+s.label, func(t *testing.T) { testCalls(t, s, direct[s.label], door) })
 		}
+		for _, label := range []string{"everything", "everything-http"} {
+			t.Run("features/"+era+"/"+label, func(t *testing.T) { testFeatures(t, label, direct[label], door) })
+		}
 	}
+	t.Run("environment", func(t *testing.T) { testEnvironment(t, doors["modern"]) })
 	t.Run("recorded", func(t *testing.T) { testRecorded(t, recordedFiles(t, lists)) })
 	t.Run("inspector --strict", func(t *testing.T) { testStrict(t, g, all) })
 }
