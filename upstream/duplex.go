@@ -85,9 +85,9 @@ func (d *duplex) passNotes(w *waiter) {
 	}
 }
 
-// deliver passes a message of the server to whom it concerns. It must be
-// called in the order of the messages.
-func (d *duplex) deliver(m message) {
+// pass passes a message of the server to whom it concerns. It must be called in
+// the order of the messages.
+func (d *duplex) pass(m message) {
 	if m.isAnswer() {
 		id, _ := parseID(m.id)
 		if !d.settle(id, outcome{message: m}) {

@@ -77,6 +77,24 @@ func (e *endpoint) do(ctx context.Context, method string, to *url.URL, body []by
 	return resp, nil
 }
 
+// deliver posts a message whose answer, if there is one, does not come as the
+// response.
+func (e *endpoint) deliver(ctx context.Context, to *url.URL, body []byte, fields ...headerField) error {
+	resp, err := e.do(ctx, http.MethodPost, to, body, fields...)
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxExcerpt))
+	if resp.StatusCode/100 != 2 {
+		return e.refusal(resp, text)
+	}
+	return nil
+}
+
 // bare takes the URL, which may hold secrets, out of an error of net/http.
 func bare(err error) error {
 	var withURL *url.Error

@@ -79,16 +79,7 @@ func (t *streamable) requestFields(r *request) []headerField {
 }
 
 func (t *streamable) send(ctx context.Context, body []byte) error {
-	resp, err := t.do(ctx, http.MethodPost, t.url, body, t.fields()...)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxExcerpt))
-	if resp.StatusCode/100 != 2 {
-		return t.refusal(resp, text)
-	}
-	return nil
+	return t.deliver(ctx, t.url, body, t.fields()...)
 }
 
 func (t *streamable) roundTrip(ctx context.Context, r *request) (message, error) {
@@ -132,8 +123,7 @@ func (t *streamable) exchange(ctx context.Context, r *request) (answer message, 
 		t.session = resp.Header.Get("Mcp-Session-Id")
 	}
 	if mediaType(resp) == eventsType && resp.StatusCode == http.StatusOK {
-		answer, err = t.readEvents(ctx, resp.Body, r)
-		return answer, resp.Body, err
+		return t.readStream(ctx, resp, r)
 	}
 	defer resp.Body.Close()
 	answer, err = t.readBody(resp, r)
@@ -176,35 +166,77 @@ func (t *streamable) isGone(resp *http.Response, body []byte) bool {
 		(bytes.Contains(text, []byte("session")) || bytes.Contains(text, []byte("not initialized")))
 }
 
-// readEvents reads the event stream of r up to the answer.
-func (t *streamable) readEvents(ctx context.Context, body io.Reader, r *request) (message, error) {
-	events := newEventReader(body, t.max)
-	var answer *message
-	for answer == nil {
-		ev, err := events.next()
-		if err == io.EOF {
-			return message{}, errors.New("the server ended its stream without an answer")
+// readStream reads the event stream of r up to the answer. A legacy server may
+// end the stream before, and go on in another one that the client asks for
+// (MCP 2025-11-25 "Transports", "Resumability and Redelivery"). rest is the
+// stream that the answer came on.
+func (t *streamable) readStream(ctx context.Context, resp *http.Response, r *request) (answer message, rest io.ReadCloser, err error) {
+	for {
+		answer, last, err := t.readEvents(resp.Body, r)
+		if err == nil {
+			return answer, resp.Body, nil
 		}
+		_ = resp.Body.Close()
+		if t.modern || last.id == "" || isOversize(err) {
+			return message{}, nil, err
+		}
+		if resp = t.resume(ctx, last); resp == nil {
+			return message{}, nil, err
+		}
+	}
+}
+
+// readEvents reads one stream of r up to the answer. last is where to resume
+// a stream that ended before.
+func (t *streamable) readEvents(body io.Reader, r *request) (answer message, last event, err error) {
+	events := newEventReader(body, t.max)
+	var found *message
+	for found == nil {
+		ev, err := events.next()
 		if err != nil {
-			return message{}, asBroken(err)
+			return message{}, event{id: events.lastID, retry: events.retry}, asBroken(err)
 		}
 		if err := eachMessage(ev.data, func(m message) {
 			if m.answers(r.id) || m.answersNobody() {
-				answer = &m
+				found = &m
 			} else {
 				t.conn.received(m, r)
 			}
 		}); err != nil {
-			return message{}, fmt.Errorf("answered with an event that is no JSON-RPC: %w", err)
+			return message{}, event{}, fmt.Errorf("answered with an event that is no JSON-RPC: %w", err)
 		}
 	}
-	return *answer, nil
+	return *found, event{}, nil
 }
 
-// asBroken tells a message that is too large from a connection that broke.
-func asBroken(err error) error {
+// resume asks for what comes after the last event; nil if there is no more.
+func (t *streamable) resume(ctx context.Context, last event) *http.Response {
+	if !sleep(ctx, max(last.retry, minBackoff)) {
+		return nil
+	}
+	fields := append(t.fields(), headerField{"Accept", eventsType}, headerField{"Last-Event-ID", last.id})
+	resp, err := t.do(ctx, http.MethodGet, t.url, nil, fields...)
+	if err != nil {
+		return nil
+	}
+	if resp.StatusCode != http.StatusOK || mediaType(resp) != eventsType {
+		_ = resp.Body.Close()
+		return nil
+	}
+	return resp
+}
+
+func isOversize(err error) bool {
 	var oversize *oversizeError
-	if errors.As(err, &oversize) {
+	return errors.As(err, &oversize)
+}
+
+// asBroken tells what the end of an event stream means for who waits for more.
+func asBroken(err error) error {
+	switch {
+	case err == io.EOF:
+		return errors.New("the server ended its stream without an answer")
+	case isOversize(err):
 		return err
 	}
 	return broken(err)

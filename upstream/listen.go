@@ -93,7 +93,7 @@ func (t *streamable) openStream(ctx context.Context, again bool, missed func()) 
 		if again {
 			missed()
 		}
-		t.readStream(resp.Body)
+		t.readMessages(resp.Body)
 		return false
 	case resp.StatusCode == http.StatusNotFound && again:
 		missed() // listing anew tells whether the session is gone or just the stream
@@ -113,8 +113,8 @@ func isTransient(status int) bool {
 	return status/100 == 5
 }
 
-// readStream passes on what comes on the GET stream until it ends.
-func (t *streamable) readStream(body io.Reader) {
+// readMessages passes on what comes on the GET stream until it ends.
+func (t *streamable) readMessages(body io.Reader) {
 	events := newEventReader(body, t.max)
 	for {
 		ev, err := events.next()

@@ -79,33 +79,21 @@ func (s *oldSSE) readEndpoint(events *eventReader) error {
 func (s *oldSSE) readMessages(events *eventReader) {
 	for {
 		ev, err := events.next()
-		if err == io.EOF {
-			err = errors.New("the server ended its event stream")
-		}
-		if err == nil && ev.name == "message" {
-			err = eachMessage(ev.data, s.deliver)
-		}
 		if err != nil {
 			s.conn.end(asBroken(err))
 			return
+		}
+		if ev.name != "message" {
+			continue
+		}
+		if err := eachMessage(ev.data, s.pass); err != nil {
+			s.conn.log.Warn("skipped an event that is no message", "err", err)
 		}
 	}
 }
 
 func (s *oldSSE) postMessage(ctx context.Context, body []byte) error {
-	resp, err := s.do(ctx, http.MethodPost, s.post, body)
-	if err != nil {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		return err
-	}
-	defer resp.Body.Close()
-	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxExcerpt))
-	if resp.StatusCode/100 != 2 {
-		return s.refusal(resp, text)
-	}
-	return nil
+	return s.deliver(ctx, s.post, body)
 }
 
 func (s *oldSSE) close() { s.running.wait() }

@@ -128,7 +128,7 @@ func (s *stdio) readLine(line []byte) {
 	if len(line) == 0 {
 		return
 	}
-	if err := eachMessage(line, s.deliver); err != nil {
+	if err := eachMessage(line, s.pass); err != nil {
 		s.log.Warn("skipped text on stdout that is no message", "line", s.redacted(line), "err", err)
 	}
 }
