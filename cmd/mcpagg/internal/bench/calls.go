@@ -44,7 +44,7 @@ func (b *bench) measureCalls(ctx context.Context) error {
 		}
 	}
 	for _, s := range stages {
-		if err := b.profile(ctx, s, "calls", callEcho("b0_"+echoTool)); err != nil {
+		if err := b.profileCalls(ctx, s); err != nil {
 			return err
 		}
 		for _, callers := range s.callers {
@@ -118,4 +118,15 @@ func (b *bench) reportCalls(e era, column int, f callFigures) {
 	large := fmt.Sprintf("answer of %d KiB, ", blobKiB)
 	add(large+"p50", "µs", goal{}, f.large[column].p50)
 	add(large+"CPU", "µs", goal{}, f.large[column].cpu)
+}
+
+func (b *bench) profileCalls(ctx context.Context, s *stage) error {
+	if s.lineup[gatewayed] == nil {
+		return nil
+	}
+	prefix := s.lineup[gatewayed].prefix
+	if err := b.profile(ctx, s, "calls", callEcho(prefix+echoTool)); err != nil {
+		return err
+	}
+	return b.profile(ctx, s, "large", callBlob(prefix+blobTool, blobKiB))
 }

@@ -130,18 +130,18 @@ func openSessions(address string, n int) ([]*caller, []time.Duration, error) {
 	return sessions, took, failed.err()
 }
 
-// weight is the memory of a process in KiB: resident, and live on its heap.
-// NaN is unknown.
-type weight struct{ resident, live float64 }
+// weight is the memory of a process in KiB, resident and live on its heap, and
+// its goroutines, whose stacks are not on the heap. NaN is unknown.
+type weight struct{ resident, live, goroutines float64 }
 
 // weigh has the process collect its garbage, so that only what it holds on to
 // makes a difference.
 func (m *sessionMeasure) weigh(ctx context.Context) weight {
-	w := weight{math.NaN(), math.NaN()}
+	w := weight{math.NaN(), math.NaN(), math.NaN()}
 	sleep(ctx, m.b.opts.settle)
 	if err := collectGarbage(ctx, m.subject.admin); err == nil {
 		if told, err := readMemory(ctx, m.subject.admin); err == nil {
-			w.live = float64(told.HeapAlloc) / 1024
+			w.live, w.goroutines = float64(told.HeapAlloc)/1024, float64(told.Goroutines)
 		}
 	}
 	if bytes, err := resident(m.subject.pid); err == nil {
@@ -155,6 +155,7 @@ func (m *sessionMeasure) note(ctx context.Context, name string, g goal) {
 	now, n := m.weigh(ctx), float64(m.b.opts.sessions)
 	m.row(name+", resident", "KiB", g).add(m.column, (now.resident-m.empty.resident)/n)
 	m.row(name+", live heap", "KiB", goal{}).add(m.column, (now.live-m.empty.live)/n)
+	m.row(name+", goroutines", "", goal{}).add(m.column, (now.goroutines-m.empty.goroutines)/n)
 }
 
 func (m *sessionMeasure) row(name, unit string, g goal) *row {
