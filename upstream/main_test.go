@@ -6,12 +6,18 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/http"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 
 	"github.com/mcpagg/mcpagg/upstream"
 	"github.com/mcpagg/mcpagg/upstream/upstreamtest"
@@ -84,7 +90,6 @@ func start(t *testing.T, opts upstream.Options) *running {
 		opts.Name = "x"
 	}
 	opts.Log = slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	before := runtime.NumGoroutine()
 	r.Upstream = upstream.New(opts)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -102,7 +107,7 @@ func start(t *testing.T, opts upstream.Options) *running {
 				t.Error("Run does not return")
 				return
 			}
-			checkGoroutines(t, before)
+			checkGoroutines(t)
 		})
 	}
 	t.Cleanup(r.stop)
@@ -114,19 +119,29 @@ func start(t *testing.T, opts upstream.Options) *running {
 	return r
 }
 
-// checkGoroutines waits for the goroutines of network connections, which end
-// soon after those have been closed.
-func checkGoroutines(t *testing.T, before int) {
+// checkGoroutines checks that nothing of the package runs any more. The
+// goroutines of network connections end soon after those have been closed.
+func checkGoroutines(t *testing.T) {
 	t.Helper()
-	deadline := time.Now().Add(5 * time.Second)
-	for runtime.NumGoroutine() > before {
-		if time.Now().After(deadline) {
-			stacks := make([]byte, 1<<20)
-			t.Errorf("%d goroutines before, %d after:\n%s", before, runtime.NumGoroutine(), stacks[:runtime.Stack(stacks, true)])
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		left := ourGoroutines()
+		if len(left) == 0 {
 			return
 		}
-		time.Sleep(5 * time.Millisecond)
+		if time.Now().After(deadline) {
+			t.Errorf("%d goroutines are left:\n%s", len(left), strings.Join(left, "\n\n"))
+			return
+		}
 	}
+}
+
+func ourGoroutines() []string {
+	stacks := make([]byte, 4<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	return slices.DeleteFunc(strings.Split(string(stacks), "\n\n"), func(stack string) bool {
+		return strings.Contains(stack, "upstream_test.") || !strings.Contains(stack, "mcpagg/upstream.") &&
+			!strings.Contains(stack, "net/http.(*persistConn)") && !strings.Contains(stack, "os/exec.")
+	})
 }
 
 // tool calls a tool.
@@ -206,5 +221,25 @@ func serveStdio(s upstreamtest.Script) {
 	if err := upstreamtest.Stdio(s, os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
+	}
+}
+
+// wantAnswer checks that err is the server's own error, with nothing added.
+func wantAnswer(t *testing.T, err error, code int64, data string) {
+	t.Helper()
+	answer, ok := err.(*jsonrpc.Error)
+	if !ok {
+		t.Fatalf("error is %T %v, want a bare *jsonrpc.Error", err, err)
+	}
+	if answer.Code != code || string(answer.Data) != data {
+		t.Errorf("error %d with data %s, want %d with %s", answer.Code, answer.Data, code, data)
+	}
+}
+
+func countNew(n *atomic.Int64) func(net.Conn, http.ConnState) {
+	return func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			n.Add(1)
+		}
 	}
 }
