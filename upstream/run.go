@@ -127,19 +127,23 @@ func (u *Upstream) relist(ctx context.Context, c *conn, changed []kind) error {
 		}
 		*l.items(k) = items
 	}
-	u.publish(&l)
+	u.publish(&l, func() {})
 	return nil
 }
 
-// publish replaces the listing if it differs.
-func (u *Upstream) publish(l *Listing) {
+// publish replaces the listing if it differs. then is done before Changed is
+// called.
+func (u *Upstream) publish(l *Listing, then func()) {
 	u.publishing.Lock()
 	defer u.publishing.Unlock()
-	if l.equal(u.Listing()) {
-		return
+	same := l.equal(u.Listing())
+	if !same {
+		u.listing.Store(l)
 	}
-	u.listing.Store(l)
-	u.changed()
+	then()
+	if !same {
+		u.changed()
+	}
 }
 
 // forgetListing gives up the listing of the connection number connects after
@@ -184,12 +188,13 @@ func (u *Upstream) changed() {
 // nowConnected makes c the connection that calls use.
 func (u *Upstream) nowConnected(c *conn, l *Listing, took time.Duration) {
 	u.opts.Log.Info("connected", "took", took, "era", l.Era, "version", l.Version, "tools", len(l.Tools))
-	u.move(Connected, func() {
-		u.conn, u.awaited = c, false
-		u.status.Era = l.Era
-		u.status.Connects++
+	u.publish(l, func() {
+		u.move(Connected, func() {
+			u.conn, u.awaited = c, false
+			u.status.Era = l.Era
+			u.status.Connects++
+		})
 	})
-	u.publish(l)
 	u.attempt.Do(func() { close(u.attempted) })
 }
 

@@ -1,0 +1,261 @@
+package upstream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// A fakeServer answers HTTP requests without a network, so that a test can
+// run in a bubble where time is not real.
+type fakeServer struct {
+	began time.Time // of the test
+
+	mu      sync.Mutex // guards what follows
+	down    bool       // nobody can connect, and sessions are gone
+	gone    bool       // the session is gone
+	tools   []string
+	session int
+	dials   []time.Duration // when somebody tried to connect
+}
+
+func (f *fakeServer) set(change func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change()
+}
+
+func (f *fakeServer) RoundTrip(r *http.Request) (*http.Response, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if r.Method != http.MethodPost {
+		return respond(http.StatusMethodNotAllowed, ""), nil
+	}
+	body, _ := io.ReadAll(r.Body)
+	m, err := parseMessage(body)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case m.method == "initialize":
+		return f.initialize(m)
+	case m.id == nil:
+		return respond(http.StatusAccepted, ""), nil
+	case f.gone || f.down || r.Header.Get("Mcp-Session-Id") != fmt.Sprint(f.session):
+		return respond(http.StatusNotFound, "no such session"), nil
+	case m.method == "tools/list":
+		return respond(http.StatusOK, f.answer(m, `{"tools":[`+strings.Join(f.tools, ",")+`]}`)), nil
+	}
+	return respond(http.StatusOK, f.answer(m, `{}`)), nil
+}
+
+func (f *fakeServer) initialize(m message) (*http.Response, error) {
+	f.dials = append(f.dials, time.Since(f.began))
+	if f.down {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
+	}
+	f.session++
+	f.gone = false
+	resp := respond(http.StatusOK, f.answer(m, `{"protocolVersion":"2025-11-25","capabilities":{"tools":{}}}`))
+	resp.Header.Set("Mcp-Session-Id", fmt.Sprint(f.session))
+	return resp, nil
+}
+
+func (f *fakeServer) answer(m message, result string) string {
+	return fmt.Sprintf(`{"jsonrpc":"2.0","id":%s,"result":%s}`, m.id, result)
+}
+
+func respond(status int, body string) *http.Response {
+	return &http.Response{
+		StatusCode:    status,
+		Header:        http.Header{"Content-Type": {jsonType}},
+		Body:          io.NopCloser(strings.NewReader(body)),
+		ContentLength: int64(len(body)),
+	}
+}
+
+// inBubble runs an upstream of a fake server while test runs, with jitter that
+// always waits for as long as it may.
+func inBubble(t *testing.T, test func(t *testing.T, f *fakeServer, u *Upstream, changes *[]string), prepare ...func(*fakeServer, *Options)) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeServer{began: time.Now(), tools: []string{`{"name":"a"}`}}
+		var u *Upstream
+		var changes []string // when, and how many tools then
+		opts := Options{
+			Name:     "x",
+			URL:      &url.URL{Scheme: "http", Host: "example.com"},
+			Protocol: Legacy,
+			Log:      slog.New(slog.DiscardHandler),
+			Changed: func() {
+				tools := "none"
+				if l := u.Listing(); l != nil {
+					tools = fmt.Sprint(len(l.Tools))
+				}
+				changes = append(changes, fmt.Sprintf("%v %s", time.Since(f.began), tools))
+			},
+		}
+		for _, p := range prepare {
+			p(f, &opts)
+		}
+		u = New(opts)
+		u.endpoint.client.Transport = f
+		u.jitter = func(limit time.Duration) time.Duration { return limit }
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			u.Run(ctx)
+		}()
+		synctest.Wait()
+		test(t, f, u, &changes)
+		cancel()
+		<-done
+	})
+}
+
+func wait(d time.Duration) {
+	time.Sleep(d) // in the bubble this takes no time
+	synctest.Wait()
+}
+
+func TestBackoff(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fakeServer, u *Upstream, changes *[]string) {
+		select {
+		case <-u.Attempted():
+		default:
+			t.Fatal("the first attempt has not ended")
+		}
+		_, err := u.Call(t.Context(), Call{Method: "ping"})
+		if want := `upstream "x": not connected: initialize: dial tcp: connection refused`; err == nil || err.Error() != want {
+			t.Errorf("error %v, want %s", err, want)
+		}
+		wait(100 * time.Second)
+		var want []time.Duration
+		for _, s := range []float64{0, 0.5, 1.5, 3.5, 7.5, 15.5, 31.5, 61.5, 91.5} {
+			want = append(want, time.Duration(s*float64(time.Second)))
+		}
+		f.set(func() {
+			if diff := cmp.Diff(want, f.dials); diff != "" {
+				t.Errorf("attempts (-want +got):\n%s", diff)
+			}
+		})
+		f.set(func() { f.down = false })
+		wait(30 * time.Second)
+		if got := u.Status(); got.State != Connected || got.Connects != 1 {
+			t.Errorf("status %+v, want connected", got)
+		}
+		if want := []string{"2m1.5s 1"}; !slices.Equal(*changes, want) {
+			t.Errorf("changes %q, want %q", *changes, want)
+		}
+	}, func(f *fakeServer, _ *Options) { f.down = true })
+}
+
+func TestFullJitter(t *testing.T) {
+	b := backoff{jitter: fullJitter}
+	for i := range 100 {
+		limit := min(maxBackoff, minBackoff<<min(i, 10))
+		if got := b.next(); got < 0 || got >= limit {
+			t.Errorf("pause %d is %v, want less than %v", i, got, limit)
+		}
+	}
+}
+
+func TestListingStaysForToolsGrace(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fakeServer, u *Upstream, changes *[]string) {
+		wait(time.Minute)
+		f.set(func() { f.down = true })
+		if _, err := u.Call(t.Context(), Call{Method: "ping"}); err == nil {
+			t.Error("the call was answered")
+		}
+		if got := u.Status(); got.State != Lost {
+			t.Errorf("state %s, want lost", got.State)
+		}
+		wait(10*time.Minute - time.Second)
+		if u.Listing() == nil {
+			t.Error("the listing is gone too early")
+		}
+		wait(time.Second)
+		if u.Listing() != nil {
+			t.Error("the listing is still there")
+		}
+		f.set(func() { f.down = false })
+		wait(time.Minute)
+		if u.Listing() == nil {
+			t.Error("the listing has not come back")
+		}
+		if got := u.Status(); got.State != Connected || got.Connects != 2 {
+			t.Errorf("status %+v, want connected again", got)
+		}
+		if len(*changes) != 3 {
+			t.Errorf("changes %q, want 3", *changes)
+		}
+	})
+}
+
+func TestReconnectWithinGraceChangesNothing(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fakeServer, u *Upstream, changes *[]string) {
+		before := u.Listing()
+		wait(time.Minute)
+		f.set(func() { f.gone = true })
+		if _, err := u.Call(t.Context(), Call{Method: "ping"}); err != nil {
+			t.Errorf("the call was not repeated in a new session: %v", err)
+		}
+		wait(20 * time.Minute)
+		if u.Listing() != before || len(*changes) != 1 || u.Status().Connects != 2 {
+			t.Errorf("changes %q, status %+v; want the same listing of the second connection", *changes, u.Status())
+		}
+		f.set(func() { f.gone, f.tools = true, []string{`{"name":"a"}`, `{"name":"b"}`} })
+		if _, err := u.Call(t.Context(), Call{Method: "ping"}); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		if got := len(u.Listing().Tools); got != 2 || len(*changes) != 2 {
+			t.Errorf("%d tools, changes %q; want 2 and 2", got, *changes)
+		}
+	})
+}
+
+// A call that comes while the first attempt is under way waits for it.
+func TestCallWaitsForTheFirstAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeServer{began: time.Now()}
+		u := New(Options{Name: "x", URL: &url.URL{Scheme: "http", Host: "example.com"}, Protocol: Legacy, Log: slog.New(slog.DiscardHandler)})
+		u.endpoint.client.Transport = slow{f, 3 * time.Second}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go u.Run(ctx)
+		result, err := u.Call(t.Context(), Call{Method: "ping", Params: json.RawMessage(`{}`)})
+		if string(result) != "{}" || err != nil {
+			t.Errorf("got %s, %v", result, err)
+		}
+		if took := time.Since(f.began); took != 12*time.Second { // initialize, initialized, tools/list, ping
+			t.Errorf("took %v", took)
+		}
+	})
+}
+
+type slow struct {
+	http.RoundTripper
+	by time.Duration
+}
+
+func (s slow) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method == http.MethodPost {
+		time.Sleep(s.by)
+	}
+	return s.RoundTripper.RoundTrip(r)
+}
