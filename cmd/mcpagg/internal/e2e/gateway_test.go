@@ -70,6 +70,17 @@ func startGateway(t testing.TB, upstreams ...upstream) *gateway {
 	return g
 }
 
+// A door is where clients of one era come in.
+type door struct {
+	era string
+	*httpClient
+}
+
+func (g *gateway) doors(t testing.TB) []door {
+	t.Helper()
+	return []door{{"legacy", legacy(t, g.url)}, {"modern", modern(t, g.url)}}
+}
+
 // stop ends the gateway the way a service manager does.
 func (g *gateway) stop(t testing.TB) {
 	t.Helper()

@@ -30,13 +30,11 @@ func TestStop(t *testing.T) {
 			if got := len(g.processes()); got != 4 {
 				t.Errorf("%d processes, want the gateway and its 3 upstreams: %v", got, g.processes())
 			}
-			old, young := legacy(t, g.url), modern(t, g.url)
-			old.get(t)
-			young.stream(t, "subscriptions/listen", listenParams()).next(t, "notifications/subscriptions/acknowledged")
-			for _, name := range []string{"old", "young"} {
-				c := map[string]*httpClient{"old": old, "young": young}[name]
-				go callTool(t.Context(), c, "growing_wait", object{"name": name})
-				g.await(t, name+" begins")
+			legacy(t, g.url).get(t)
+			modern(t, g.url).stream(t, "subscriptions/listen", listenParams()).next(t, "notifications/subscriptions/acknowledged")
+			for _, door := range g.doors(t) {
+				go callTool(t.Context(), door, "growing_wait", object{"name": door.era})
+				g.await(t, door.era+" begins")
 			}
 			if err := g.signal(t, sig); err != nil {
 				t.Errorf("the gateway ends with %v", err)
@@ -73,8 +71,8 @@ func TestUpstreamKilled(t *testing.T) {
 	local.label = "local"
 	g := startGateway(t, local, upstream{label: "remote", url: remote.url}, growing(t, "other"))
 	g.awaitTools(t, "local", "remote", "other")
-	clients := []client{legacy(t, g.url), modern(t, g.url)}
-	for _, c := range clients {
+	doors := g.doors(t)
+	for _, c := range doors {
 		checkEcho(t, c, "local")
 		checkEcho(t, c, "remote")
 	}
@@ -83,7 +81,7 @@ func TestUpstreamKilled(t *testing.T) {
 	if err := syscall.Kill(before.pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range clients {
+	for _, c := range doors {
 		checkOthers(t, c, "local")
 		awaitEcho(t, c, "local")
 	}
@@ -92,18 +90,18 @@ func TestUpstreamKilled(t *testing.T) {
 	}
 
 	remote.signal(t, syscall.SIGKILL)
-	for _, c := range clients {
+	for _, c := range doors {
 		checkOthers(t, c, "remote")
 	}
 	remote = startEverythingHTTP(t, home, port)
-	for _, c := range clients {
+	for _, c := range doors {
 		awaitEcho(t, c, "remote")
 	}
 
 	// A restart between two calls, which forgets the gateway's session.
 	remote.signal(t, syscall.SIGKILL)
 	startEverythingHTTP(t, home, port)
-	for _, c := range clients {
+	for _, c := range doors {
 		awaitEcho(t, c, "remote")
 	}
 }

@@ -110,8 +110,7 @@ type daemon struct {
 	argv   []string
 	cmd    *exec.Cmd
 	stdin  io.WriteCloser
-	stdout *output // nil if the caller reads it
-	stderr *output
+	stderr *output // and stdout, unless it goes elsewhere
 
 	logLines int // how much of its output a failed test shows
 
@@ -119,8 +118,8 @@ type daemon struct {
 	err    error         // why it ended; read it after exited
 }
 
-// start starts a program that the end of the test kills if it still runs. If
-// stdout is nil, it is kept together with stderr.
+// start starts a program that the end of the test kills if it still runs. What
+// it writes to stdout goes to a writer or, if that is nil, beside stderr.
 func (s sandbox) start(t testing.TB, stdout io.Writer, env []string, argv ...string) *daemon {
 	t.Helper()
 	ctx, kill := context.WithCancel(context.Background())

@@ -187,15 +187,15 @@ func testRecorded(t *testing.T, files map[string]string) {
 	}
 	g := startGateway(t, upstreams...)
 	g.awaitTools(t, slices.Collect(maps.Keys(files))...)
-	for era, c := range map[string]client{"legacy": legacy(t, g.url), "modern": modern(t, g.url)} {
-		list, err := listTools(t.Context(), c)
+	for _, door := range g.doors(t) {
+		list, err := listTools(t.Context(), door)
 		if err != nil {
-			t.Fatalf("%s: %v", era, err)
+			t.Fatalf("%s: %v", door.era, err)
 		}
 		for label, tools := range original {
 			checkPublished(t, label, tools, list)
 		}
-		checkArguments(t, c, "odd_numbers")
+		checkArguments(t, door, "odd_numbers")
 	}
 }
 

@@ -248,6 +248,7 @@ func stdio(t testing.TB, s sandbox, env []string, argv ...string) *stdioClient {
 	r, w := io.Pipe()
 	c := &stdioClient{waiting: map[string]chan message{}}
 	c.daemon = s.start(t, w, env, argv...)
+	t.Cleanup(c.leave)
 	go func() {
 		<-c.exited
 		w.Close()
@@ -262,6 +263,15 @@ func stdio(t testing.TB, s sandbox, env []string, argv ...string) *stdioClient {
 		t.Fatalf("%s: notifications/initialized: %v", strings.Join(argv, " "), err)
 	}
 	return c
+}
+
+// leave ends the session. Servers that do not end with it are killed later.
+func (c *stdioClient) leave() {
+	c.stdin.Close()
+	select {
+	case <-c.exited:
+	case <-time.After(3 * time.Second):
+	}
 }
 
 func (c *stdioClient) call(ctx context.Context, method string, params object) (json.RawMessage, error) {

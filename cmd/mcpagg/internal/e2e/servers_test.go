@@ -38,7 +38,10 @@ type toolCall struct {
 }
 
 func (s server) upstream() upstream {
-	return upstream{label: s.label, command: s.argv, env: s.env, url: s.url}
+	if s.url != "" {
+		return upstream{label: s.label, url: s.url}
+	}
+	return upstream{label: s.label, command: s.argv, env: s.env}
 }
 
 // connect reaches the server without the gateway.
@@ -150,6 +153,7 @@ func playwright(t testing.TB, page string) server {
 			servers.bin("playwright-mcp"), "--caps", "vision,pdf,devtools,network,storage,testing,config",
 			"--headless", "--isolated", "--no-sandbox", "--executable-path", program(t, "chromium"),
 		},
+		env: map[string]string{"TMPDIR": newSandbox(t).home},
 		calls: []toolCall{
 			{tool: "browser_navigate", arguments: object{"url": page}, want: "Page Title: A page", varies: true},
 			{tool: "browser_snapshot", want: `heading \"Hello from the page\"`, varies: true},
@@ -176,6 +180,7 @@ func devtools(t testing.TB, page string) server {
 			servers.bin("chrome-devtools-mcp"), "--no-usage-statistics", "--no-performance-crux",
 			"--headless", "--isolated", "--chromeArg=--no-sandbox", "--executablePath", program(t, "chromium"),
 		},
+		env: map[string]string{"TMPDIR": newSandbox(t).home},
 		calls: []toolCall{
 			{tool: "new_page", arguments: object{"url": page}, want: "A page (" + page + ") [selected]", varies: true},
 			{tool: "list_pages", want: "## Pages", varies: true},
@@ -226,17 +231,16 @@ func TestServers(t *testing.T) {
 	}
 	g.awaitTools(t, labels...)
 
-	doors := map[string]client{"legacy": legacy(t, g.url), "modern": modern(t, g.url)}
-	for era, door := range doors {
-		t.Run("definitions/"+era, func(t *testing.T) { testDefinitions(t, door, lists) })
+	for _, door := range g.doors(t) {
+		t.Run("definitions/"+door.era, func(t *testing.T) { testDefinitions(t, door, lists) })
 		for _, s := range all {
-			t.Run("calls/"+era+"/"+s.label, func(t *testing.T) { testCalls(t, s, direct[s.label], door) })
+			t.Run("calls/"+door.era+"/"+s.label, func(t *testing.T) { testCalls(t, s, direct[s.label], door) })
 		}
 		for _, label := range []string{"everything", "everything-http"} {
-			t.Run("features/"+era+"/"+label, func(t *testing.T) { testFeatures(t, label, direct[label], door) })
+			t.Run("features/"+door.era+"/"+label, func(t *testing.T) { testFeatures(t, label, direct[label], door) })
 		}
 	}
-	t.Run("environment", func(t *testing.T) { testEnvironment(t, doors["modern"]) })
+	t.Run("environment", func(t *testing.T) { testEnvironment(t, modern(t, g.url)) })
 	t.Run("recorded", func(t *testing.T) { testRecorded(t, recordedFiles(t, lists)) })
 	t.Run("inspector --strict", func(t *testing.T) { testStrict(t, g, all) })
 }
