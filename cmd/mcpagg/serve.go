@@ -199,7 +199,7 @@ func greet(w io.Writer, cfg *config.Config, addr string) {
 	if public := cfg.Gateway.PublicURL; public != nil {
 		url = public.JoinPath("mcp").String()
 	}
-	fmt.Fprintf(w, `mcpagg %s serves %s at
+	fmt.Fprintf(w, `mcpagg %s: serving %s at
 
   %s
 
