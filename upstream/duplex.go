@@ -7,9 +7,12 @@ import (
 	"github.com/mcpagg/mcpagg/upstream/rawjson"
 )
 
-// maxQueued bounds the notifications of one call that wait for its caller;
-// beyond it they are dropped.
-const maxQueued = 1024
+// maxQueued and maxQueuedBytes bound the notifications of one call that wait
+// for its caller; beyond them they are dropped.
+const (
+	maxQueued      = 1024
+	maxQueuedBytes = 1 << 20
+)
 
 // A duplex matches answers with requests where all of them share one stream of
 // messages in each direction, as over stdio and HTTP+SSE.
@@ -27,7 +30,8 @@ type waiter struct {
 	answer  chan outcome  // holds one
 	noted   chan struct{} // holds a token while notes may not be empty
 
-	notes []message // what came ahead of the answer; guarded by the duplex's mu
+	notes  []message // what came ahead of the answer; guarded by the duplex's mu
+	queued int       // bytes in notes; guarded by the duplex's mu
 }
 
 type outcome struct {
@@ -78,7 +82,7 @@ func (d *duplex) last(w *waiter) (message, error) {
 func (d *duplex) passNotes(w *waiter) {
 	d.mu.Lock()
 	notes := w.notes
-	w.notes = nil
+	w.notes, w.queued = nil, 0
 	d.mu.Unlock()
 	for _, m := range notes {
 		d.conn.received(m, w.request)
@@ -126,8 +130,9 @@ func (d *duplex) note(m message) bool {
 	if w == nil {
 		return false
 	}
-	if w.request.notify != nil && len(w.notes) < maxQueued {
+	if w.request.notify != nil && len(w.notes) < maxQueued && w.queued < maxQueuedBytes {
 		w.notes = append(w.notes, m)
+		w.queued += len(m.params)
 	}
 	select {
 	case w.noted <- struct{}{}:

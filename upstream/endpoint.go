@@ -53,18 +53,14 @@ func newEndpoint(opts Options) *endpoint {
 
 // do sends one request. A nil body means none.
 func (e *endpoint) do(ctx context.Context, method string, to *url.URL, body []byte, fields ...headerField) (*http.Response, error) {
-	var content io.Reader
-	if body != nil {
-		content = bytes.NewReader(body)
-	}
-	req, err := http.NewRequestWithContext(ctx, method, to.String(), content)
-	if err != nil {
-		return nil, bare(err)
-	}
+	req := (&http.Request{Method: method, URL: to, Header: make(http.Header, 8)}).WithContext(ctx)
 	if err := e.authorize(ctx, req); err != nil {
 		return nil, err
 	}
 	if body != nil {
+		req.Body = io.NopCloser(bytes.NewReader(body))
+		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+		req.ContentLength = int64(len(body))
 		req.Header.Set("Content-Type", jsonType)
 	}
 	for _, f := range fields {
@@ -179,8 +175,8 @@ func (e *endpoint) refusal(resp *http.Response, body []byte) error {
 	switch {
 	case resp.StatusCode/100 == 3:
 		text = fmt.Sprintf("redirects to %s, which is not followed (%s)", withoutSecrets(resp), status)
-	case resp.StatusCode == http.StatusUnauthorized, resp.StatusCode == http.StatusForbidden:
-		text = "refuses the configured credentials, or asks for some: " + status + e.excerpt(kind, body)
+	case resp.StatusCode == http.StatusUnauthorized:
+		text = "refuses the configured credentials, or asks for some (" + status + ")" + e.excerpt(kind, body)
 	case isHTML(kind, body):
 		text = fmt.Sprintf("answered with HTML, not JSON-RPC (HTTP %d, %s)", resp.StatusCode, kind)
 	case resp.StatusCode/100 != 2:

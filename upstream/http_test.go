@@ -44,8 +44,8 @@ func TestServerThatIsNoMCPServer(t *testing.T) {
 		{"HTML gateway error", 502, "text/html", page, "answered with HTML, not JSON-RPC (HTTP 502, text/html)"},
 		{"500", 500, "text/plain", "out of\ncheese", "answered HTTP 500 Internal Server Error: out of cheese"},
 		{"404", 404, "text/plain", "404 page not found", "answered HTTP 404 Not Found: 404 page not found"},
-		{"401", 401, "application/json", `{"error":"invalid_token"}`, `HTTP 401 Unauthorized: {"error":"invalid_token"}`},
-		{"403", 403, "text/plain", "no", "HTTP 403 Forbidden: no"},
+		{"401", 401, "application/json", `{"error":"invalid_token"}`, `(HTTP 401 Unauthorized): {"error":"invalid_token"}`},
+		{"403", 403, "text/plain", "no", "answered HTTP 403 Forbidden: no"},
 		{"empty", 202, "", "", "answered with an empty body (HTTP 202 Accepted)"},
 		{"other JSON", 200, "application/json", `{"hello":"world"}`, "answered with something else than JSON-RPC (HTTP 200, application/json)"},
 		{"broken JSON", 200, "application/json", `{"jsonrpc":"2.0","id":1,`, "answered with something else than JSON-RPC"},
@@ -331,7 +331,7 @@ func TestNoSecretsInErrors(t *testing.T) {
 		Token:   value("t0ken-t0ken"),
 	})
 	_, err := r.tool(t.Context(), "a", "{}")
-	wantError(t, err, "refuses the configured credentials, or asks for some: HTTP 401 Unauthorized: bad credentials")
+	wantError(t, err, "refuses the configured credentials, or asks for some (HTTP 401 Unauthorized): bad credentials")
 	wantError(t, err, "[redacted]")
 	for _, text := range []string{err.Error(), r.log.String(), r.Status().LastError} {
 		if strings.Contains(text, "k3y-k3y") || strings.Contains(text, "t0ken") {

@@ -29,10 +29,27 @@ const actVar = "UPSTREAM_TEST_ACT"
 
 func TestMain(m *testing.M) {
 	if name := os.Getenv(actVar); name != "" {
-		acts[name]()
+		play := acts[name]
+		if play == nil {
+			play = faultyActs[name]
+		}
+		play()
 		return
 	}
-	os.Exit(m.Run())
+	os.Exit(runTests(m))
+}
+
+// coverDir is where the processes of acts put what a coverage run wants of them.
+var coverDir string
+
+func runTests(m *testing.M) int {
+	var err error
+	if coverDir, err = os.MkdirTemp("", "upstream"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(coverDir)
+	return m.Run()
 }
 
 // act is the command and environment of a process that plays an act.
@@ -42,8 +59,9 @@ func act(name string) upstream.Options {
 		panic(err)
 	}
 	return upstream.Options{Command: []string{self}, Env: map[string]upstream.Secret{
-		actVar:   value(name),
-		"GORACE": value("atexit_sleep_ms=0"), // or every process takes a second to end
+		actVar:       value(name),
+		"GORACE":     value("atexit_sleep_ms=0"), // or every process takes a second to end
+		"GOCOVERDIR": value(coverDir),
 	}}
 }
 

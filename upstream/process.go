@@ -147,19 +147,21 @@ func (p *process) reap() {
 // epitaph says how the process ended, with its last words.
 func (p *process) epitaph(err error) error {
 	text := "exited with status 0"
+	about := ": "
 	var exit *exec.ExitError
 	switch {
 	case errors.As(err, &exit) && exit.Exited():
 		text = fmt.Sprintf("exited with status %d", exit.ExitCode())
 	case errors.As(err, &exit):
-		text = "ended by " + exit.String() // "signal: killed"
+		text = "was ended by a " + exit.String() // "signal: killed"
+		about = "; the last line on its stderr was: "
 	case err != nil:
 		text = "exited: " + err.Error()
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.lastWords != "" {
-		text += ": " + p.lastWords
+		text += about + p.lastWords
 	}
 	return errors.New(text)
 }

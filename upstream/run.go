@@ -55,7 +55,7 @@ func (u *Upstream) connect(ctx context.Context) (*conn, *Listing, error) {
 	if err != nil && errors.Is(err, ctx.Err()) {
 		err = context.Cause(ctx)
 	}
-	return c, l, err
+	return c, l, plain(err)
 }
 
 // remember notes what to speak next time: what works, or the legacy era with a

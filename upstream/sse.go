@@ -29,7 +29,7 @@ type eventReader struct {
 const byteOrderMark = "\ufeff"
 
 func newEventReader(r io.Reader, max int) *eventReader {
-	return &eventReader{r: bufio.NewReaderSize(r, 16<<10), max: max}
+	return &eventReader{r: bufio.NewReaderSize(r, 4<<10), max: max}
 }
 
 // next returns the next event that has data. Its error is io.EOF at the end of

@@ -21,55 +21,52 @@ import (
 	"github.com/mcpagg/mcpagg/upstream/upstreamtest"
 )
 
-func init() {
-	for name, play := range map[string]func(){
-		"exit": func() {
-			fmt.Fprintln(os.Stderr, "starting")
-			fmt.Fprintln(os.Stderr, "Error: no \x1b[31mtoken\x1b[0m given")
-			fmt.Fprintln(os.Stderr, "    at main.js:3")
-			fmt.Fprintln(os.Stderr, "\nNode.js v20.20.2")
-			os.Exit(3)
-		},
-		"chatty": func() {
-			fmt.Println(`{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`)
-			fmt.Println("Server listening on stdio...")
-			fmt.Println("{not json}\n\n  \n[]\n{}\n42")
-			fmt.Println(strings.Repeat("x", 100_000))
-			s := tools(func(r *upstreamtest.Request) upstreamtest.Reply { return upstreamtest.Result(`{"ok":1}`) })
-			serveStdio(s)
-		},
-		"exit-on-probe": func() { serveLegacyLines(func(string) { os.Exit(1) }) },
-		"ignore-probe":  func() { serveLegacyLines(func(string) {}) },
-		"mute-on-probe": func() { serveLegacyLines(func(string) { time.Sleep(time.Hour) }) },
-		"refuse-probe": func() {
-			serveLegacyLines(func(id string) {
-				fmt.Printf(`{"jsonrpc":"2.0","id":%s,"error":{"code":-32601,"message":"Method not found"}}`+"\n", id)
-			})
-		},
-		"mute": func() {
-			fmt.Fprintln(os.Stderr, "hello")
-			_, _ = bufio.NewReader(os.Stdin).ReadString(0)
-		},
-		"faults": func() { serveStdio(tools(fault)) },
-		"stubborn": func() {
-			signal.Ignore(syscall.SIGTERM)
-			startSleeper()
-			serveStdio(tools(fault))
-			time.Sleep(time.Hour) // stdin has ended, but the process has not
-		},
-		"parent": func() {
-			startSleeper()
-			serveStdio(tools(fault))
-		},
-		"deaf": func() {
-			_, _ = os.Stdout.WriteString(`{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-11-25","capabilities":{}}}` + "\n")
-			time.Sleep(time.Hour)
-		},
-		"sdk":      func() { serveSDK(&mcp.ServerOptions{}) },
-		"sdk-slow": func() { time.Sleep(300 * time.Millisecond); serveSDK(&mcp.ServerOptions{}) },
-	} {
-		acts[name] = play
-	}
+// faultyActs are servers with which something is wrong, or odd.
+var faultyActs = map[string]func(){
+	"exit": func() {
+		fmt.Fprintln(os.Stderr, "starting")
+		fmt.Fprintln(os.Stderr, "Error: no \x1b[31mtoken\x1b[0m given")
+		fmt.Fprintln(os.Stderr, "    at main.js:3")
+		fmt.Fprintln(os.Stderr, "\nNode.js v20.20.2")
+		os.Exit(3)
+	},
+	"chatty": func() {
+		fmt.Println(`{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`)
+		fmt.Println("Server listening on stdio...")
+		fmt.Println("{not json}\n\n  \n[]\n{}\n42")
+		fmt.Println(strings.Repeat("x", 100_000))
+		s := tools(func(r *upstreamtest.Request) upstreamtest.Reply { return upstreamtest.Result(`{"ok":1}`) })
+		serveStdio(s)
+	},
+	"exit-on-probe": func() { serveLegacyLines(func(string) { os.Exit(1) }) },
+	"ignore-probe":  func() { serveLegacyLines(func(string) {}) },
+	"mute-on-probe": func() { serveLegacyLines(func(string) { time.Sleep(time.Hour) }) },
+	"refuse-probe": func() {
+		serveLegacyLines(func(id string) {
+			fmt.Printf(`{"jsonrpc":"2.0","id":%s,"error":{"code":-32601,"message":"Method not found"}}`+"\n", id)
+		})
+	},
+	"mute": func() {
+		fmt.Fprintln(os.Stderr, "hello")
+		_, _ = bufio.NewReader(os.Stdin).ReadString(0)
+	},
+	"faults": func() { serveStdio(tools(fault)) },
+	"stubborn": func() {
+		signal.Ignore(syscall.SIGTERM)
+		startSleeper()
+		serveStdio(tools(fault))
+		time.Sleep(time.Hour) // stdin has ended, but the process has not
+	},
+	"parent": func() {
+		startSleeper()
+		serveStdio(tools(fault))
+	},
+	"deaf": func() {
+		_, _ = os.Stdout.WriteString(`{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-11-25","capabilities":{}}}` + "\n")
+		time.Sleep(time.Hour)
+	},
+	"sdk":      func() { serveSDK(&mcp.ServerOptions{}) },
+	"sdk-slow": func() { time.Sleep(300 * time.Millisecond); serveSDK(&mcp.ServerOptions{}) },
 }
 
 // tools is a script with one tool and a reply to calls.

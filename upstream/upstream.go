@@ -10,6 +10,16 @@
 //	<-u.Attempted()
 //	result, err := u.Call(ctx, upstream.Call{Method: "tools/call", Params: params})
 //
+// One call, from the gateway to the server and back:
+//
+//	Call      (upstream.go)         waits for the connection, bounds the call, names the upstream in errors
+//	call      (conn.go)             gives the request an id and the _meta of this hop; cancels it if the caller leaves
+//	roundTrip (http.go, duplex.go)  sends it, passes on what belongs to it, returns its answer
+//
+// and one connection: Run (run.go) dials (dial.go) a process (stdio.go,
+// process.go) or an HTTP server (http.go, oldsse.go), fetches its lists
+// (list.go), and hears of their changes (listen.go).
+//
 // Results, errors and arguments pass through undecoded. The package speaks the
 // protocol itself instead of through the SDK's client, which decodes every
 // result into structs that lose fields, delivers an answer before the
