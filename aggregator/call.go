@@ -14,6 +14,9 @@ type Request struct {
 	Era    upstream.Era // of the client
 	Method string
 	Params rawjson.Object
+	// ClientInfo and ClientCapabilities are what a modern client says of
+	// itself with each request; nil for others.
+	ClientInfo, ClientCapabilities json.RawMessage
 }
 
 // Serve answers one request with the raw result. Its errors are
@@ -142,13 +145,10 @@ func (g *Gateway) completer(ref *rawjson.Object) (*member, error) {
 
 // send passes the request on to its upstream.
 func (r Request) send(ctx context.Context, to *upstream.Upstream) (json.RawMessage, error) {
-	call := upstream.Call{Method: r.Method, Params: r.Params.Bytes()}
-	if r.Era == upstream.ModernEra {
-		meta, _ := rawjson.ParseObject(r.Params.Get("_meta"))
-		call.ClientInfo = meta.Get("io.modelcontextprotocol/clientInfo")
-		call.ClientCapabilities = meta.Get("io.modelcontextprotocol/clientCapabilities")
-	}
-	result, err := to.Call(ctx, call)
+	result, err := to.Call(ctx, upstream.Call{
+		Method: r.Method, Params: r.Params.Bytes(),
+		ClientInfo: r.ClientInfo, ClientCapabilities: r.ClientCapabilities,
+	})
 	if err != nil {
 		return nil, callFailed(err)
 	}

@@ -188,12 +188,15 @@ func takenBy(name, label, original string) string {
 func (c *Catalog) Tools() []*Tool { return c.tools.inOrder }
 
 // changed says of which kinds the published definitions differ between c and old.
-func (c *Catalog) changed(old *Catalog) (tools, prompts, resources bool) {
+func (c *Catalog) changed(old *Catalog) listKinds {
 	toolsEqual := slices.EqualFunc(c.tools.inOrder, old.tools.inOrder, func(a, b *Tool) bool {
 		return bytes.Equal(a.definition, b.definition)
 	})
-	return !toolsEqual, !equalItems(c.prompts, old.prompts),
-		!equalItems(c.resources, old.resources) || !equalItems(c.templates, old.templates)
+	return listKinds{
+		Tools:     !toolsEqual,
+		Prompts:   !equalItems(c.prompts, old.prompts),
+		Resources: !equalItems(c.resources, old.resources) || !equalItems(c.templates, old.templates),
+	}
 }
 
 func equalItems(a, b list[*item]) bool {

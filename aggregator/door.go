@@ -68,17 +68,18 @@ func (g *Gateway) serveMCP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	w = &errorWriter{ResponseWriter: &deadlineWriter{ResponseWriter: w}, id: x.id}
-	defer g.exchanges.begin(r.Header, x)()
+	w = &deadlineWriter{ResponseWriter: w}
 	if x.Era == upstream.ModernEra {
-		g.modern.ServeHTTP(w, r)
+		g.serveModern(w, r, x)
 		return
 	}
-	g.serveLegacy(w, r, caller)
+	g.serveLegacy(&errorWriter{ResponseWriter: w, id: x.id}, r, x)
 }
 
 // serveLegacy admits a request to its session, which must be the caller's own.
-func (g *Gateway) serveLegacy(w http.ResponseWriter, r *http.Request, caller Caller) {
+func (g *Gateway) serveLegacy(w http.ResponseWriter, r *http.Request, x *exchange) {
+	defer g.exchanges.begin(r.Header, x)()
+	caller := x.Caller
 	id := r.Header.Get(sessionHeader)
 	if id == "" {
 		if r.Method == http.MethodPost && !g.sessions.room(caller) {
@@ -158,14 +159,27 @@ func (x *exchange) parse(body []byte) *refusal {
 		return &refusal{http.StatusBadRequest, jsonrpc.CodeParseError, "the request is not valid JSON"}
 	}
 	if trimmed[0] == '[' {
+		x.batch = true
 		return nil
 	}
 	message, err := rawjson.ParseObject(body)
 	if err != nil {
 		return &refusal{http.StatusBadRequest, jsonrpc.CodeInvalidRequest, "not a JSON-RPC message: " + err.Error()}
 	}
+	if version, _ := message.GetString("jsonrpc"); version != "2.0" {
+		return &refusal{http.StatusBadRequest, jsonrpc.CodeInvalidRequest, `not a JSON-RPC message: "jsonrpc" is not "2.0"`}
+	}
 	x.id, x.params = message.Get("id"), message.Get("params")
+	x.Method, _ = message.GetString("method")
+	if !validID(x.id) {
+		return &refusal{http.StatusBadRequest, jsonrpc.CodeInvalidRequest, "the id is neither a string nor a number"}
+	}
 	return nil
+}
+
+// validID accepts an absent id as well, which makes a notification.
+func validID(id json.RawMessage) bool {
+	return id == nil || id[0] == '"' || id[0] == '-' || '0' <= id[0] && id[0] <= '9'
 }
 
 // decodeName undoes the base64 form of Mcp-Name, in which clients send names

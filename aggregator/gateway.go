@@ -11,8 +11,8 @@
 //
 // One call, from the wire and back:
 //
-//	ServeHTTP (door.go)      limits, Origin, who is calling, which era
-//	receive   (sdk.go)       the SDK's session and framing; the params stay raw
+//	serveMCP  (door.go)      limits, Origin, who is calling, which era
+//	a door    (modern.go, legacy.go)   session, framing and headers; the params stay raw
 //	Serve     (call.go)      name -> tool in the catalog, arguments checked, original name
 //	upstream  Call           the raw params out, the raw result in
 //	finish    (result.go)    members of the hop and URIs; all else untouched
@@ -43,9 +43,9 @@ type Gateway struct {
 	inOrder    []*member
 	members    map[string]*member // by label
 	unprefixed *member            // the only upstream with an empty prefix, or nil
-	server     *mcp.Server        // behind both doors
+	server     *mcp.Server        // behind the legacy door
 	legacy     http.Handler
-	modern     http.Handler
+	listeners  listeners
 	exchanges  exchanges
 	sessions   *sessions
 	rates      *rates
@@ -73,7 +73,7 @@ func New(opts Options) *Gateway {
 	}
 	g.unprefixed = g.onlyUnprefixed()
 	g.catalog.Store(merge(0, g.inOrder, emptyParts(len(g.inOrder))))
-	g.openDoors()
+	g.openLegacyDoor()
 	return g
 }
 

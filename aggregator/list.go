@@ -50,10 +50,15 @@ func page[T any](r Request, member string, l *list[T], key func(T) string, defin
 		result.Set("nextCursor", rawjson.String(base64.RawURLEncoding.EncodeToString([]byte(last))))
 	}
 	if r.Era == upstream.ModernEra {
-		result.Set("resultType", rawjson.String("complete"))
-		// What a caller may see is that caller's own, and may change at any time.
-		result.Set("ttlMs", json.RawMessage("0"))
-		result.Set("cacheScope", rawjson.String("private"))
+		setCompleteForCaller(&result)
 	}
 	return result.Bytes(), nil
+}
+
+// setCompleteForCaller adds what a modern list or description needs. What a
+// caller may see is that caller's own, and may change at any time.
+func setCompleteForCaller(result *rawjson.Object) {
+	result.Set("resultType", rawjson.String("complete"))
+	result.Set("ttlMs", json.RawMessage("0"))
+	result.Set("cacheScope", rawjson.String("private"))
 }

@@ -74,20 +74,22 @@ func (c *Catalog) shows(members []*member) bool {
 	return true
 }
 
-// notify sends list_changed notifications. The SDK offers no way to send them
-// but to change what is registered with its server; nothing is, since the
-// gateway answers the lists itself, so something comes and goes at once.
-func (g *Gateway) notify(tools, prompts, resources bool) {
+// notify sends list_changed notifications to clients of both eras. The SDK
+// offers no way to send them but to change what is registered with its server;
+// nothing is, since the gateway answers the lists itself, so something comes
+// and goes at once.
+func (g *Gateway) notify(changed listKinds) {
 	const passing = "mcpagg-list-changed"
-	if tools {
+	g.listeners.notify(changed)
+	if changed.Tools {
 		g.server.AddTool(&mcp.Tool{Name: passing, InputSchema: map[string]any{"type": "object"}}, nil)
 		g.server.RemoveTools(passing)
 	}
-	if prompts {
+	if changed.Prompts {
 		g.server.AddPrompt(&mcp.Prompt{Name: passing}, nil)
 		g.server.RemovePrompts(passing)
 	}
-	if resources {
+	if changed.Resources {
 		g.server.AddResource(&mcp.Resource{Name: passing, URI: passing + ":"}, nil)
 		g.server.RemoveResources(passing + ":")
 	}

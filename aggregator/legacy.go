@@ -9,38 +9,35 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpagg/mcpagg/upstream/rawjson"
 )
 
-// openDoors builds what the SDK does for both eras: framing, sessions and
-// streams around one shared server. Every method of the gateway is answered
+// capabilities are declared up front: what is published may come and go while
+// a client is connected.
+var capabilities = &mcp.ServerCapabilities{
+	Tools:       &mcp.ToolCapabilities{ListChanged: true},
+	Prompts:     &mcp.PromptCapabilities{ListChanged: true},
+	Resources:   &mcp.ResourceCapabilities{ListChanged: true},
+	Completions: &mcp.CompletionCapabilities{},
+}
+
+func (g *Gateway) implementation() *mcp.Implementation {
+	return &mcp.Implementation{Name: "mcpagg", Title: "mcpagg gateway", Version: g.opts.Version}
+}
+
+// openLegacyDoor builds what the SDK does for the legacy era: framing, sessions
+// and streams around one shared server. Every method of the gateway is answered
 // before the SDK's own handlers, in receive.
-func (g *Gateway) openDoors() {
-	g.server = mcp.NewServer(
-		&mcp.Implementation{Name: "mcpagg", Title: "mcpagg gateway", Version: g.opts.Version},
-		&mcp.ServerOptions{
-			// Declared up front: what is published may come and go in a session.
-			Capabilities: &mcp.ServerCapabilities{
-				Tools:       &mcp.ToolCapabilities{ListChanged: true},
-				Prompts:     &mcp.PromptCapabilities{ListChanged: true},
-				Resources:   &mcp.ResourceCapabilities{ListChanged: true},
-				Completions: &mcp.CompletionCapabilities{},
-			},
-			SetCacheable: func(_ context.Context, _ mcp.Request, c *mcp.Cacheable) { c.CacheScope = "private" },
-		})
+func (g *Gateway) openLegacyDoor() {
+	g.server = mcp.NewServer(g.implementation(), &mcp.ServerOptions{Capabilities: capabilities})
 	g.server.AddReceivingMiddleware(g.receive)
-	server := func(*http.Request) *mcp.Server { return g.server }
-	// The door checks Host and bounds bodies itself.
-	g.legacy = mcp.NewStreamableHTTPHandler(server, &mcp.StreamableHTTPOptions{
-		DisableLocalhostProtection: true, MaxRequestBodyBytes: -1,
-	})
-	g.modern = mcp.NewStreamableHTTPHandler(server, &mcp.StreamableHTTPOptions{
-		Stateless: true, PropagateRequestCancellation: true,
-		DisableLocalhostProtection: true, MaxRequestBodyBytes: -1,
-	})
+	g.legacy = mcp.NewStreamableHTTPHandler(
+		func(*http.Request) *mcp.Server { return g.server },
+		// The door checks Host and bounds bodies itself.
+		&mcp.StreamableHTTPOptions{DisableLocalhostProtection: true, MaxRequestBodyBytes: -1},
+	)
 }
 
 // receive is the SDK's way to the gateway.
@@ -74,15 +71,11 @@ func (g *Gateway) receiveOther(ctx context.Context, method string, req mcp.Reque
 	if err != nil {
 		return result, err
 	}
-	switch result := result.(type) {
-	case *mcp.InitializeResult:
-		result.Instructions = g.Catalog().instructions
-		if ss, ok := req.GetSession().(*mcp.ServerSession); ok {
-			g.sessions.open(ss, x.Caller)
-			g.log.Info("session opened", "caller", x.Caller.ID, "client", clientName(ss), "remote", x.remote)
-		}
-	case *mcp.DiscoverResult:
-		result.Instructions = g.Catalog().instructions
+	if opened, ok := result.(*mcp.InitializeResult); ok {
+		opened.Instructions = g.Catalog().instructions
+		ss := req.GetSession().(*mcp.ServerSession)
+		g.sessions.open(ss, x.Caller)
+		g.log.Info("session opened", "caller", x.Caller.ID, "client", clientName(ss), "remote", x.remote)
 	}
 	return result, nil
 }
@@ -102,14 +95,16 @@ type rawResult struct {
 
 func (r *rawResult) MarshalJSON() ([]byte, error) { return r.body, nil }
 
-// exchangeHeader carries an exchange's key through the SDK, the only part of
-// an HTTP request that reaches the middleware in both eras. A client's own
+// exchangeHeader carries an exchange's key through the SDK: headers are the
+// only part of an HTTP request that reaches the middleware. A client's own
 // header of that name is overwritten.
 const exchangeHeader = "Mcpagg-Exchange"
 
 // An exchange is what the door knows of one HTTP request.
 type exchange struct {
-	Request                 // all but Method and Params
+	Request                 // Params only once they are taken apart
+	batch   bool            // several messages; then the rest is empty
+	meta    rawjson.Object  // of a modern request's params
 	id      json.RawMessage // of the message; nil in a notification and in a batch
 	params  json.RawMessage // nil where there are none, and in a batch
 	remote  string          // the client's address
@@ -152,10 +147,18 @@ func (x *exchange) request(method string, req mcp.Request) (Request, error) {
 	if raw == nil || string(raw) == "null" {
 		return r, nil
 	}
+	var err error
+	r.Params, err = parseParams(raw)
+	return r, err
+}
+
+func parseParams(raw json.RawMessage) (rawjson.Object, error) {
+	if raw == nil {
+		return nil, nil
+	}
 	params, err := rawjson.ParseObject(raw)
 	if err != nil {
-		return r, &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: "params: " + err.Error()}
+		return nil, invalidParams("params: %v", err)
 	}
-	r.Params = params
-	return r, nil
+	return params, nil
 }

@@ -1,0 +1,201 @@
+package aggregator
+
+import (
+	"encoding/json"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/mcpagg/mcpagg/upstream/rawjson"
+)
+
+const (
+	// keepAlive is how often a stream with nothing to say says so, for proxies
+	// that end idle connections.
+	keepAlive = 25 * time.Second
+
+	// maxListeners bounds the streams of modern clients.
+	maxListeners = 20_000
+)
+
+// kinds of lists, as modern clients subscribe to them.
+type listKinds struct {
+	Tools     bool `json:"toolsListChanged,omitempty"`
+	Prompts   bool `json:"promptsListChanged,omitempty"`
+	Resources bool `json:"resourcesListChanged,omitempty"`
+}
+
+func (k listKinds) and(other listKinds) listKinds {
+	return listKinds{k.Tools && other.Tools, k.Prompts && other.Prompts, k.Resources && other.Resources}
+}
+
+func (k listKinds) or(other listKinds) listKinds {
+	return listKinds{k.Tools || other.Tools, k.Prompts || other.Prompts, k.Resources || other.Resources}
+}
+
+// listeners are the open subscriptions/listen streams of modern clients.
+type listeners struct {
+	mu   sync.Mutex
+	open map[*listener]bool // guarded by mu
+}
+
+// A listener is one of them.
+type listener struct {
+	wants listKinds
+
+	mu      sync.Mutex
+	changed listKinds     // what was not written yet; guarded by mu
+	wake    chan struct{} // holds a token while changed may not be empty
+}
+
+func (ls *listeners) add(l *listener) bool {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	if len(ls.open) >= maxListeners {
+		return false
+	}
+	if ls.open == nil {
+		ls.open = map[*listener]bool{}
+	}
+	ls.open[l] = true
+	return true
+}
+
+func (ls *listeners) remove(l *listener) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	delete(ls.open, l)
+}
+
+// notify tells every listener that wants to know. It does not block: changes
+// that a client has not read yet become one.
+func (ls *listeners) notify(changed listKinds) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	for l := range ls.open {
+		if news := l.wants.and(changed); news != (listKinds{}) {
+			l.add(news)
+		}
+	}
+}
+
+func (l *listener) add(news listKinds) {
+	l.mu.Lock()
+	l.changed = l.changed.or(news)
+	l.mu.Unlock()
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (l *listener) take() listKinds {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	changed := l.changed
+	l.changed = listKinds{}
+	return changed
+}
+
+// serveListen serves subscriptions/listen: an acknowledgement first, then the
+// notifications asked for, until the client goes or the gateway drains (MCP
+// 2026-07-28, "Subscriptions").
+func (g *Gateway) serveListen(w http.ResponseWriter, r *http.Request, x *exchange) {
+	l := &listener{wake: make(chan struct{}, 1)}
+	wanted := x.Params.Get("notifications")
+	if anObject(wanted) != nil || json.Unmarshal(wanted, &l.wants) != nil {
+		writeAnswer(w, x.id, nil, invalidParams("notifications is not an object that says what to listen for"))
+		return
+	}
+	if !g.listeners.add(l) {
+		w.Header().Set("Retry-After", "60")
+		refuse(w, http.StatusServiceUnavailable, codeBusy, "too many clients are listening; try again later")
+		return
+	}
+	defer g.listeners.remove(l)
+	stream := newEventStream(w)
+	meta := rawjson.Object{}
+	meta.Set(metaSubscription, x.id)
+	stream.notify("notifications/subscriptions/acknowledged", meta, "notifications", rawjson.Value(l.wants))
+	tick := time.NewTicker(keepAlive)
+	defer tick.Stop()
+	for stream.err == nil {
+		select {
+		case <-r.Context().Done():
+			return
+		case <-g.draining:
+			stream.result(x.id, meta)
+			return
+		case <-tick.C:
+			stream.comment()
+		case <-l.wake:
+			stream.listChanged(l.take(), meta)
+		}
+	}
+}
+
+// An eventStream writes server-sent events to a client.
+type eventStream struct {
+	w   http.ResponseWriter
+	err error // of the last write
+}
+
+func newEventStream(w http.ResponseWriter) *eventStream {
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-cache, no-transform")
+	h.Set("X-Accel-Buffering", "no") // a reverse proxy must pass each event on at once
+	return &eventStream{w: w}
+}
+
+// message sends one JSON-RPC message.
+func (s *eventStream) message(raw []byte) {
+	event := append(append([]byte("event: message\ndata: "), oneLine(raw)...), "\n\n"...)
+	s.write(event)
+}
+
+func (s *eventStream) comment() { s.write([]byte(": still here\n\n")) }
+
+func (s *eventStream) write(event []byte) {
+	if _, s.err = s.w.Write(event); s.err == nil {
+		s.err = http.NewResponseController(s.w).Flush()
+	}
+}
+
+// notify sends a notification whose params have the _meta and, if name is not
+// "", one more member.
+func (s *eventStream) notify(method string, meta rawjson.Object, name string, value json.RawMessage) {
+	params := rawjson.Object{}
+	params.Set("_meta", meta.Bytes())
+	if name != "" {
+		params.Set(name, value)
+	}
+	message := rawjson.Object{}
+	message.Set("jsonrpc", rawjson.String("2.0"))
+	message.Set("method", rawjson.String(method))
+	message.Set("params", params.Bytes())
+	s.message(message.Bytes())
+}
+
+func (s *eventStream) listChanged(changed listKinds, meta rawjson.Object) {
+	for _, kind := range []struct {
+		changed bool
+		method  string
+	}{
+		{changed.Tools, "notifications/tools/list_changed"},
+		{changed.Prompts, "notifications/prompts/list_changed"},
+		{changed.Resources, "notifications/resources/list_changed"},
+	} {
+		if kind.changed {
+			s.notify(kind.method, meta, "", nil)
+		}
+	}
+}
+
+// result ends a subscription in good order.
+func (s *eventStream) result(id json.RawMessage, meta rawjson.Object) {
+	result := rawjson.Object{}
+	result.Set("_meta", meta.Bytes())
+	result.Set("resultType", rawjson.String("complete"))
+	s.message(answerBody(id, "result", result.Bytes()))
+}

@@ -1,0 +1,254 @@
+package aggregator
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpagg/mcpagg/upstream/rawjson"
+)
+
+// Keys of _meta in a modern request (MCP 2026-07-28, "Requests").
+const (
+	metaVersion      = "io.modelcontextprotocol/protocolVersion"
+	metaClientInfo   = "io.modelcontextprotocol/clientInfo"
+	metaCapabilities = "io.modelcontextprotocol/clientCapabilities"
+	metaSubscription = "io.modelcontextprotocol/subscriptionId"
+)
+
+// serveModern serves one message of the modern era: plain request and
+// response, without a session (MCP 2026-07-28, "Streamable HTTP").
+func (g *Gateway) serveModern(w http.ResponseWriter, r *http.Request, x *exchange) {
+	if refused := checkMedia(r); refused != nil {
+		if refused.status == http.StatusMethodNotAllowed {
+			w.Header().Set("Allow", "POST")
+		}
+		writeError(w, refused.status, x.id, refused.code, refused.message)
+		return
+	}
+	if x.batch {
+		refuse(w, http.StatusBadRequest, jsonrpc.CodeInvalidRequest, "batches are of revision 2025-03-26 only")
+		return
+	}
+	if x.id == nil || x.Method == "" { // a notification or an answer: nothing to say
+		w.WriteHeader(http.StatusAccepted)
+		return
+	}
+	if err := x.prepare(r.Header); err != nil {
+		writeAnswer(w, x.id, nil, err)
+		return
+	}
+	if x.Method == "subscriptions/listen" {
+		g.serveListen(w, r, x)
+		return
+	}
+	result, err := g.answerModern(r.Context(), x.Request)
+	if errors.Is(err, context.Canceled) {
+		return // the client has hung up
+	}
+	writeAnswer(w, x.id, result, err)
+}
+
+// checkMedia makes sure that the request is a POST of JSON whose sender takes
+// both forms of answer.
+func checkMedia(r *http.Request) *refusal {
+	if r.Method != http.MethodPost {
+		return &refusal{http.StatusMethodNotAllowed, jsonrpc.CodeInvalidRequest, "only POST is allowed in this protocol version"}
+	}
+	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
+		return &refusal{http.StatusUnsupportedMediaType, jsonrpc.CodeInvalidRequest, "Content-Type must be application/json"}
+	}
+	if !accepts(r, "application/json") || !accepts(r, "text/event-stream") {
+		return &refusal{http.StatusBadRequest, jsonrpc.CodeInvalidRequest, "Accept must contain both application/json and text/event-stream"}
+	}
+	return nil
+}
+
+func accepts(r *http.Request, media string) bool {
+	kind, _, _ := strings.Cut(media, "/")
+	for _, header := range r.Header.Values("Accept") {
+		for option := range strings.SplitSeq(header, ",") {
+			option, _, _ = strings.Cut(option, ";")
+			switch strings.ToLower(strings.TrimSpace(option)) {
+			case media, kind + "/*", "*/*":
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// prepare takes the params apart and checks what a modern request says of
+// itself, in its headers and its _meta.
+func (x *exchange) prepare(h http.Header) error {
+	if !modernMethods[x.Method] {
+		return &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: fmt.Sprintf("method %q is not supported", x.Method)}
+	}
+	var err error
+	if x.Params, err = parseParams(x.params); err != nil {
+		return err
+	}
+	if x.meta, err = rawjson.ParseObject(x.Params.Get("_meta")); err != nil {
+		x.meta = nil
+	}
+	if err := x.checkVersion(h); err != nil {
+		return err
+	}
+	if err := x.checkHeaders(h); err != nil {
+		return &jsonrpc.Error{Code: mcp.CodeHeaderMismatch, Message: err.Error()}
+	}
+	for key, required := range map[string]bool{metaCapabilities: true, metaClientInfo: false} {
+		if value := x.meta.Get(key); (value != nil || required) && anObject(value) != nil {
+			return invalidParams("missing or invalid _meta field %q", key)
+		}
+	}
+	x.ClientInfo, x.ClientCapabilities = x.meta.Get(metaClientInfo), x.meta.Get(metaCapabilities)
+	return nil
+}
+
+// modernMethods are those of the era that the gateway knows.
+var modernMethods = map[string]bool{
+	"server/discover": true, "subscriptions/listen": true, "completion/complete": true,
+	"tools/list": true, "tools/call": true, "prompts/list": true, "prompts/get": true,
+	"resources/list": true, "resources/templates/list": true, "resources/read": true,
+}
+
+// supportedVersions are the revisions served at this URL, newest first.
+var supportedVersions = mcp.SupportedProtocolVersions()
+
+// checkVersion makes sure that header and _meta name one supported version.
+func (x *exchange) checkVersion(h http.Header) error {
+	version, _ := x.meta.GetString(metaVersion)
+	header := h.Get(versionHeader)
+	switch {
+	case version == "":
+		return invalidParams("missing or invalid _meta field %q", metaVersion)
+	case version != header:
+		return &jsonrpc.Error{Code: mcp.CodeHeaderMismatch, Message: fmt.Sprintf(
+			"header mismatch: %s is %q, and %s in _meta is %q", versionHeader, header, metaVersion, version)}
+	case !slices.Contains(supportedVersions, version):
+		return &jsonrpc.Error{
+			Code: mcp.CodeUnsupportedProtocolVersion, Message: "unsupported protocol version",
+			Data: rawjson.Value(mcp.UnsupportedProtocolVersionData{Supported: supportedVersions, Requested: version}),
+		}
+	}
+	return nil
+}
+
+// checkHeaders makes sure that the headers repeat the body (MCP 2026-07-28,
+// "Standard Request Headers"), which intermediaries may have relied on.
+func (x *exchange) checkHeaders(h http.Header) error {
+	if got := h.Get("Mcp-Method"); got != x.Method {
+		return fmt.Errorf("header mismatch: Mcp-Method is %q, and the body's method %q", got, x.Method)
+	}
+	member := map[string]string{"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}[x.Method]
+	if member == "" {
+		return nil
+	}
+	name, _ := x.Params.GetString(member)
+	if got := h.Get(nameHeader); got != name || name == "" {
+		return fmt.Errorf("header mismatch: Mcp-Name is %q, and the body's %s %q", got, member, name)
+	}
+	return nil
+}
+
+// answerModern answers a request but subscriptions/listen.
+func (g *Gateway) answerModern(ctx context.Context, r Request) (json.RawMessage, error) {
+	if r.Method == "server/discover" {
+		return g.discover(), nil
+	}
+	result, _, err := g.Serve(ctx, r)
+	return result, err
+}
+
+// discover is the result of server/discover.
+func (g *Gateway) discover() json.RawMessage {
+	result := rawjson.Object{}
+	result.Set("supportedVersions", rawjson.Value(supportedVersions))
+	result.Set("capabilities", rawjson.Value(capabilities))
+	if instructions := g.Catalog().instructions; instructions != "" {
+		result.Set("instructions", rawjson.String(instructions))
+	}
+	setCompleteForCaller(&result)
+	meta := rawjson.Object{}
+	meta.Set(serverInfoKey, rawjson.Value(g.implementation()))
+	result.Set("_meta", meta.Bytes())
+	return result.Bytes()
+}
+
+// writeAnswer writes the answer to a request as one JSON body, the errors of
+// the protocol with the status that the era gives them.
+func writeAnswer(w http.ResponseWriter, id json.RawMessage, result json.RawMessage, err error) {
+	status := http.StatusOK
+	var body []byte
+	if err == nil {
+		body = answerBody(id, "result", result)
+	} else {
+		answer := wireError(err)
+		body = answerBody(id, "error", rawjson.Value(answer))
+		status = errorStatus(answer.Code)
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // a client that left needs no answer
+}
+
+func answerBody(id json.RawMessage, member string, value json.RawMessage) []byte {
+	body := make([]byte, 0, len(id)+len(value)+48)
+	body = append(body, `{"jsonrpc":"2.0","id":`...)
+	body = append(body, id...)
+	body = append(body, `,"`...)
+	body = append(body, member...)
+	body = append(body, `":`...)
+	body = append(body, value...)
+	return append(body, '}')
+}
+
+func wireError(err error) *jsonrpc.Error {
+	var answer *jsonrpc.Error
+	if errors.As(err, &answer) {
+		return answer
+	}
+	return &jsonrpc.Error{Code: jsonrpc.CodeInternalError, Message: err.Error()}
+}
+
+// errorStatus is the HTTP status of an error of the protocol; errors of tools
+// and upstreams are answers like any other.
+func errorStatus(code int64) int {
+	switch code {
+	case jsonrpc.CodeMethodNotFound:
+		return http.StatusNotFound
+	case jsonrpc.CodeInvalidParams, jsonrpc.CodeInvalidRequest, mcp.CodeHeaderMismatch,
+		mcp.CodeUnsupportedProtocolVersion, mcp.CodeMissingRequiredClientCapabilities:
+		return http.StatusBadRequest
+	}
+	return http.StatusOK
+}
+
+// oneLine makes JSON fit one line of an event stream. Line breaks in JSON are
+// white space between tokens; in text they are escaped.
+func oneLine(raw []byte) []byte {
+	if !bytes.ContainsAny(raw, "\r\n") {
+		return raw
+	}
+	line := bytes.Clone(raw)
+	for i, b := range line {
+		if b == '\r' || b == '\n' {
+			line[i] = ' '
+		}
+	}
+	return line
+}
