@@ -31,7 +31,24 @@ func newSandbox(t testing.TB) sandbox {
 	if err := os.MkdirAll(filepath.Join(home, "work"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	return sandbox{home}
+	s := sandbox{home}
+	t.Cleanup(func() { s.empty(t) })
+	return s
+}
+
+// empty kills what has outlived its parent, such as a browser, which would
+// write into a folder that is being removed.
+func (s sandbox) empty(t testing.TB) {
+	eventually(t, func() string {
+		left := s.processes()
+		for _, p := range left {
+			_ = syscall.Kill(p.pid, syscall.SIGKILL) // it may have ended by now
+		}
+		if len(left) > 0 {
+			return fmt.Sprintf("processes do not end: %v", left)
+		}
+		return ""
+	})
 }
 
 func (s sandbox) work() string { return filepath.Join(s.home, "work") }
@@ -249,8 +266,7 @@ func fields(nulEnded []byte) []string {
 // eventually asks until the answer is "", and fails with the last other answer.
 func eventually(t testing.TB, ask func() (problem string)) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
+	timeout := time.After(time.Minute)
 	pause := time.NewTicker(50 * time.Millisecond)
 	defer pause.Stop()
 	for {
@@ -260,7 +276,7 @@ func eventually(t testing.TB, ask func() (problem string)) {
 		}
 		select {
 		case <-pause.C:
-		case <-ctx.Done():
+		case <-timeout:
 			t.Fatalf("still after a minute: %s", problem)
 		}
 	}
