@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpagg/mcpagg/upstream"
 	"github.com/mcpagg/mcpagg/upstream/rawjson"
@@ -73,33 +74,7 @@ func (g *Gateway) serveMCP(w http.ResponseWriter, r *http.Request) {
 		g.serveModern(w, r, x)
 		return
 	}
-	g.serveLegacy(&errorWriter{ResponseWriter: w, id: x.id}, r, x)
-}
-
-// serveLegacy admits a request to its session, which must be the caller's own.
-func (g *Gateway) serveLegacy(w http.ResponseWriter, r *http.Request, x *exchange) {
-	defer g.exchanges.begin(r.Header, x)()
-	caller := x.Caller
-	id := r.Header.Get(sessionHeader)
-	if id == "" {
-		if r.Method == http.MethodPost && !g.sessions.room(caller) {
-			w.Header().Set("Retry-After", "60")
-			refuse(w, http.StatusTooManyRequests, codeBusy, "too many sessions are open; end one or try again later")
-			return
-		}
-		g.legacy.ServeHTTP(w, r)
-		return
-	}
-	leave, ok := g.sessions.enter(id, caller)
-	if !ok {
-		refuse(w, http.StatusNotFound, codeNoSession, "session not found; initialize again")
-		return
-	}
-	defer leave()
-	g.legacy.ServeHTTP(w, r)
-	if r.Method == http.MethodDelete {
-		g.sessions.close(id)
-	}
+	g.serveLegacy(w, r, x)
 }
 
 // eraOf is decided by the version header alone: the legacy era's first request
@@ -120,8 +95,7 @@ type refusal struct {
 
 func (f *refusal) write(w http.ResponseWriter) { refuse(w, f.status, f.code, f.message) }
 
-// readMessage reads the body whole, keeps its params as they are and puts the
-// body back for the door.
+// readMessage reads the body whole and keeps its params as they are.
 func (g *Gateway) readMessage(w http.ResponseWriter, r *http.Request, x *exchange) *refusal {
 	limit := cmp.Or(g.opts.Limits.RequestBytes, defaultRequestBytes)
 	body, err := readBody(w, r, limit)
@@ -135,8 +109,6 @@ func (g *Gateway) readMessage(w http.ResponseWriter, r *http.Request, x *exchang
 	if err != nil {
 		return &refusal{http.StatusBadRequest, jsonrpc.CodeParseError, "the request body could not be read"}
 	}
-	r.Body = io.NopCloser(bytes.NewReader(body))
-	r.ContentLength = int64(len(body))
 	decodeName(r.Header)
 	return x.parse(body)
 }
@@ -148,8 +120,20 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 	return io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 }
 
-// parse finds the id and the params of the message. A batch, which only
-// revision 2025-03-26 knows, is left to the door.
+// An exchange is one HTTP request of a client and the message in it.
+type exchange struct {
+	Request                 // Params only once they are taken apart
+	id      json.RawMessage // nil in a notification
+	params  json.RawMessage // nil where there are none
+	meta    rawjson.Object  // of a modern request's params
+	remote  string          // the client's address
+
+	// A batch has several messages, and the rest is empty.
+	batch    bool
+	messages []json.RawMessage
+}
+
+// parse takes the message apart. What is in a batch is left to the door.
 func (x *exchange) parse(body []byte) *refusal {
 	trimmed := bytes.TrimLeft(body, " \t\r\n")
 	if len(trimmed) == 0 {
@@ -160,6 +144,7 @@ func (x *exchange) parse(body []byte) *refusal {
 	}
 	if trimmed[0] == '[' {
 		x.batch = true
+		x.messages, _ = rawjson.ParseArray(body) // it is valid JSON
 		return nil
 	}
 	message, err := rawjson.ParseObject(body)
@@ -211,4 +196,28 @@ func writeError(w http.ResponseWriter, status int, id json.RawMessage, code int6
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_, _ = w.Write(answer.Bytes()) // a client that left needs no answer
+}
+
+// capabilities are declared up front: what is published may come and go while
+// a client is connected.
+var capabilities = &mcp.ServerCapabilities{
+	Tools:       &mcp.ToolCapabilities{ListChanged: true},
+	Prompts:     &mcp.PromptCapabilities{ListChanged: true},
+	Resources:   &mcp.ResourceCapabilities{ListChanged: true},
+	Completions: &mcp.CompletionCapabilities{},
+}
+
+func (g *Gateway) implementation() *mcp.Implementation {
+	return &mcp.Implementation{Name: "mcpagg", Title: "mcpagg gateway", Version: g.opts.Version}
+}
+
+func parseParams(raw json.RawMessage) (rawjson.Object, error) {
+	if raw == nil {
+		return nil, nil
+	}
+	params, err := rawjson.ParseObject(raw)
+	if err != nil {
+		return nil, invalidParams("params: %v", err)
+	}
+	return params, nil
 }

@@ -12,7 +12,7 @@
 // One call, from the wire and back:
 //
 //	serveMCP  (door.go)      limits, Origin, who is calling, which era
-//	a door    (modern.go, legacy.go)   session, framing and headers; the params stay raw
+//	a door    (legacy.go, modern.go)   session, headers, framing; the params stay raw
 //	Serve     (call.go)      name -> tool in the catalog, arguments checked, original name
 //	upstream  Call           the raw params out, the raw result in
 //	finish    (result.go)    members of the hop and URIs; all else untouched
@@ -25,12 +25,9 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
-	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
-
-	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpagg/mcpagg/upstream"
 )
@@ -43,10 +40,7 @@ type Gateway struct {
 	inOrder    []*member
 	members    map[string]*member // by label
 	unprefixed *member            // the only upstream with an empty prefix, or nil
-	server     *mcp.Server        // behind the legacy door
-	legacy     http.Handler
 	listeners  listeners
-	exchanges  exchanges
 	sessions   *sessions
 	rates      *rates
 	stale      chan struct{} // holds a token while a listing may have changed
@@ -73,7 +67,6 @@ func New(opts Options) *Gateway {
 	}
 	g.unprefixed = g.onlyUnprefixed()
 	g.catalog.Store(merge(0, g.inOrder, emptyParts(len(g.inOrder))))
-	g.openLegacyDoor()
 	return g
 }
 
@@ -105,7 +98,7 @@ func (g *Gateway) Run(ctx context.Context) {
 	running.Go(func() {
 		select {
 		case <-g.draining:
-			g.drain()
+			g.drain(ctx)
 		case <-ctx.Done():
 		}
 	})

@@ -3,162 +3,247 @@ package aggregator
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
-	"strconv"
+	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
+	"time"
 
-	"github.com/modelcontextprotocol/go-sdk/mcp"
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 
+	"github.com/mcpagg/mcpagg/upstream"
 	"github.com/mcpagg/mcpagg/upstream/rawjson"
 )
 
-// capabilities are declared up front: what is published may come and go while
-// a client is connected.
-var capabilities = &mcp.ServerCapabilities{
-	Tools:       &mcp.ToolCapabilities{ListChanged: true},
-	Prompts:     &mcp.PromptCapabilities{ListChanged: true},
-	Resources:   &mcp.ResourceCapabilities{ListChanged: true},
-	Completions: &mcp.CompletionCapabilities{},
+// The revisions of the legacy era, newest first. batchVersion is the only one
+// that has JSON-RPC batches.
+var legacyVersions = []string{"2025-11-25", "2025-06-18", batchVersion, "2024-11-05"}
+
+const batchVersion = "2025-03-26"
+
+// serveLegacy serves a client of the legacy era (MCP 2025-11-25, "Streamable
+// HTTP"): POST for its messages, GET for a stream of ours, DELETE for the end.
+func (g *Gateway) serveLegacy(w http.ResponseWriter, r *http.Request, x *exchange) {
+	if v := r.Header.Get(versionHeader); v != "" && !slices.Contains(legacyVersions, v) {
+		refuse(w, http.StatusBadRequest, jsonrpc.CodeInvalidRequest,
+			fmt.Sprintf("unsupported protocol version %q; supported are %s", v, strings.Join(supportedVersions, ", ")))
+		return
+	}
+	switch r.Method {
+	case http.MethodPost:
+		if refused := checkMedia(r); refused != nil {
+			writeError(w, refused.status, x.id, refused.code, refused.message)
+			return
+		}
+		if x.Method == "initialize" && r.Header.Get(sessionHeader) == "" {
+			g.initialize(w, x)
+			return
+		}
+		g.inSession(w, r, x, g.servePost)
+	case http.MethodGet:
+		if !accepts(r, "text/event-stream") {
+			refuse(w, http.StatusBadRequest, jsonrpc.CodeInvalidRequest, "Accept must contain text/event-stream")
+			return
+		}
+		g.inSession(w, r, x, g.serveGet)
+	case http.MethodDelete:
+		g.inSession(w, r, x, func(w http.ResponseWriter, _ *http.Request, _ *exchange, s *session) {
+			g.sessions.close(s.id)
+			w.WriteHeader(http.StatusNoContent)
+		})
+	default:
+		w.Header().Set("Allow", "GET, POST, DELETE")
+		refuse(w, http.StatusMethodNotAllowed, jsonrpc.CodeInvalidRequest, "method not allowed")
+	}
 }
 
-func (g *Gateway) implementation() *mcp.Implementation {
-	return &mcp.Implementation{Name: "mcpagg", Title: "mcpagg gateway", Version: g.opts.Version}
+// inSession admits a request to its session, which must be the caller's own.
+func (g *Gateway) inSession(w http.ResponseWriter, r *http.Request, x *exchange, serve func(http.ResponseWriter, *http.Request, *exchange, *session)) {
+	id := r.Header.Get(sessionHeader)
+	if id == "" {
+		writeError(w, http.StatusBadRequest, x.id, jsonrpc.CodeInvalidRequest, "the Mcp-Session-Id header is missing; initialize first")
+		return
+	}
+	s := g.sessions.enter(id, x.Caller)
+	if s == nil {
+		writeError(w, http.StatusNotFound, x.id, codeNoSession, "session not found; initialize again")
+		return
+	}
+	defer s.leave()
+	serve(w, r, x, s)
 }
 
-// openLegacyDoor builds what the SDK does for the legacy era: framing, sessions
-// and streams around one shared server. Every method of the gateway is answered
-// before the SDK's own handlers, in receive.
-func (g *Gateway) openLegacyDoor() {
-	g.server = mcp.NewServer(g.implementation(), &mcp.ServerOptions{Capabilities: capabilities})
-	g.server.AddReceivingMiddleware(g.receive)
-	g.legacy = mcp.NewStreamableHTTPHandler(
-		func(*http.Request) *mcp.Server { return g.server },
-		// The door checks Host and bounds bodies itself.
-		&mcp.StreamableHTTPOptions{DisableLocalhostProtection: true, MaxRequestBodyBytes: -1},
-	)
+// initialize opens a session.
+func (g *Gateway) initialize(w http.ResponseWriter, x *exchange) {
+	params, err := parseParams(x.params)
+	if err != nil || x.id == nil {
+		writeError(w, http.StatusBadRequest, x.id, jsonrpc.CodeInvalidParams, "initialize needs an id and params")
+		return
+	}
+	version, ok := params.GetString("protocolVersion")
+	if !ok {
+		writeError(w, http.StatusBadRequest, x.id, jsonrpc.CodeInvalidParams, "protocolVersion is missing")
+		return
+	}
+	if !slices.Contains(legacyVersions, version) {
+		version = legacyVersions[0]
+	}
+	s := newSession(x.Caller, version, params)
+	if !g.sessions.open(s) {
+		w.Header().Set("Retry-After", "60")
+		writeError(w, http.StatusTooManyRequests, x.id, codeBusy, "too many sessions are open; end one or try again later")
+		return
+	}
+	g.log.Info("session opened", "caller", x.Caller.ID, "client", s.clientName(), "version", version, "remote", x.remote)
+	w.Header().Set(sessionHeader, s.id)
+	writeBody(w, http.StatusOK, answerBody(x.id, "result", g.initializeResult(version)))
 }
 
-// receive is the SDK's way to the gateway.
-func (g *Gateway) receive(next mcp.MethodHandler) mcp.MethodHandler {
-	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
-		x := g.exchanges.of(req)
-		if x == nil { // the client has hung up, or sent a notification, which nobody waits for
-			if strings.HasPrefix(method, "notifications/") {
-				return next(ctx, method, req)
+func (s *session) clientName() string {
+	var info struct{ Name, Version string }
+	_ = json.Unmarshal(s.client.Get("clientInfo"), &info) // it is only logged
+	return info.Name + " " + info.Version
+}
+
+func (g *Gateway) initializeResult(version string) json.RawMessage {
+	result := rawjson.Object{}
+	result.Set("protocolVersion", rawjson.String(version))
+	result.Set("capabilities", rawjson.Value(capabilities))
+	result.Set("serverInfo", rawjson.Value(g.implementation()))
+	if instructions := g.Catalog().instructions; instructions != "" {
+		result.Set("instructions", rawjson.String(instructions))
+	}
+	return result.Bytes()
+}
+
+// servePost serves one message of the client, or a batch of them.
+func (g *Gateway) servePost(w http.ResponseWriter, r *http.Request, x *exchange, s *session) {
+	switch {
+	case x.batch:
+		g.serveBatch(w, r, x, s)
+	case x.Method == "": // an answer, though nothing was asked
+		w.WriteHeader(http.StatusAccepted)
+	case x.id == nil:
+		g.notified(x, s)
+		w.WriteHeader(http.StatusAccepted)
+	default:
+		result, err := g.serveRequest(x, s)
+		(&responder{w: w, era: upstream.LegacyEra, id: x.id}).answer(result, err)
+	}
+}
+
+// notified takes a notification of the client.
+func (g *Gateway) notified(x *exchange, s *session) {
+	params, err := parseParams(x.params)
+	if err != nil {
+		return // nobody waits for an answer
+	}
+	if x.Method == "notifications/cancelled" {
+		s.cancel(params)
+	}
+}
+
+// serveRequest answers one request. The connection it came on may break
+// without the request being cancelled (MCP 2025-11-25, "Sending Messages"), so
+// it lives as long as the session lets it.
+func (g *Gateway) serveRequest(x *exchange, s *session) (json.RawMessage, error) {
+	params, err := parseParams(x.params)
+	if err != nil {
+		return nil, err
+	}
+	ctx, end, ok := s.begin(x.id)
+	if !ok {
+		return nil, &jsonrpc.Error{Code: jsonrpc.CodeInvalidRequest, Message: fmt.Sprintf("a request with the id %s is in flight", x.id)}
+	}
+	defer end()
+	x.Params = params
+	if x.Method == "ping" {
+		return json.RawMessage("{}"), nil
+	}
+	result, ours, err := g.Serve(ctx, x.Request)
+	if !ours {
+		return nil, &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: fmt.Sprintf("method %q is not supported", x.Method)}
+	}
+	return result, err
+}
+
+// serveBatch serves the messages of a batch, one after the other.
+func (g *Gateway) serveBatch(w http.ResponseWriter, r *http.Request, x *exchange, s *session) {
+	if s.version != batchVersion {
+		refuse(w, http.StatusBadRequest, jsonrpc.CodeInvalidRequest, "batches are of revision "+batchVersion+" only")
+		return
+	}
+	var answers []json.RawMessage
+	for _, body := range x.messages {
+		one := &exchange{Request: Request{Caller: x.Caller, Era: x.Era}, remote: x.remote}
+		if refused := one.parse(body); refused != nil {
+			answers = append(answers, answerBody(json.RawMessage("null"), "error", rawjson.Value(&jsonrpc.Error{Code: refused.code, Message: refused.message})))
+			continue
+		}
+		switch {
+		case one.Method == "":
+		case one.id == nil:
+			g.notified(one, s)
+		default:
+			answers = append(answers, g.answerInBatch(one, s))
+		}
+	}
+	if answers == nil {
+		w.WriteHeader(http.StatusAccepted)
+		return
+	}
+	writeBody(w, http.StatusOK, rawjson.Array(answers))
+}
+
+func (g *Gateway) answerInBatch(x *exchange, s *session) json.RawMessage {
+	result, err := g.serveRequest(x, s)
+	if err != nil {
+		return answerBody(x.id, "error", rawjson.Value(wireError(err)))
+	}
+	return answerBody(x.id, "result", result)
+}
+
+// serveGet is the session's stream for what belongs to no request.
+func (g *Gateway) serveGet(w http.ResponseWriter, r *http.Request, _ *exchange, s *session) {
+	ctx, detach := s.attach(r.Context())
+	defer detach()
+	stream := newEventStream(w)
+	stream.open()
+	tick := time.NewTicker(keepAlive)
+	defer tick.Stop()
+	for stream.err == nil {
+		for _, message := range s.take() {
+			stream.message(message)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.ctx.Done():
+			return
+		case <-g.draining:
+			return
+		case <-tick.C:
+			stream.comment()
+		case <-s.wake:
+		}
+	}
+}
+
+// drain ends the sessions once nothing is in flight in them, or ctx ends.
+func (g *Gateway) drain(ctx context.Context) {
+	for _, s := range g.sessions.all() {
+		for s.busy() && ctx.Err() == nil {
+			select {
+			case <-ctx.Done():
+			case <-time.After(10 * time.Millisecond):
 			}
-			return nil, context.Canceled
 		}
-		r, err := x.request(method, req)
-		if err != nil {
-			return nil, err
-		}
-		body, ours, err := g.Serve(ctx, r)
-		if !ours {
-			return g.receiveOther(ctx, method, req, x, next)
-		}
-		if err != nil {
-			return nil, err
-		}
-		return &rawResult{body: body}, nil
+		g.sessions.close(s.id)
 	}
 }
 
-// receiveOther leaves a method to the SDK and completes its answer.
-func (g *Gateway) receiveOther(ctx context.Context, method string, req mcp.Request, x *exchange, next mcp.MethodHandler) (mcp.Result, error) {
-	result, err := next(ctx, method, req)
-	if err != nil {
-		return result, err
-	}
-	if opened, ok := result.(*mcp.InitializeResult); ok {
-		opened.Instructions = g.Catalog().instructions
-		ss := req.GetSession().(*mcp.ServerSession)
-		g.sessions.open(ss, x.Caller)
-		g.log.Info("session opened", "caller", x.Caller.ID, "client", clientName(ss), "remote", x.remote)
-	}
-	return result, nil
-}
-
-func clientName(ss *mcp.ServerSession) string {
-	if p := ss.InitializeParams(); p != nil && p.ClientInfo != nil {
-		return p.ClientInfo.Name + " " + p.ClientInfo.Version
-	}
-	return ""
-}
-
-// A rawResult goes to the client as it is.
-type rawResult struct {
-	mcp.ResultBase
-	body json.RawMessage
-}
-
-func (r *rawResult) MarshalJSON() ([]byte, error) { return r.body, nil }
-
-// exchangeHeader carries an exchange's key through the SDK: headers are the
-// only part of an HTTP request that reaches the middleware. A client's own
-// header of that name is overwritten.
-const exchangeHeader = "Mcpagg-Exchange"
-
-// An exchange is what the door knows of one HTTP request.
-type exchange struct {
-	Request                 // Params only once they are taken apart
-	batch   bool            // several messages; then the rest is empty
-	meta    rawjson.Object  // of a modern request's params
-	id      json.RawMessage // of the message; nil in a notification and in a batch
-	params  json.RawMessage // nil where there are none, and in a batch
-	remote  string          // the client's address
-}
-
-// exchanges are those being served.
-type exchanges struct {
-	last  atomic.Uint64
-	byKey sync.Map // string -> *exchange
-}
-
-// begin registers x and names it in h. The caller ends it with the result.
-func (xs *exchanges) begin(h http.Header, x *exchange) (end func()) {
-	key := strconv.FormatUint(xs.last.Add(1), 36)
-	xs.byKey.Store(key, x)
-	h.Set(exchangeHeader, key)
-	return func() { xs.byKey.Delete(key) }
-}
-
-// of returns the exchange that req came with, or nil.
-func (xs *exchanges) of(req mcp.Request) *exchange {
-	extra := req.GetExtra()
-	if extra == nil {
-		return nil
-	}
-	x, _ := xs.byKey.Load(extra.Header.Get(exchangeHeader))
-	found, _ := x.(*exchange)
-	return found
-}
-
-// request takes the raw params apart. The SDK's decoded ones lose number forms
-// and unknown members; only those of a batch are taken from it.
-func (x *exchange) request(method string, req mcp.Request) (Request, error) {
-	r := x.Request
-	r.Method = method
-	raw := x.params
-	if raw == nil {
-		raw = rawjson.Value(req.GetParams())
-	}
-	if raw == nil || string(raw) == "null" {
-		return r, nil
-	}
-	var err error
-	r.Params, err = parseParams(raw)
-	return r, err
-}
-
-func parseParams(raw json.RawMessage) (rawjson.Object, error) {
-	if raw == nil {
-		return nil, nil
-	}
-	params, err := rawjson.ParseObject(raw)
-	if err != nil {
-		return nil, invalidParams("params: %v", err)
-	}
-	return params, nil
+func (s *session) busy() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.calls) > 0
 }

@@ -104,7 +104,7 @@ func (g *Gateway) serveListen(w http.ResponseWriter, r *http.Request, x *exchang
 	l := &listener{wake: make(chan struct{}, 1)}
 	wanted := x.Params.Get("notifications")
 	if anObject(wanted) != nil || json.Unmarshal(wanted, &l.wants) != nil {
-		writeAnswer(w, x.id, nil, invalidParams("notifications is not an object that says what to listen for"))
+		(&responder{w: w, era: x.Era, id: x.id}).answer(nil, invalidParams("notifications is not an object that says what to listen for"))
 		return
 	}
 	if !g.listeners.add(l) {
@@ -134,34 +134,6 @@ func (g *Gateway) serveListen(w http.ResponseWriter, r *http.Request, x *exchang
 	}
 }
 
-// An eventStream writes server-sent events to a client.
-type eventStream struct {
-	w   http.ResponseWriter
-	err error // of the last write
-}
-
-func newEventStream(w http.ResponseWriter) *eventStream {
-	h := w.Header()
-	h.Set("Content-Type", "text/event-stream")
-	h.Set("Cache-Control", "no-cache, no-transform")
-	h.Set("X-Accel-Buffering", "no") // a reverse proxy must pass each event on at once
-	return &eventStream{w: w}
-}
-
-// message sends one JSON-RPC message.
-func (s *eventStream) message(raw []byte) {
-	event := append(append([]byte("event: message\ndata: "), oneLine(raw)...), "\n\n"...)
-	s.write(event)
-}
-
-func (s *eventStream) comment() { s.write([]byte(": still here\n\n")) }
-
-func (s *eventStream) write(event []byte) {
-	if _, s.err = s.w.Write(event); s.err == nil {
-		s.err = http.NewResponseController(s.w).Flush()
-	}
-}
-
 // notify sends a notification whose params have the _meta and, if name is not
 // "", one more member.
 func (s *eventStream) notify(method string, meta rawjson.Object, name string, value json.RawMessage) {
@@ -170,26 +142,31 @@ func (s *eventStream) notify(method string, meta rawjson.Object, name string, va
 	if name != "" {
 		params.Set(name, value)
 	}
-	message := rawjson.Object{}
-	message.Set("jsonrpc", rawjson.String("2.0"))
-	message.Set("method", rawjson.String(method))
-	message.Set("params", params.Bytes())
-	s.message(message.Bytes())
+	s.message(notification(method, params.Bytes()))
 }
 
 func (s *eventStream) listChanged(changed listKinds, meta rawjson.Object) {
+	for _, method := range changed.methods() {
+		s.notify(method, meta, "", nil)
+	}
+}
+
+// methods are the notifications that say what has changed.
+func (k listKinds) methods() []string {
+	var methods []string
 	for _, kind := range []struct {
 		changed bool
 		method  string
 	}{
-		{changed.Tools, "notifications/tools/list_changed"},
-		{changed.Prompts, "notifications/prompts/list_changed"},
-		{changed.Resources, "notifications/resources/list_changed"},
+		{k.Tools, "notifications/tools/list_changed"},
+		{k.Prompts, "notifications/prompts/list_changed"},
+		{k.Resources, "notifications/resources/list_changed"},
 	} {
 		if kind.changed {
-			s.notify(kind.method, meta, "", nil)
+			methods = append(methods, kind.method)
 		}
 	}
+	return methods
 }
 
 // result ends a subscription in good order.

@@ -1,7 +1,6 @@
 package aggregator
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,12 +8,12 @@ import (
 	"mime"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/mcpagg/mcpagg/upstream"
 	"github.com/mcpagg/mcpagg/upstream/rawjson"
 )
 
@@ -29,10 +28,12 @@ const (
 // serveModern serves one message of the modern era: plain request and
 // response, without a session (MCP 2026-07-28, "Streamable HTTP").
 func (g *Gateway) serveModern(w http.ResponseWriter, r *http.Request, x *exchange) {
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", "POST")
+		refuse(w, http.StatusMethodNotAllowed, jsonrpc.CodeInvalidRequest, "only POST is allowed in this protocol version")
+		return
+	}
 	if refused := checkMedia(r); refused != nil {
-		if refused.status == http.StatusMethodNotAllowed {
-			w.Header().Set("Allow", "POST")
-		}
 		writeError(w, refused.status, x.id, refused.code, refused.message)
 		return
 	}
@@ -44,8 +45,9 @@ func (g *Gateway) serveModern(w http.ResponseWriter, r *http.Request, x *exchang
 		w.WriteHeader(http.StatusAccepted)
 		return
 	}
+	p := &responder{w: w, era: upstream.ModernEra, id: x.id}
 	if err := x.prepare(r.Header); err != nil {
-		writeAnswer(w, x.id, nil, err)
+		p.answer(nil, err)
 		return
 	}
 	if x.Method == "subscriptions/listen" {
@@ -56,15 +58,12 @@ func (g *Gateway) serveModern(w http.ResponseWriter, r *http.Request, x *exchang
 	if errors.Is(err, context.Canceled) {
 		return // the client has hung up
 	}
-	writeAnswer(w, x.id, result, err)
+	p.answer(result, err)
 }
 
-// checkMedia makes sure that the request is a POST of JSON whose sender takes
-// both forms of answer.
+// checkMedia makes sure that a POST has JSON and its sender takes both forms
+// of answer.
 func checkMedia(r *http.Request) *refusal {
-	if r.Method != http.MethodPost {
-		return &refusal{http.StatusMethodNotAllowed, jsonrpc.CodeInvalidRequest, "only POST is allowed in this protocol version"}
-	}
 	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
 		return &refusal{http.StatusUnsupportedMediaType, jsonrpc.CodeInvalidRequest, "Content-Type must be application/json"}
 	}
@@ -184,71 +183,4 @@ func (g *Gateway) discover() json.RawMessage {
 	meta.Set(serverInfoKey, rawjson.Value(g.implementation()))
 	result.Set("_meta", meta.Bytes())
 	return result.Bytes()
-}
-
-// writeAnswer writes the answer to a request as one JSON body, the errors of
-// the protocol with the status that the era gives them.
-func writeAnswer(w http.ResponseWriter, id json.RawMessage, result json.RawMessage, err error) {
-	status := http.StatusOK
-	var body []byte
-	if err == nil {
-		body = answerBody(id, "result", result)
-	} else {
-		answer := wireError(err)
-		body = answerBody(id, "error", rawjson.Value(answer))
-		status = errorStatus(answer.Code)
-	}
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(status)
-	_, _ = w.Write(body) // a client that left needs no answer
-}
-
-func answerBody(id json.RawMessage, member string, value json.RawMessage) []byte {
-	body := make([]byte, 0, len(id)+len(value)+48)
-	body = append(body, `{"jsonrpc":"2.0","id":`...)
-	body = append(body, id...)
-	body = append(body, `,"`...)
-	body = append(body, member...)
-	body = append(body, `":`...)
-	body = append(body, value...)
-	return append(body, '}')
-}
-
-func wireError(err error) *jsonrpc.Error {
-	var answer *jsonrpc.Error
-	if errors.As(err, &answer) {
-		return answer
-	}
-	return &jsonrpc.Error{Code: jsonrpc.CodeInternalError, Message: err.Error()}
-}
-
-// errorStatus is the HTTP status of an error of the protocol; errors of tools
-// and upstreams are answers like any other.
-func errorStatus(code int64) int {
-	switch code {
-	case jsonrpc.CodeMethodNotFound:
-		return http.StatusNotFound
-	case jsonrpc.CodeInvalidParams, jsonrpc.CodeInvalidRequest, mcp.CodeHeaderMismatch,
-		mcp.CodeUnsupportedProtocolVersion, mcp.CodeMissingRequiredClientCapabilities:
-		return http.StatusBadRequest
-	}
-	return http.StatusOK
-}
-
-// oneLine makes JSON fit one line of an event stream. Line breaks in JSON are
-// white space between tokens; in text they are escaped.
-func oneLine(raw []byte) []byte {
-	if !bytes.ContainsAny(raw, "\r\n") {
-		return raw
-	}
-	line := bytes.Clone(raw)
-	for i, b := range line {
-		if b == '\r' || b == '\n' {
-			line[i] = ' '
-		}
-	}
-	return line
 }

@@ -3,8 +3,6 @@ package aggregator
 import (
 	"context"
 	"slices"
-
-	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
 // markStale says that some upstream's listing may have changed.
@@ -74,23 +72,12 @@ func (c *Catalog) shows(members []*member) bool {
 	return true
 }
 
-// notify sends list_changed notifications to clients of both eras. The SDK
-// offers no way to send them but to change what is registered with its server;
-// nothing is, since the gateway answers the lists itself, so something comes
-// and goes at once.
+// notify sends list_changed notifications to clients of both eras.
 func (g *Gateway) notify(changed listKinds) {
-	const passing = "mcpagg-list-changed"
 	g.listeners.notify(changed)
-	if changed.Tools {
-		g.server.AddTool(&mcp.Tool{Name: passing, InputSchema: map[string]any{"type": "object"}}, nil)
-		g.server.RemoveTools(passing)
-	}
-	if changed.Prompts {
-		g.server.AddPrompt(&mcp.Prompt{Name: passing}, nil)
-		g.server.RemovePrompts(passing)
-	}
-	if changed.Resources {
-		g.server.AddResource(&mcp.Resource{Name: passing, URI: passing + ":"}, nil)
-		g.server.RemoveResources(passing + ":")
+	for _, method := range changed.methods() {
+		for _, s := range g.sessions.all() {
+			s.push(notification(method, nil))
+		}
 	}
 }

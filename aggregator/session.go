@@ -3,20 +3,123 @@ package aggregator
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
 	"sync"
 	"time"
 
-	"github.com/modelcontextprotocol/go-sdk/mcp"
+	"github.com/mcpagg/mcpagg/upstream/rawjson"
 )
 
 const (
 	defaultSessions    = 20_000
 	defaultSessionIdle = 30 * time.Minute
+
+	// maxQueued bounds what waits for a session's GET stream: messages that
+	// find it full are dropped, since the client does not read.
+	maxQueued = 256
 )
 
-// sessions are the legacy sessions that are open. The SDK keeps the sessions
-// themselves; it knows neither their owner in our sense nor that a client with
-// an open stream is not idle, and has no bound.
+// errSessionEnded is why a call of a session that is gone ends.
+var errSessionEnded = errors.New("the session has ended")
+
+// A session is a legacy client's, from initialize to DELETE (MCP 2025-11-25,
+// "Session Management"). Its owner is fixed; every request in it must come
+// from the same caller.
+type session struct {
+	id      string
+	owner   Caller
+	version string         // negotiated protocol revision
+	client  rawjson.Object // the params of initialize
+	ctx     context.Context
+	end     context.CancelCauseFunc
+	wake    chan struct{} // holds a token while queue may not be empty
+
+	mu      sync.Mutex
+	active  int                           // HTTP requests being served, streams included; guarded by mu
+	touched time.Time                     // when active was last above 0; guarded by mu
+	queue   [][]byte                      // messages for the GET stream; guarded by mu
+	detach  context.CancelFunc            // ends the GET stream that is open; guarded by mu
+	calls   map[string]context.CancelFunc // requests of the client in flight, by raw id; guarded by mu
+}
+
+func newSession(owner Caller, version string, client rawjson.Object) *session {
+	s := &session{
+		id: rand.Text(), owner: owner, version: version, client: client,
+		wake: make(chan struct{}, 1), touched: time.Now(),
+		calls: map[string]context.CancelFunc{},
+	}
+	s.ctx, s.end = context.WithCancelCause(context.Background())
+	return s
+}
+
+// begin registers a request of the client, which it may cancel by its id. ok
+// is false if one with that id is in flight.
+func (s *session) begin(id json.RawMessage) (ctx context.Context, end func(), ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := string(id)
+	if _, taken := s.calls[key]; taken {
+		return nil, nil, false
+	}
+	ctx, cancel := context.WithCancel(s.ctx)
+	s.calls[key] = cancel
+	return ctx, func() {
+		cancel()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.calls, key)
+	}, true
+}
+
+// cancel ends the request that notifications/cancelled names, if it is still
+// in flight.
+func (s *session) cancel(params rawjson.Object) {
+	s.mu.Lock()
+	cancel := s.calls[string(params.Get("requestId"))]
+	s.mu.Unlock()
+	if cancel != nil {
+		cancel()
+	}
+}
+
+// push queues a message for the GET stream. It does not block.
+func (s *session) push(message []byte) {
+	s.mu.Lock()
+	if len(s.queue) < maxQueued {
+		s.queue = append(s.queue, message)
+	}
+	s.mu.Unlock()
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take empties the queue.
+func (s *session) take() [][]byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	queued := s.queue
+	s.queue = nil
+	return queued
+}
+
+// attach makes the caller the session's GET stream, in place of one that may
+// be open: a client that lost its connection must not be locked out by it.
+func (s *session) attach(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.detach != nil {
+		s.detach()
+	}
+	s.detach = cancel
+	return ctx, cancel
+}
+
+// sessions are the legacy sessions that are open.
 type sessions struct {
 	max, maxPerCaller int
 	idle              time.Duration
@@ -24,13 +127,6 @@ type sessions struct {
 	mu       sync.Mutex
 	byID     map[string]*session // guarded by mu
 	byCaller map[string]int      // open sessions; guarded by mu
-}
-
-type session struct {
-	owner   Caller
-	ss      *mcp.ServerSession
-	active  int       // HTTP requests being served, streams included
-	touched time.Time // when active was last above 0
 }
 
 func newSessions(l Limits) *sessions {
@@ -41,90 +137,94 @@ func newSessions(l Limits) *sessions {
 	}
 }
 
-// room reports whether the caller may open one more session.
-func (s *sessions) room(c Caller) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.byID) < s.max && (s.maxPerCaller == 0 || s.byCaller[c.ID] < s.maxPerCaller)
-}
-
-func (s *sessions) open(ss *mcp.ServerSession, owner Caller) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.byID[ss.ID()] = &session{owner: owner, ss: ss, touched: time.Now()}
-	s.byCaller[owner.ID]++
-}
-
-// enter marks a session as in use by one more request. ok is false if there is
-// no such session, or it is another caller's.
-func (s *sessions) enter(id string, c Caller) (leave func(), ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	open := s.byID[id]
-	if open == nil || open.owner.ID != c.ID {
-		return nil, false
+// open keeps s, unless its owner, or everybody together, has too many.
+func (ss *sessions) open(s *session) bool {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	if len(ss.byID) >= ss.max || ss.maxPerCaller > 0 && ss.byCaller[s.owner.ID] >= ss.maxPerCaller {
+		return false
 	}
-	open.active++
-	return func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		open.active--
-		open.touched = time.Now()
-	}, true
+	ss.byID[s.id] = s
+	ss.byCaller[s.owner.ID]++
+	return true
 }
 
-// close forgets a session. It may be called for one that is gone.
-func (s *sessions) close(id string) {
+// enter marks a session as in use by one more request; leave ends that. It
+// returns nil if there is no such session, or it is another caller's.
+func (ss *sessions) enter(id string, c Caller) *session {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	s := ss.byID[id]
+	if s == nil || s.owner.ID != c.ID {
+		return nil
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.closeLocked(id)
+	s.active++
+	return s
 }
 
-func (s *sessions) closeLocked(id string) {
-	open := s.byID[id]
-	if open == nil {
+func (s *session) leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.active--
+	s.touched = time.Now()
+}
+
+// close ends a session and all that is in flight in it. It may be called for
+// one that is gone.
+func (ss *sessions) close(id string) {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	s := ss.byID[id]
+	if s == nil {
 		return
 	}
-	delete(s.byID, id)
-	if s.byCaller[open.owner.ID]--; s.byCaller[open.owner.ID] == 0 {
-		delete(s.byCaller, open.owner.ID)
+	delete(ss.byID, id)
+	if ss.byCaller[s.owner.ID]--; ss.byCaller[s.owner.ID] == 0 {
+		delete(ss.byCaller, s.owner.ID)
 	}
+	s.end(errSessionEnded)
 }
 
-// sweep ends idle sessions until ctx ends.
-func (s *sessions) sweep(ctx context.Context) {
-	tick := time.NewTicker(max(s.idle/10, time.Second))
+// all returns the open sessions, in no order.
+func (ss *sessions) all() []*session {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	all := make([]*session, 0, len(ss.byID))
+	for _, s := range ss.byID {
+		all = append(all, s)
+	}
+	return all
+}
+
+// sweep ends idle sessions until ctx ends, and then all of them.
+func (ss *sessions) sweep(ctx context.Context) {
+	tick := time.NewTicker(max(ss.idle/10, time.Second))
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
+			for _, s := range ss.all() {
+				ss.close(s.id)
+			}
 			return
 		case <-tick.C:
-			for _, ss := range s.takeIdle() {
-				_ = ss.Close() // ends what is left of it; there is nobody to tell
+			for _, s := range ss.all() {
+				if s.idleFor() > ss.idle {
+					ss.close(s.id)
+				}
 			}
 		}
 	}
 }
 
-func (s *sessions) takeIdle() []*mcp.ServerSession {
+// idleFor is how long nothing of the session has been in use.
+func (s *session) idleFor() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var idle []*mcp.ServerSession
-	for id, open := range s.byID {
-		if open.active == 0 && time.Since(open.touched) > s.idle {
-			idle = append(idle, open.ss)
-			s.closeLocked(id)
-		}
+	if s.active > 0 {
+		return 0
 	}
-	return idle
-}
-
-// drain ends all sessions of both eras, each after the calls in it.
-func (g *Gateway) drain() {
-	var ending sync.WaitGroup
-	for ss := range g.server.Sessions() {
-		ending.Go(func() { _ = ss.Close() }) // as above
-	}
-	ending.Wait()
+	return time.Since(s.touched)
 }

@@ -5,83 +5,65 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
-
-// fakeSession is one side of an SDK session in memory; closed ends with it.
-func fakeSession(t *testing.T, server *mcp.Server) (ss *mcp.ServerSession, closed <-chan error) {
-	t.Helper()
-	clientSide, serverSide := mcp.NewInMemoryTransports()
-	ss, err := server.Connect(t.Context(), serverSide, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := clientSide.Connect(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = client.Close() })
-	ended := make(chan error, 1)
-	go func() { ended <- ss.Wait() }()
-	return ss, ended
-}
 
 func TestIdleSessionsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
-		s := newSessions(Limits{SessionIdle: 10 * time.Minute})
-		go s.sweep(ctx)
-		ss, closed := fakeSession(t, mcp.NewServer(&mcp.Implementation{Name: "t", Version: "1"}, nil))
-		s.open(ss, Anonymous)
+		open := newSessions(Limits{SessionIdle: 10 * time.Minute})
+		go open.sweep(ctx)
+		s := newSession(Anonymous, "2025-11-25", nil)
+		open.open(s)
 
 		time.Sleep(9 * time.Minute)
-		leave, ok := s.enter(ss.ID(), Anonymous) // a stream, open for an hour
-		if !ok {
+		if open.enter(s.id, Anonymous) == nil { // a stream, open for an hour
 			t.Fatal("the session ended early")
 		}
 		time.Sleep(time.Hour)
-		leave()
+		s.leave()
 		time.Sleep(9 * time.Minute)
-		if leave, ok := s.enter(ss.ID(), Anonymous); ok {
-			leave()
-		} else {
+		if open.enter(s.id, Anonymous) == nil {
 			t.Fatal("the session ended although a stream was open")
 		}
+		s.leave()
 		time.Sleep(12 * time.Minute)
-		if _, ok := s.enter(ss.ID(), Anonymous); ok {
+		if open.enter(s.id, Anonymous) != nil {
 			t.Error("an idle session is still there")
 		}
-		select {
-		case <-closed:
-		default:
-			t.Error("the SDK's session was not closed")
+		if s.ctx.Err() == nil {
+			t.Error("what is in flight in the session goes on")
 		}
-		if len(s.byID) != 0 || len(s.byCaller) != 0 {
-			t.Errorf("left behind: %v %v", s.byID, s.byCaller)
+		if len(open.byID) != 0 || len(open.byCaller) != 0 {
+			t.Errorf("left behind: %v %v", open.byID, open.byCaller)
 		}
 	})
 }
 
 func TestSessionsAreBounded(t *testing.T) {
-	server := mcp.NewServer(&mcp.Implementation{Name: "t", Version: "1"}, &mcp.ServerOptions{})
-	s := newSessions(Limits{Sessions: 1})
-	if !s.room(Anonymous) {
+	open := newSessions(Limits{Sessions: 1})
+	s := newSession(Anonymous, "2025-11-25", nil)
+	if !open.open(s) {
 		t.Fatal("no room at the start")
 	}
-	ss, closed := fakeSession(t, server)
-	s.open(ss, Anonymous)
-	if s.room(Caller{ID: "somebody else"}) {
+	if open.open(newSession(Caller{ID: "somebody else"}, "2025-11-25", nil)) {
 		t.Error("room for a session beyond the limit")
 	}
-	s.close(ss.ID())
-	s.close(ss.ID())
-	if !s.room(Anonymous) {
+	open.close(s.id)
+	open.close(s.id)
+	if !open.open(newSession(Anonymous, "2025-11-25", nil)) {
 		t.Error("no room after the session was closed")
 	}
-	_ = ss.Close()
-	<-closed
+}
+
+func TestWhatNobodyReadsIsBounded(t *testing.T) {
+	s := newSession(Anonymous, "2025-11-25", nil)
+	for range 10 * maxQueued {
+		s.push([]byte("{}"))
+	}
+	if got := len(s.take()); got != maxQueued {
+		t.Errorf("%d messages wait, want %d", got, maxQueued)
+	}
 }
 
 func TestRatesForgetIdleCallers(t *testing.T) {

@@ -1,14 +1,9 @@
 package aggregator
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
-
-	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 )
 
 // A deadlineWriter gives up on a client that does not read: each write must be
@@ -30,36 +25,6 @@ func (w *deadlineWriter) extend() {
 }
 
 func (w *deadlineWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-// An errorWriter turns the SDK's plain-text refusals into JSON-RPC errors, so
-// that a client sees one form of error only.
-type errorWriter struct {
-	http.ResponseWriter
-	id     json.RawMessage // of the request, or nil
-	status int             // of a refusal whose text is still to come
-}
-
-func (w *errorWriter) WriteHeader(status int) {
-	if status >= 400 && strings.HasPrefix(w.Header().Get("Content-Type"), "text/plain") {
-		w.Header().Del("Content-Length")
-		w.status = status
-		return
-	}
-	w.ResponseWriter.WriteHeader(status)
-}
-
-func (w *errorWriter) Write(p []byte) (int, error) {
-	if w.status == 0 {
-		return w.ResponseWriter.Write(p)
-	}
-	writeError(w.ResponseWriter, w.status, w.id, jsonrpc.CodeInvalidRequest, string(bytes.TrimSpace(p)))
-	w.status = 0
-	return len(p), nil
-}
-
-func (w *errorWriter) Flush() { _ = http.NewResponseController(w.ResponseWriter).Flush() } // as above
-
-func (w *errorWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func formatBytes(n int64) string {
 	for _, unit := range []struct {

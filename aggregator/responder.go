@@ -1,0 +1,140 @@
+package aggregator
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpagg/mcpagg/upstream"
+	"github.com/mcpagg/mcpagg/upstream/rawjson"
+)
+
+// A responder writes the answer to one request of a client.
+type responder struct {
+	era upstream.Era
+	id  json.RawMessage // of the request
+	w   http.ResponseWriter
+}
+
+// answer writes the answer as one JSON body, in the modern era with the status
+// that the protocol gives its errors.
+func (p *responder) answer(result json.RawMessage, err error) {
+	if err == nil {
+		writeBody(p.w, http.StatusOK, answerBody(p.id, "result", result))
+		return
+	}
+	answer := wireError(err)
+	status := http.StatusOK
+	if p.era == upstream.ModernEra {
+		status = errorStatus(answer.Code)
+	}
+	writeBody(p.w, status, answerBody(p.id, "error", rawjson.Value(answer)))
+}
+
+func writeBody(w http.ResponseWriter, status int, body []byte) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // a client that left needs no answer
+}
+
+func answerBody(id json.RawMessage, member string, value json.RawMessage) []byte {
+	body := make([]byte, 0, len(id)+len(value)+48)
+	body = append(body, `{"jsonrpc":"2.0","id":`...)
+	body = append(body, id...)
+	body = append(body, `,"`...)
+	body = append(body, member...)
+	body = append(body, `":`...)
+	body = append(body, value...)
+	return append(body, '}')
+}
+
+// notification is a JSON-RPC notification; nil params are left out.
+func notification(method string, params json.RawMessage) []byte {
+	message := rawjson.Object{}
+	message.Set("jsonrpc", rawjson.String("2.0"))
+	message.Set("method", rawjson.String(method))
+	if params != nil {
+		message.Set("params", params)
+	}
+	return message.Bytes()
+}
+
+func wireError(err error) *jsonrpc.Error {
+	var answer *jsonrpc.Error
+	if errors.As(err, &answer) {
+		return answer
+	}
+	return &jsonrpc.Error{Code: jsonrpc.CodeInternalError, Message: err.Error()}
+}
+
+// errorStatus is the HTTP status of an error of the protocol in the modern
+// era; errors of tools and upstreams are answers like any other.
+func errorStatus(code int64) int {
+	switch code {
+	case jsonrpc.CodeMethodNotFound:
+		return http.StatusNotFound
+	case jsonrpc.CodeInvalidParams, jsonrpc.CodeInvalidRequest, mcp.CodeHeaderMismatch,
+		mcp.CodeUnsupportedProtocolVersion, mcp.CodeMissingRequiredClientCapabilities:
+		return http.StatusBadRequest
+	}
+	return http.StatusOK
+}
+
+// An eventStream writes server-sent events to a client.
+type eventStream struct {
+	w   http.ResponseWriter
+	err error // of the last write
+}
+
+func newEventStream(w http.ResponseWriter) *eventStream {
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-cache, no-transform")
+	h.Set("X-Accel-Buffering", "no") // a reverse proxy must pass each event on at once
+	return &eventStream{w: w}
+}
+
+// open sends the headers ahead of the first event.
+func (s *eventStream) open() {
+	s.w.WriteHeader(http.StatusOK)
+	s.err = http.NewResponseController(s.w).Flush()
+}
+
+// message sends one JSON-RPC message.
+func (s *eventStream) message(raw []byte) {
+	s.write(append(append([]byte("event: message\ndata: "), oneLine(raw)...), "\n\n"...))
+}
+
+func (s *eventStream) comment() { s.write([]byte(": still here\n\n")) }
+
+func (s *eventStream) write(event []byte) {
+	if s.err != nil {
+		return
+	}
+	if _, s.err = s.w.Write(event); s.err == nil {
+		s.err = http.NewResponseController(s.w).Flush()
+	}
+}
+
+// oneLine makes JSON fit one line of an event stream. Line breaks in JSON are
+// white space between tokens; in text they are escaped.
+func oneLine(raw []byte) []byte {
+	if !bytes.ContainsAny(raw, "\r\n") {
+		return raw
+	}
+	line := bytes.Clone(raw)
+	for i, b := range line {
+		if b == '\r' || b == '\n' {
+			line[i] = ' '
+		}
+	}
+	return line
+}
