@@ -214,8 +214,11 @@ func TestLineReader(t *testing.T) {
 	long := strings.Repeat("y", 100_000)
 	lines := newLineReader(strings.NewReader("a\n\n"+strings.Repeat("x", 1000)+"\n"+long+"end\nlast"), 1000)
 	for i, want := range []struct{ line, tail string }{
-		{"a", ""}, {"", ""}, {strings.Repeat("x", 1000), ""},
-		{strings.Repeat("y", 1000), strings.Repeat("y", 253) + "end"}, {"last", ""},
+		{"a", ""},
+		{"", ""},
+		{strings.Repeat("x", 1000), ""},
+		{strings.Repeat("y", 1000), strings.Repeat("y", 253) + "end"},
+		{"last", ""},
 	} {
 		line, tail, err := lines.next()
 		if err != nil || string(line) != want.line || string(tail) != want.tail {
