@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,7 +16,7 @@ import (
 
 // A schema checks the arguments of one tool against its input schema.
 type schema struct {
-	root     *jsonschema.Schema
+	shape    *location // which properties are declared where
 	resolved *jsonschema.Resolved
 }
 
@@ -23,24 +25,73 @@ type schema struct {
 var knownDialects = []string{"http://json-schema.org/draft-07/schema", "https://json-schema.org/draft-07/schema", "https://json-schema.org/draft/2020-12/schema"}
 
 // compileSchema fails for a schema that cannot be used to check anything: a
-// reference to another document, or a pattern in a dialect of its own.
+// reference to another document, a pattern in a dialect of its own, or one
+// whose evaluation may take for ever.
 func compileSchema(raw json.RawMessage) (*schema, error) {
-	var s jsonschema.Schema
-	if err := json.Unmarshal(raw, &s); err != nil {
+	root, err := decode(raw)
+	if err != nil {
 		return nil, err
 	}
-	known := false
-	for _, d := range knownDialects {
-		known = known || strings.TrimSuffix(s.Schema, "#") == d
+	shape, err := readShape(root)
+	if err != nil {
+		return nil, err
 	}
-	if !known {
+	loosen(root)
+	var s jsonschema.Schema
+	if err := json.Unmarshal(rawjson.Value(root), &s); err != nil {
+		return nil, err
+	}
+	if !slices.Contains(knownDialects, strings.TrimSuffix(s.Schema, "#")) {
 		s.Schema = ""
 	}
 	resolved, err := s.Resolve(nil)
 	if err != nil {
 		return nil, err
 	}
-	return &schema{root: &s, resolved: resolved}, nil
+	return &schema{shape: shape, resolved: resolved}, nil
+}
+
+// loosen takes out of a schema what the validator, which holds such numbers as
+// float64, would judge wrongly: an upstream's own check is better than a legal
+// argument refused. It leaves the shape as it is.
+func loosen(schema any) {
+	switch s := schema.(type) {
+	case map[string]any:
+		for _, key := range []string{"maximum", "minimum", "exclusiveMaximum", "exclusiveMinimum", "const", "enum"} {
+			if inexact(s[key]) {
+				delete(s, key)
+			}
+		}
+		if step, ok := s["multipleOf"].(float64); ok && step != math.Trunc(step) {
+			delete(s, "multipleOf")
+		}
+		for _, below := range s {
+			loosen(below)
+		}
+	case []any:
+		for _, below := range s {
+			loosen(below)
+		}
+	}
+}
+
+// inexact reports whether v is, or contains, an integer beyond 2^53.
+func inexact(v any) bool {
+	switch v := v.(type) {
+	case int64:
+		return v > 1<<53 || v < -1<<53
+	case float64:
+		return v == math.Trunc(v) && math.Abs(v) > 1<<53
+	case []any:
+		return slices.ContainsFunc(v, inexact)
+	case map[string]any:
+		for _, below := range v {
+			if inexact(below) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // checkArguments makes sure that arguments mean one thing, to policies and to
@@ -63,7 +114,7 @@ func checkArguments(raw json.RawMessage, s *schema) error {
 	if s == nil {
 		return nil
 	}
-	if err := checkSpelling(instance, s.root, ""); err != nil {
+	if err := s.shape.checkSpelling(instance, ""); err != nil {
 		return err
 	}
 	return s.resolved.Validate(instance)
@@ -108,35 +159,4 @@ func exact(v any) (any, error) {
 		return f, nil
 	}
 	return v, nil
-}
-
-// checkSpelling refuses keys that equal a declared property but for case: a
-// reader that ignores case would take them for it, and a policy would not.
-func checkSpelling(instance any, s *jsonschema.Schema, at string) error {
-	if s == nil {
-		return nil
-	}
-	switch v := instance.(type) {
-	case map[string]any:
-		for key, value := range v {
-			if property, ok := s.Properties[key]; ok {
-				if err := checkSpelling(value, property, at+"/"+key); err != nil {
-					return err
-				}
-				continue
-			}
-			for name := range s.Properties {
-				if strings.EqualFold(name, key) {
-					return fmt.Errorf("key %q at %s differs from the declared property %q in case only", key, at+"/"+key, name)
-				}
-			}
-		}
-	case []any:
-		for i, value := range v {
-			if err := checkSpelling(value, s.Items, fmt.Sprintf("%s/%d", at, i)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }

@@ -72,6 +72,24 @@ func TestArgumentsAreRefused(t *testing.T) {
 	}
 }
 
+func TestNumbersTheValidatorWouldMisjudge(t *testing.T) {
+	for _, tt := range []struct{ property, value string }{
+		{`{"type":"integer","maximum":9007199254740993}`, `9007199254740993`},
+		{`{"const":9007199254740993}`, `9007199254740993`},
+		{`{"enum":[1,9007199254740993]}`, `9007199254740993`},
+		{`{"multipleOf":0.1}`, `0.3`},
+	} {
+		s, err := compileSchema(json.RawMessage(`{"properties":{"n":` + tt.property + `}}`))
+		if err != nil {
+			t.Errorf("%s: %v", tt.property, err)
+			continue
+		}
+		if err := checkArguments(json.RawMessage(`{"n":`+tt.value+`}`), s); err != nil {
+			t.Errorf("%s of %s: %v", tt.value, tt.property, err)
+		}
+	}
+}
+
 func TestSchemasThatCheckNothing(t *testing.T) {
 	for _, raw := range []string{
 		`{"type":"object","properties":{"a":{"pattern":"(?=x)"}}}`,

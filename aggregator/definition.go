@@ -1,6 +1,7 @@
 package aggregator
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -25,8 +26,8 @@ var (
 		{"inputSchema", true, anInputSchema},
 		{"outputSchema", false, anObject},
 		{"annotations", false, toolAnnotations},
-		{"icons", false, anArray},
-		{"execution", false, anObject},
+		{"icons", false, icons},
+		{"execution", false, execution},
 		{"_meta", false, anObject},
 	}
 	promptShape = []shape{
@@ -34,7 +35,7 @@ var (
 		{"title", false, aString},
 		{"description", false, aString},
 		{"arguments", false, promptArguments},
-		{"icons", false, anArray},
+		{"icons", false, icons},
 		{"_meta", false, anObject},
 	}
 	resourceShape = append([]shape{{"uri", true, aName}, {"size", false, aNumber}}, describedResource...)
@@ -46,7 +47,7 @@ var (
 		{"description", false, aString},
 		{"mimeType", false, aString},
 		{"annotations", false, anObject},
-		{"icons", false, anArray},
+		{"icons", false, icons},
 		{"_meta", false, anObject},
 	}
 )
@@ -64,6 +65,10 @@ func parseDefinition(raw json.RawMessage, shapes []shape) (rawjson.Object, error
 		if string(value) == "null" && !s.required {
 			o.Delete(s.name)
 			continue
+		}
+		if s.name == "annotations" || s.name == "execution" {
+			value = withoutNulls(value)
+			o.Replace(s.name, value)
 		}
 		if value == nil {
 			if s.required {
@@ -89,11 +94,64 @@ func isKind(raw json.RawMessage, first byte, what string) error {
 	return nil
 }
 
+// aName also refuses text that has no meaning: it could not be sent back as it
+// came.
 func aName(raw json.RawMessage) error {
 	if string(raw) == `""` {
 		return fmt.Errorf("is empty")
 	}
-	return aString(raw)
+	if err := aString(raw); err != nil {
+		return err
+	}
+	if rawjson.CheckStrict(raw) != nil {
+		return fmt.Errorf("is not valid Unicode")
+	}
+	return nil
+}
+
+// withoutNulls drops the members of an object that are null; anything else
+// stays as it is.
+func withoutNulls(raw json.RawMessage) json.RawMessage {
+	o, err := rawjson.ParseObject(raw)
+	if err != nil || !bytes.Contains(raw, []byte("null")) {
+		return raw
+	}
+	return slices.DeleteFunc(o, func(m rawjson.Member) bool { return string(m.Value) == "null" }).Bytes()
+}
+
+func execution(raw json.RawMessage) error {
+	var e struct{ TaskSupport *string }
+	if err := decodes(raw, &e); err != nil {
+		return err
+	}
+	if e.TaskSupport != nil && !slices.Contains([]string{"forbidden", "optional", "required"}, *e.TaskSupport) {
+		return fmt.Errorf("has an unknown taskSupport")
+	}
+	return nil
+}
+
+func icons(raw json.RawMessage) error {
+	var list []struct {
+		Src                    *string
+		MimeType, Sizes, Theme json.RawMessage
+	}
+	if err := decodes(raw, &list); err != nil {
+		return err
+	}
+	for _, icon := range list {
+		var sizes []*string
+		switch {
+		case icon.Src == nil:
+			return fmt.Errorf("lack a src")
+		case icon.MimeType != nil && aString(icon.MimeType) != nil:
+			return fmt.Errorf("have a malformed mimeType")
+		case icon.Sizes != nil && (anArray(icon.Sizes) != nil || json.Unmarshal(icon.Sizes, &sizes) != nil || slices.Contains(sizes, nil)):
+			return fmt.Errorf("have malformed sizes")
+		case icon.Theme != nil && string(icon.Theme) != `"light"` && string(icon.Theme) != `"dark"`:
+			return fmt.Errorf("have an unknown theme")
+		}
+	}
+	return nil
 }
 
 func aNumber(raw json.RawMessage) error {
@@ -129,7 +187,7 @@ func isObjectSchema(raw json.RawMessage) error {
 	}
 	if required := s.Get("required"); required != nil {
 		var names []*string
-		if json.Unmarshal(required, &names) != nil || slices.Contains(names, nil) {
+		if anArray(required) != nil || json.Unmarshal(required, &names) != nil || slices.Contains(names, nil) {
 			return fmt.Errorf("required is not a list of strings")
 		}
 	}

@@ -46,6 +46,13 @@ func TestDefinitionsNoClientCanUse(t *testing.T) {
 		{`{"name":"a","inputSchema":{"type":"object","required":"x"}}`, "required is not a list of strings"},
 		{`{"name":"a","inputSchema":{"type":"object"},"description":5}`, "description is not a string"},
 		{`{"name":"a","inputSchema":{"type":"object"},"annotations":{"readOnlyHint":"yes"}}`, "annotations is malformed"},
+		{`{"name":"a","inputSchema":{"type":"object","required":null}}`, "required is not a list of strings"},
+		{`{"name":"a","inputSchema":{"type":"object"},"icons":[{}]}`, "icons lack a src"},
+		{`{"name":"a","inputSchema":{"type":"object"},"icons":[5]}`, "icons is malformed"},
+		{`{"name":"a","inputSchema":{"type":"object"},"icons":[{"src":"x","sizes":"any"}]}`, "icons have malformed sizes"},
+		{`{"name":"a","inputSchema":{"type":"object"},"icons":[{"src":"x","theme":"zzz"}]}`, "icons have an unknown theme"},
+		{`{"name":"a","inputSchema":{"type":"object"},"execution":{"taskSupport":"zzz"}}`, "execution has an unknown taskSupport"},
+		{`{"name":"lone\ud800","inputSchema":{"type":"object"}}`, "name is not valid Unicode"},
 		{`{"name":"a","name":"b","inputSchema":{"type":"object"}}`, `duplicate key "name"`},
 	} {
 		_, err := newTool(testMember(ToolRules{}), json.RawMessage(tt.def))
@@ -56,11 +63,11 @@ func TestDefinitionsNoClientCanUse(t *testing.T) {
 }
 
 func TestNullsAreDropped(t *testing.T) {
-	tool, err := newTool(testMember(ToolRules{}), json.RawMessage(`{"name":"a","title":null,"inputSchema":{"type":"object"},"annotations":null}`))
+	tool, err := newTool(testMember(ToolRules{}), json.RawMessage(`{"name":"a","title":null,"inputSchema":{"type":"object"},"annotations":{"title":null},"execution":null}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := string(tool.definition), `{"name":"up_a","inputSchema":{"type":"object"}}`; got != want {
+	if got, want := string(tool.definition), `{"name":"up_a","inputSchema":{"type":"object"},"annotations":{}}`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }

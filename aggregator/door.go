@@ -98,7 +98,11 @@ func (f *refusal) write(w http.ResponseWriter) { refuse(w, f.status, f.code, f.m
 // readMessage reads the body whole and keeps its params as they are.
 func (g *Gateway) readMessage(w http.ResponseWriter, r *http.Request, x *exchange) *refusal {
 	limit := cmp.Or(g.opts.Limits.RequestBytes, defaultRequestBytes)
-	body, err := readBody(w, r, limit)
+	var body []byte
+	err := error(&http.MaxBytesError{Limit: limit})
+	if r.ContentLength <= limit {
+		body, err = readBody(w, r, limit)
+	}
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 		w.Header().Set("Connection", "close")
 		return &refusal{
@@ -156,6 +160,9 @@ func (x *exchange) parse(body []byte) *refusal {
 	}
 	x.id, x.params = message.Get("id"), message.Get("params")
 	x.Method, _ = message.GetString("method")
+	if x.Method == "" && message.Get("result") == nil && message.Get("error") == nil {
+		return &refusal{http.StatusBadRequest, jsonrpc.CodeInvalidRequest, "not a JSON-RPC message: it has neither method, result nor error"}
+	}
 	if !validID(x.id) {
 		return &refusal{http.StatusBadRequest, jsonrpc.CodeInvalidRequest, "the id is neither a string nor a number"}
 	}

@@ -20,8 +20,9 @@ func (g *Gateway) guard(next http.Handler) http.Handler {
 			refuse(w, http.StatusForbidden, jsonrpc.CodeInvalidRequest, "the Host header does not name this gateway; use its address or set server.public_url")
 			return
 		}
-		if origin := r.Header.Get("Origin"); origin != "" {
-			if !g.originAllowed(origin, r.Host) {
+		if origins := r.Header.Values("Origin"); len(origins) > 0 {
+			origin := origins[0]
+			if len(origins) > 1 || !g.originAllowed(origin, r.Host) {
 				refuse(w, http.StatusForbidden, jsonrpc.CodeInvalidRequest, "requests from this Origin are not allowed; see server.allowed_origins")
 				return
 			}
@@ -49,8 +50,8 @@ func (g *Gateway) originAllowed(origin, host string) bool {
 		return true
 	}
 	u, err := url.Parse(origin)
-	if err != nil || u.Host == "" {
-		return false
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || origin != u.Scheme+"://"+u.Host {
+		return false // more, or something else, than an origin
 	}
 	return strings.EqualFold(u.Host, host) || g.opts.PublicURL != nil && u.Scheme == g.opts.PublicURL.Scheme && sameHost(u.Host, g.opts.PublicURL)
 }

@@ -1,9 +1,6 @@
 package aggregator
 
-import (
-	"context"
-	"slices"
-)
+import "context"
 
 // markStale says that some upstream's listing may have changed.
 func (g *Gateway) markStale() {
@@ -40,11 +37,7 @@ func (g *Gateway) rebuild(parts []*part) {
 	}
 	old := g.Catalog()
 	c := merge(old.Generation+1, g.inOrder, parts)
-	for _, h := range c.Hidden {
-		if !old.hides(h) {
-			g.log.Warn("not published", "upstream", h.Upstream, "kind", h.Kind, "name", h.Original, "reason", h.Reason)
-		}
-	}
+	g.reportHidden(c, old)
 	g.catalog.Store(c)
 	close(old.replaced)
 	g.log.Info("catalog changed", "generation", c.Generation, "tools", len(c.tools.inOrder),
@@ -60,7 +53,29 @@ func emptyParts(n int) []*part {
 	return parts
 }
 
-func (c *Catalog) hides(h Hidden) bool { return slices.Contains(c.Hidden, h) }
+// maxReported bounds the hidden definitions that are logged at once.
+const maxReported = 50
+
+// reportHidden logs what c hides and old did not.
+func (g *Gateway) reportHidden(c, old *Catalog) {
+	known := make(map[Hidden]bool, len(old.Hidden))
+	for _, h := range old.Hidden {
+		known[h] = true
+	}
+	reported := 0
+	for _, h := range c.Hidden {
+		if known[h] {
+			continue
+		}
+		if reported++; reported > maxReported {
+			continue
+		}
+		g.log.Warn("not published", "upstream", h.Upstream, "kind", h.Kind, "name", h.Original, "reason", h.Reason)
+	}
+	if reported > maxReported {
+		g.log.Warn("more definitions are not published; see mcpagg catalog", "more", reported-maxReported)
+	}
+}
 
 // shows reports whether c was made of the upstreams' current listings.
 func (c *Catalog) shows(members []*member) bool {

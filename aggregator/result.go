@@ -23,12 +23,15 @@ func finish(r Request, from *upstream.Upstream, result json.RawMessage, publish 
 	if l := from.Listing(); l != nil {
 		fromModern = l.Era == upstream.ModernEra
 	}
+	if trimmed := bytes.TrimLeft(result, " \t\r\n"); len(trimmed) == 0 || trimmed[0] != '{' {
+		return nil, badResult(from, errors.New("is not a JSON object"))
+	}
 	if !fromModern && r.Era == upstream.LegacyEra && (publish == nil || !mentionsResource(result)) {
 		return result, nil
 	}
 	o, err := rawjson.ParseObject(result)
 	if err != nil {
-		return nil, badResult(from, err)
+		return nil, badResult(from, fmt.Errorf("is malformed: %w", err))
 	}
 	if fromModern {
 		if err := endHop(&o, r.Era); err != nil {
@@ -36,7 +39,7 @@ func finish(r Request, from *upstream.Upstream, result json.RawMessage, publish 
 		}
 	}
 	if r.Era == upstream.ModernEra {
-		beginHop(&o, r.Method)
+		beginHop(&o, r.Method, fromModern)
 	}
 	if publish != nil && mentionsResource(result) {
 		if err := publish(&o); err != nil {
@@ -74,8 +77,9 @@ func endHop(o *rawjson.Object, client upstream.Era) error {
 }
 
 // beginHop adds what a modern client needs (MCP 2026-07-28, "Results").
-func beginHop(o *rawjson.Object, method string) {
-	if o.Get("resultType") == nil {
+// In a legacy upstream's result, resultType has no meaning.
+func beginHop(o *rawjson.Object, method string, fromModern bool) {
+	if o.Get("resultType") == nil || !fromModern {
 		o.Set("resultType", rawjson.String("complete"))
 	}
 	if method != "resources/read" {

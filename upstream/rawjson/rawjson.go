@@ -44,6 +44,7 @@ func ParseObject(raw []byte) (Object, error) {
 		return nil, err
 	}
 	var o Object
+	var seen names
 	for d.PeekKind() != '}' {
 		key, err := readValue(d, raw)
 		if err != nil {
@@ -54,7 +55,7 @@ func ParseObject(raw []byte) (Object, error) {
 			return nil, err
 		}
 		name, _ := jsontext.AppendUnquote(nil, key) // its error only reports replaced UTF-8
-		if o.index(string(name)) >= 0 {
+		if !seen.add(o, string(name)) {
 			return nil, fmt.Errorf("duplicate key %q", name)
 		}
 		o = append(o, Member{Name: string(name), Value: json.RawMessage(value), key: key})
@@ -121,6 +122,13 @@ func (o *Object) Set(name string, value json.RawMessage) {
 	*o = append(*o, Member{Name: name, Value: value, key: String(name)})
 }
 
+// Replace sets the value of the member name, if there is one.
+func (o Object) Replace(name string, value json.RawMessage) {
+	if i := o.index(name); i >= 0 {
+		o[i].Value = value
+	}
+}
+
 // Delete removes the member name, if there is one.
 func (o *Object) Delete(name string) {
 	if i := o.index(name); i >= 0 {
@@ -177,6 +185,29 @@ func Value(v any) json.RawMessage {
 		panic("rawjson: " + err.Error())
 	}
 	return bytes.TrimRight(b.Bytes(), "\n")
+}
+
+// names finds duplicate names: by looking at all of them while they are few,
+// as they mostly are, and in a set beyond that.
+type names map[string]bool
+
+// add reports whether name is not among the members so far.
+func (n *names) add(o Object, name string) bool {
+	const few = 16
+	if len(o) < few {
+		return o.index(name) < 0
+	}
+	if *n == nil {
+		*n = make(names, 2*len(o))
+		for _, m := range o {
+			(*n)[m.Name] = true
+		}
+	}
+	if (*n)[name] {
+		return false
+	}
+	(*n)[name] = true
+	return true
 }
 
 func (o Object) index(name string) int {

@@ -3,6 +3,7 @@ package rawjson_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"testing"
 
 	"github.com/mcpagg/mcpagg/upstream/rawjson"
@@ -92,4 +93,20 @@ func FuzzParseObject(f *testing.F) {
 			t.Fatalf("output changed: %q, %q", o.Bytes(), again.Bytes())
 		}
 	})
+}
+
+// Members are compared with each other; many of them must not take for ever.
+func TestManyMembers(t *testing.T) {
+	var raw bytes.Buffer
+	raw.WriteString(`{"name":0`)
+	for i := range 200_000 {
+		fmt.Fprintf(&raw, `,"k%d":1`, i)
+	}
+	o, err := rawjson.ParseObject(append(raw.Bytes(), '}'))
+	if err != nil || len(o) != 200_001 {
+		t.Fatalf("%d members, %v", len(o), err)
+	}
+	if _, err := rawjson.ParseObject(append(raw.Bytes(), `,"k7":2}`...)); err == nil || err.Error() != `duplicate key "k7"` {
+		t.Errorf("a duplicate among many: %v", err)
+	}
 }
