@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// profileTime is how long a profile is taken.
+// profileTime is how long each profile is taken.
 const profileTime = 10 * time.Second
 
-// profile writes CPU and allocation profiles of the gateway while the stage's
-// callers repeat an operation. Allocations count from the gateway's start.
+// profile writes a CPU profile and then an allocation profile of the gateway
+// while the stage's callers repeat an operation.
 func (b *bench) profile(ctx context.Context, s *stage, name string, op operation) error {
 	gateway := s.lineup[gatewayed]
 	if b.opts.profile == "" || gateway == nil {
@@ -28,11 +28,12 @@ func (b *bench) profile(ctx context.Context, s *stage, name string, op operation
 	loaded := make(chan struct{})
 	go func() {
 		defer close(loaded)
-		apply(ctx, s.callers[gatewayed], 2*profileTime, op, b.failed(gateway))
+		apply(ctx, s.callers[gatewayed], 3*profileTime, op, b.failed(gateway))
 	}()
-	err := b.saveProfile(ctx, gateway, fmt.Sprintf("profile?seconds=%d", int(profileTime.Seconds())), name+".cpu")
-	if err == nil {
-		err = b.saveProfile(ctx, gateway, "allocs", name+".allocs")
+	during := fmt.Sprintf("?seconds=%d", int(profileTime.Seconds()))
+	err := b.saveProfile(ctx, gateway, "profile"+during, name+".cpu")
+	if err == nil { // without seconds, it would hold all that was measured before
+		err = b.saveProfile(ctx, gateway, "allocs"+during, name+".allocs")
 	}
 	cancel()
 	<-loaded
