@@ -130,6 +130,13 @@ func (t *streamable) exchange(ctx context.Context, r *request) (answer message, 
 	return answer, nil, err
 }
 
+// isOtherEra reports whether a server, which was another one when it was
+// connected to, refuses the revision as such.
+func isOtherEra(resp *http.Response, body []byte) bool {
+	return resp.StatusCode == http.StatusBadRequest &&
+		(bytes.Contains(body, []byte("nsupported protocol version")) || bytes.Contains(body, []byte("-32022")))
+}
+
 // readBody reads a response that is no event stream.
 func (t *streamable) readBody(resp *http.Response, r *request) (message, error) {
 	body, err := readBounded(resp, t.max)
@@ -138,6 +145,11 @@ func (t *streamable) readBody(resp *http.Response, r *request) (message, error) 
 	}
 	if t.isGone(resp, body) {
 		return message{}, errSessionGone
+	}
+	if t.modern && r.method != "server/discover" && isOtherEra(resp, body) {
+		err := fmt.Errorf("no longer speaks revision %s: %w", t.version, t.refusal(resp, body))
+		t.conn.end(err) // to find out anew what it speaks
+		return message{}, err
 	}
 	var found *message
 	if err := eachMessage(body, func(m message) {

@@ -504,3 +504,31 @@ func TestSDKServerOverSSE(t *testing.T) {
 	h := mcp.NewSSEHandler(func(*http.Request) *mcp.Server { return server }, nil)
 	checkSDK(t, run(t, upstream.Options{URL: httpServer(t, h.ServeHTTP)}), upstream.SSE)
 }
+
+// A server that is replaced by one of the other era is found out anew.
+func TestModernServerBecomesLegacy(t *testing.T) {
+	srv := upstreamtest.New(t, upstreamtest.Script{ModernOnly: true, Tools: []string{`{"name":"t","inputSchema":{"type":"object"}}`}})
+	u := run(t, upstream.Options{URL: srv.URL})
+	if era := u.Status().Era; era != upstream.ModernEra {
+		t.Fatalf("era %s", era)
+	}
+	srv.Change(func(s *upstreamtest.Script) {
+		s.ModernOnly, s.LegacyOnly = false, true
+		s.Before = func(w http.ResponseWriter, r *upstreamtest.Request) bool {
+			if !r.Modern {
+				return false
+			}
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"Bad Request: Unsupported protocol version"}}`)
+			return true
+		}
+	})
+	_, err := u.Call(t.Context(), upstream.Call{Method: "tools/call", Params: []byte(`{"name":"t"}`)})
+	if err == nil || !strings.Contains(err.Error(), "no longer speaks revision 2026-07-28") {
+		t.Errorf("the call that finds out: %v", err)
+	}
+	eventually(t, "the legacy era", func() bool { return u.Status().Era == upstream.LegacyEra })
+	if _, err := u.Call(t.Context(), upstream.Call{Method: "tools/call", Params: []byte(`{"name":"t"}`)}); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+}

@@ -16,8 +16,9 @@ import (
 )
 
 const (
-	maxPages = 1000    // of one list
-	maxItems = 100_000 // in one list
+	maxPages = 1000     // of one list
+	maxItems = 100_000  // in one list
+	maxBytes = 64 << 20 // of all definitions in one list
 )
 
 // A kind is one of the four kinds of definitions.
@@ -98,6 +99,7 @@ func (c *conn) list(ctx context.Context, l *Listing) error {
 func (c *conn) listKind(ctx context.Context, k kind) ([]json.RawMessage, error) {
 	items := []json.RawMessage{}
 	cursors := map[string]bool{}
+	size := 0
 	for cursor := ""; ; {
 		page, next, err := c.listPage(ctx, k, cursor)
 		if isMethodNotFound(err) {
@@ -108,6 +110,12 @@ func (c *conn) listKind(ctx context.Context, k kind) ([]json.RawMessage, error) 
 		}
 		if items = append(items, page...); len(items) > maxItems {
 			return nil, fmt.Errorf("more than %d of them", maxItems)
+		}
+		for _, item := range page {
+			size += len(item)
+		}
+		if size > maxBytes {
+			return nil, fmt.Errorf("more than %d MiB of them", maxBytes>>20)
 		}
 		if next == "" {
 			break

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 const (
@@ -25,6 +27,9 @@ const (
 	pipeGrace = time.Second
 	// maxStderrLine bounds what is logged of a line on stderr.
 	maxStderrLine = 4 << 10
+	// stderrLines a second are logged in the long run, and stderrBurst at once.
+	stderrLines = 50
+	stderrBurst = 500
 )
 
 // inherited are the variables that a process gets of the gateway's own.
@@ -198,10 +203,20 @@ func (p *process) signal(s syscall.Signal) { _ = syscall.Kill(-p.cmd.Process.Pid
 // logStderr logs what the server says on stderr, line by line.
 func (p *process) logStderr() {
 	lines := newLineReader(p.stderr, maxStderrLine)
+	allowed := rate.NewLimiter(stderrLines, stderrBurst)
+	dropped := 0
 	for {
 		line, _, err := lines.next()
 		if err != nil {
 			return
+		}
+		if !allowed.Allow() {
+			dropped++
+			continue
+		}
+		if dropped > 0 {
+			p.log.Warn("dropped lines on stderr, which come too fast", "lines", dropped)
+			dropped = 0
 		}
 		text := p.secrets.redact(string(line))
 		p.remember(text)

@@ -207,9 +207,10 @@ func (u *Upstream) notConnected(ctx context.Context, err error, took time.Durati
 	}
 	before := u.Status()
 	level := slog.LevelWarn
-	if before.State != Connected && before.LastError == err.Error() {
+	if before.State != Connected && before.LastError == u.secrets.redact(err.Error()) {
 		level = slog.LevelDebug
 	}
+	err = u.secrets.redacted(err)
 	u.opts.Log.Log(ctx, level, "not connected", "err", err, "took", took)
 	u.move(before.State, func() {
 		u.awaited = false
@@ -220,10 +221,12 @@ func (u *Upstream) notConnected(ctx context.Context, err error, took time.Durati
 // nowLost gives up the connection. Calls wait for the next attempt if the
 // server only dropped the session.
 func (u *Upstream) nowLost(err error, lived time.Duration) {
+	gone := errors.Is(err, errSessionGone)
+	err = u.secrets.redacted(err)
 	u.opts.Log.Warn("connection lost", "err", err, "lived", lived)
 	u.move(Lost, func() {
 		u.conn = nil
-		u.awaited = errors.Is(err, errSessionGone) && lived >= minBackoff
+		u.awaited = gone && lived >= minBackoff
 		u.status.LastError = err.Error()
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -129,6 +130,10 @@ func (s *stdio) readLine(line []byte) {
 		return
 	}
 	if err := eachMessage(line, s.pass); err != nil {
+		id, _ := identify(line, line)
+		if id != 0 && s.settle(id, outcome{err: fmt.Errorf("answered with a malformed message: %w", err)}) {
+			return
+		}
 		s.log.Warn("skipped text on stdout that is no message", "line", s.redacted(line), "err", err)
 	}
 }
@@ -154,7 +159,10 @@ func (s *stdio) oversized(head, tail []byte) {
 	switch {
 	case notification:
 		s.log.Warn("dropped a notification", "err", err)
-	case !s.settle(id, outcome{err: err}):
+	case s.settle(id, outcome{err: err}):
+	case id != 0:
+		s.log.Warn("dropped an answer nobody waits for", "err", err)
+	default:
 		s.conn.end(err)
 	}
 }

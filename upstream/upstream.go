@@ -173,6 +173,7 @@ type Call struct {
 type Upstream struct {
 	// Set by New, never changed.
 	opts       Options // with the defaults filled in
+	secrets    *vault
 	clientInfo json.RawMessage
 	endpoint   *endpoint // nil for a process
 	attempted  chan struct{}
@@ -206,12 +207,15 @@ func New(opts Options) *Upstream {
 	opts.CallTimeout = cmp.Or(opts.CallTimeout, 60*time.Second)
 	opts.ToolsGrace = cmp.Or(opts.ToolsGrace, 10*time.Minute)
 	opts.MaxMessageBytes = cmp.Or(opts.MaxMessageBytes, 16<<20)
-	opts.Log = opts.Log.With("upstream", opts.Name)
+	secrets := &vault{}
+	opts.Log = secrets.logger(opts.Log).With("upstream", opts.Name)
+	opts.Env, opts.Headers, opts.Token = secrets.watchAll(opts.Env), secrets.watchAll(opts.Headers), secrets.watch(opts.Token)
 	info := rawjson.Object{}
 	info.Set("name", rawjson.String(cmp.Or(opts.ClientName, "mcpagg")))
 	info.Set("version", rawjson.String(cmp.Or(opts.ClientVersion, "dev")))
 	u := &Upstream{
 		opts:       opts,
+		secrets:    secrets,
 		clientInfo: info.Bytes(),
 		attempted:  make(chan struct{}),
 		jitter:     fullJitter,
@@ -314,5 +318,5 @@ func (u *Upstream) explain(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return &Error{Upstream: u.opts.Name, Err: ctx.Err()}
 	}
-	return &Error{Upstream: u.opts.Name, Err: errors.New(err.Error())}
+	return &Error{Upstream: u.opts.Name, Err: errors.New(u.secrets.redact(err.Error()))}
 }

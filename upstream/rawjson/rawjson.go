@@ -175,6 +175,13 @@ func String(s string) json.RawMessage {
 	return quoted
 }
 
+// HTMLString is String with <, > and & escaped as well, as encoding/json has it
+// by default.
+func HTMLString(s string) json.RawMessage {
+	quoted, _ := json.Marshal(s) // text always has a JSON form
+	return quoted
+}
+
 // Value marshals v as JSON without escaping <, > and &. It panics if v has no
 // JSON form, so it is for values made by the program itself.
 func Value(v any) json.RawMessage {
