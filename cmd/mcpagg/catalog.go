@@ -105,7 +105,7 @@ func printTools(w io.Writer, tools []policy.Tool, asJSON bool) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "UPSTREAM\tORIGINAL\tPUBLISHED")
 	for _, t := range tools {
-		fmt.Fprintf(table, "%s\t%s\t%s\n", cmp.Or(t.Upstream, "-"), cmp.Or(t.Original, "-"), t.Published)
+		fmt.Fprintf(table, "%s\t%s\t%s\n", cmp.Or(t.Upstream, "-"), visible(cmp.Or(t.Original, "-")), visible(t.Published))
 	}
 	return table.Flush()
 }
@@ -117,13 +117,13 @@ func reportGaps(w io.Writer, g *aggregator.Gateway) error {
 		return nil
 	}
 	for _, h := range g.Catalog().Hidden {
-		fmt.Fprintf(w, "not published: %s %s/%s: %s\n", h.Kind, h.Upstream, h.Original, h.Reason)
+		fmt.Fprintf(w, "not published: %s %s/%s: %s\n", h.Kind, h.Upstream, visible(h.Original), visible(h.Reason))
 	}
 	missing := 0
 	for _, u := range g.Upstreams() {
 		if u.State != upstream.Connected {
 			missing++
-			fmt.Fprintf(w, "not connected: upstream %q: %s\n", u.Name, u.LastError)
+			fmt.Fprintf(w, "not connected: upstream %q: %s\n", u.Name, visible(u.LastError))
 		}
 	}
 	if missing > 0 {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -62,9 +63,18 @@ func report(err error, stderr io.Writer) int {
 		return exitUsage
 	}
 	if exit.err != nil {
-		fmt.Fprintf(stderr, "mcpagg: %v\n", exit.err)
+		printError(stderr, exit.err)
 	}
 	return exit.code
+}
+
+// printError prints an error, whose text may be partly an upstream's.
+func printError(stderr io.Writer, err error) {
+	prefix := "mcpagg: "
+	for line := range strings.Lines(err.Error()) {
+		fmt.Fprintf(stderr, "%s%s\n", prefix, visible(strings.TrimRight(line, "\n")))
+		prefix = ""
+	}
 }
 
 func usageError(format string, args ...any) error {

@@ -3,7 +3,20 @@ package main
 import (
 	"encoding/json"
 	"io"
+	"strings"
+	"unicode"
 )
+
+// visible makes one line of text that an upstream chose, without the control
+// characters that would command the terminal.
+func visible(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
+}
 
 // printJSON prints v for other programs to read.
 func printJSON(w io.Writer, v any) error {

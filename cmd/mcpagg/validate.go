@@ -121,7 +121,7 @@ func (v *validation) connect(ctx context.Context, cfg *config.Config) error {
 		})
 	}
 	for _, h := range catalog.Hidden {
-		v.Hidden = append(v.Hidden, fmt.Sprintf("%s %s/%s: %s", h.Kind, h.Upstream, h.Original, h.Reason))
+		v.Hidden = append(v.Hidden, visible(fmt.Sprintf("%s %s/%s: %s", h.Kind, h.Upstream, h.Original, h.Reason)))
 	}
 	return nil
 }
