@@ -17,6 +17,8 @@ type Request struct {
 	// ClientInfo and ClientCapabilities are what a modern client says of
 	// itself with each request; nil for others.
 	ClientInfo, ClientCapabilities json.RawMessage
+	// Notify, if not nil, tells the client something ahead of the answer.
+	Notify func(method string, params json.RawMessage)
 }
 
 // Serve answers one request with the raw result. Its errors are
@@ -91,12 +93,12 @@ func (g *Gateway) readResource(ctx context.Context, r Request) (json.RawMessage,
 	uri, _ := r.Params.GetString("uri")
 	m, original, ok := g.route(uri)
 	if !ok {
-		return nil, unknown("resource", uri)
+		return nil, notFoundIn(r.Era, noResource(uri))
 	}
 	r.Params.Set("uri", rawjson.String(original))
 	result, err := r.send(ctx, m.conn)
 	if err != nil {
-		return nil, err
+		return nil, notFoundIn(r.Era, err)
 	}
 	return finish(r, m.conn, result, m.publishReadResult)
 }
@@ -148,9 +150,28 @@ func (r Request) send(ctx context.Context, to *upstream.Upstream) (json.RawMessa
 	result, err := to.Call(ctx, upstream.Call{
 		Method: r.Method, Params: r.Params.Bytes(),
 		ClientInfo: r.ClientInfo, ClientCapabilities: r.ClientCapabilities,
+		Notify: r.progress(),
 	})
 	if err != nil {
 		return nil, callFailed(err)
 	}
 	return result, nil
+}
+
+// progress passes the upstream's progress of this call on, under the client's
+// own token. It is nil where the client wants none.
+func (r Request) progress() func(method string, params json.RawMessage) {
+	meta, err := rawjson.ParseObject(r.Params.Get("_meta"))
+	token := meta.Get("progressToken")
+	if err != nil || token == nil || r.Notify == nil {
+		return nil
+	}
+	return func(method string, params json.RawMessage) {
+		o, err := rawjson.ParseObject(params)
+		if err != nil || method != "notifications/progress" {
+			return
+		}
+		o.Set("progressToken", token)
+		r.Notify(method, o.Bytes())
+	}
 }

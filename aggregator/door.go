@@ -143,15 +143,18 @@ func (x *exchange) parse(body []byte) *refusal {
 	if len(trimmed) == 0 {
 		return &refusal{http.StatusBadRequest, jsonrpc.CodeInvalidRequest, "the request has no body"}
 	}
-	if !json.Valid(body) {
-		return &refusal{http.StatusBadRequest, jsonrpc.CodeParseError, "the request is not valid JSON"}
-	}
 	if trimmed[0] == '[' {
+		var err error
+		if x.messages, err = rawjson.ParseArray(body); err != nil {
+			return &refusal{http.StatusBadRequest, jsonrpc.CodeParseError, "the request is not valid JSON"}
+		}
 		x.batch = true
-		x.messages, _ = rawjson.ParseArray(body) // it is valid JSON
 		return nil
 	}
 	message, err := rawjson.ParseObject(body)
+	if err != nil && !json.Valid(body) {
+		return &refusal{http.StatusBadRequest, jsonrpc.CodeParseError, "the request is not valid JSON"}
+	}
 	if err != nil {
 		return &refusal{http.StatusBadRequest, jsonrpc.CodeInvalidRequest, "not a JSON-RPC message: " + err.Error()}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/mcpagg/mcpagg/aggregator"
 	"github.com/mcpagg/mcpagg/upstream"
+	"github.com/mcpagg/mcpagg/upstream/upstreamtest"
 )
 
 func withHeader(name, value string) func(*http.Request) {
@@ -128,6 +129,42 @@ func TestNamesInBase64(t *testing.T) {
 	r := newHTTPClient(t, endpoint).modern("tools/call", "=?base64?dXBfZWNobw==?=", `"name":"up_echo","arguments":{"text":"hi"},`)
 	if r.status != 200 {
 		t.Errorf("got %d %s", r.status, r.body)
+	}
+}
+
+func TestArgumentsInHeaders(t *testing.T) {
+	srv := upstreamtest.New(t, upstreamtest.Script{Tools: []string{
+		`{"name":"t","inputSchema":{"type":"object","properties":{"region":{"type":"string","x-mcp-header":"Region"},"n":{"type":"integer","x-mcp-header":"N"}}}}`,
+	}})
+	_, endpoint := start(t, aggregator.Options{Upstreams: []aggregator.Upstream{at(t, "up", srv.URL.String())}})
+	c := newHTTPClient(t, endpoint)
+	for _, tt := range []struct {
+		args   string
+		header map[string]string
+		want   string // "" if the call passes
+	}{
+		{`{"region":"eu","n":7}`, map[string]string{"Region": "eu", "N": "7"}, ""},
+		{`{"region":"eu","n":7}`, map[string]string{"Region": "eu", "N": "7.0"}, ""},
+		{`{"region":"öst"}`, map[string]string{"Region": "=?base64?w7ZzdA==?="}, ""},
+		{`{}`, nil, ""},
+		{`{"region":null}`, map[string]string{"Region": "eu"}, "is sent though the argument is not"},
+		{`{"region":"eu"}`, nil, `Mcp-Param-Region, for the argument \"region\", is missing`},
+		{`{"region":"eu"}`, map[string]string{"Region": "us"}, `is \"us\"`},
+		{`{"region":"eu"}`, map[string]string{"Region": "=?base64?%?="}, "is not valid base64"},
+		{`{"n":7}`, map[string]string{"N": "8"}, `is \"8\"`},
+	} {
+		c.header = c.header.Clone()
+		for _, name := range []string{"Region", "N"} {
+			c.header.Del("Mcp-Param-" + name)
+			if value := tt.header[name]; value != "" {
+				c.header.Set("Mcp-Param-"+name, value)
+			}
+		}
+		r := c.modern("tools/call", "up_t", `"name":"up_t","arguments":`+tt.args+`,`)
+		refused := strings.Contains(r.body, `"code":-32020`) && r.status == 400
+		if refused != (tt.want != "") || !strings.Contains(r.body, tt.want) {
+			t.Errorf("%s with %v: %d %s, want %q", tt.args, tt.header, r.status, r.body, tt.want)
+		}
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+
+	"github.com/mcpagg/mcpagg/upstream"
 )
 
 func invalidParams(format string, args ...any) error {
@@ -16,6 +18,24 @@ func invalidParams(format string, args ...any) error {
 // may not see: nothing tells them apart.
 func unknown(kind, name string) error {
 	return invalidParams("unknown %s %q", kind, name)
+}
+
+// codeNoResource is the legacy era's error for a resource that does not exist;
+// the modern era has invalid params for it (MCP 2026-07-28, "Resources").
+const codeNoResource = -32002
+
+func noResource(uri string) error {
+	return &jsonrpc.Error{Code: codeNoResource, Message: fmt.Sprintf("unknown resource %q", uri)}
+}
+
+// notFoundIn gives the error for a missing resource the code that the client's
+// era has for it.
+func notFoundIn(client upstream.Era, err error) error {
+	var answer *jsonrpc.Error
+	if client == upstream.ModernEra && errors.As(err, &answer) && answer.Code == codeNoResource {
+		return &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: answer.Message, Data: answer.Data}
+	}
+	return err
 }
 
 // callFailed turns what went wrong on the way to an upstream, and is no answer

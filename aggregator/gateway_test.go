@@ -85,6 +85,7 @@ type reply struct {
 	status int
 	header http.Header
 	body   string // of an event stream: the data of its last event
+	events []string
 }
 
 // A httpClient speaks MCP by hand.
@@ -124,21 +125,24 @@ func (c *httpClient) do(method, body string, edit func(*http.Request)) reply {
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	r := reply{status: resp.StatusCode, header: resp.Header, body: strings.TrimSpace(string(raw))}
 	if strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") {
-		raw = lastData(raw)
+		r.events = data(raw)
+		r.body = r.events[len(r.events)-1]
 	}
-	return reply{resp.StatusCode, resp.Header, strings.TrimSpace(string(raw))}
+	return r
 }
 
-func lastData(stream []byte) (last []byte) {
+// data is the data of every event of a stream.
+func data(stream []byte) (events []string) {
 	lines := bufio.NewScanner(bytes.NewReader(stream))
 	lines.Buffer(nil, 64<<20)
 	for lines.Scan() {
-		if data, ok := bytes.CutPrefix(lines.Bytes(), []byte("data: ")); ok {
-			last = bytes.Clone(data)
+		if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
+			events = append(events, data)
 		}
 	}
-	return last
+	return events
 }
 
 // initialize opens a legacy session.
@@ -160,13 +164,21 @@ func (c *httpClient) request(method, params string) reply {
 	return c.do("POST", `{"jsonrpc":"2.0","id":1,"method":"`+method+`","params":`+params+`}`, nil)
 }
 
-const modernMeta = `"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"test","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}}`
+const modernMeta = `"_meta":{` + hopMeta + `}`
+
+const hopMeta = `"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"test","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}`
 
 // modern sends a modern request; members are those of params besides _meta,
 // each followed by a comma.
 func (c *httpClient) modern(method, name, members string) reply {
 	c.t.Helper()
-	return c.do("POST", `{"jsonrpc":"2.0","id":1,"method":"`+method+`","params":{`+members+modernMeta+`}}`, func(r *http.Request) {
+	return c.modernWith(method, name, members, `"io.example/none":null`)
+}
+
+// modernWith is modern with more members of _meta.
+func (c *httpClient) modernWith(method, name, members, meta string) reply {
+	c.t.Helper()
+	return c.do("POST", `{"jsonrpc":"2.0","id":1,"method":"`+method+`","params":{`+members+`"_meta":{`+meta+`,`+hopMeta+`}}}`, func(r *http.Request) {
 		r.Header.Set("Mcp-Protocol-Version", "2026-07-28")
 		r.Header.Set("Mcp-Method", method)
 		if name != "" {

@@ -127,8 +127,10 @@ func (g *Gateway) servePost(w http.ResponseWriter, r *http.Request, x *exchange,
 		g.notified(x, s)
 		w.WriteHeader(http.StatusAccepted)
 	default:
+		p := &responder{w: w, era: upstream.LegacyEra, id: x.id}
+		x.Notify = p.notify
 		result, err := g.serveRequest(x, s)
-		(&responder{w: w, era: upstream.LegacyEra, id: x.id}).answer(result, err)
+		p.answer(result, err)
 	}
 }
 

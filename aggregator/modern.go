@@ -46,7 +46,11 @@ func (g *Gateway) serveModern(w http.ResponseWriter, r *http.Request, x *exchang
 		return
 	}
 	p := &responder{w: w, era: upstream.ModernEra, id: x.id}
-	if err := x.prepare(r.Header); err != nil {
+	err := x.prepare(r.Header)
+	if err == nil {
+		err = g.checkParams(r.Header, x)
+	}
+	if err != nil {
 		p.answer(nil, err)
 		return
 	}
@@ -54,6 +58,7 @@ func (g *Gateway) serveModern(w http.ResponseWriter, r *http.Request, x *exchang
 		g.serveListen(w, r, x)
 		return
 	}
+	x.Notify = p.notify
 	result, err := g.answerModern(r.Context(), x.Request)
 	if errors.Is(err, context.Canceled) {
 		return // the client has hung up
@@ -157,6 +162,20 @@ func (x *exchange) checkHeaders(h http.Header) error {
 	name, _ := x.Params.GetString(member)
 	if got := h.Get(nameHeader); got != name || name == "" {
 		return fmt.Errorf("header mismatch: Mcp-Name is %q, and the body's %s %q", got, member, name)
+	}
+	return nil
+}
+
+// checkParams makes sure that the headers repeat the arguments which the tool
+// wants in headers.
+func (g *Gateway) checkParams(h http.Header, x *exchange) error {
+	name, _ := x.Params.GetString("name")
+	tool, ok := g.Catalog().tools.get(name)
+	if x.Method != "tools/call" || !ok {
+		return nil
+	}
+	if err := upstream.CheckParamHeaders(tool.definition, x.Params.Get("arguments"), h); err != nil {
+		return &jsonrpc.Error{Code: mcp.CodeHeaderMismatch, Message: err.Error()}
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"sync"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -14,26 +15,56 @@ import (
 	"github.com/mcpagg/mcpagg/upstream/rawjson"
 )
 
-// A responder writes the answer to one request of a client.
+// A responder writes what one HTTP request of a client gets: a JSON body with
+// the answer or, once something has to be said ahead of it, an event stream.
+// It is safe for concurrent use.
 type responder struct {
 	era upstream.Era
 	id  json.RawMessage // of the request
-	w   http.ResponseWriter
+
+	mu     sync.Mutex
+	w      http.ResponseWriter
+	stream *eventStream // nil until the first message; guarded by mu
+	done   bool         // the answer is written; guarded by mu
 }
 
-// answer writes the answer as one JSON body, in the modern era with the status
-// that the protocol gives its errors.
-func (p *responder) answer(result json.RawMessage, err error) {
-	if err == nil {
-		writeBody(p.w, http.StatusOK, answerBody(p.id, "result", result))
+// notify says something ahead of the answer. What comes after it, or after the
+// client has gone, is lost.
+func (p *responder) notify(method string, params json.RawMessage) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.done {
 		return
 	}
-	answer := wireError(err)
-	status := http.StatusOK
-	if p.era == upstream.ModernEra {
-		status = errorStatus(answer.Code)
+	if p.stream == nil {
+		p.stream = newEventStream(p.w)
 	}
-	writeBody(p.w, status, answerBody(p.id, "error", rawjson.Value(answer)))
+	p.stream.message(notification(method, params))
+}
+
+// answer writes the answer. Nothing can be said after it.
+func (p *responder) answer(result json.RawMessage, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.done {
+		return
+	}
+	p.done = true
+	status, body := http.StatusOK, []byte(nil)
+	if err == nil {
+		body = answerBody(p.id, "result", result)
+	} else {
+		answer := wireError(err)
+		body = answerBody(p.id, "error", rawjson.Value(answer))
+		if p.era == upstream.ModernEra {
+			status = errorStatus(answer.Code)
+		}
+	}
+	if p.stream != nil {
+		p.stream.message(body)
+		return
+	}
+	writeBody(p.w, status, body)
 }
 
 func writeBody(w http.ResponseWriter, status int, body []byte) {

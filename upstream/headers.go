@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"math"
+	"net/http"
 	"strconv"
 	"strings"
 
@@ -166,4 +169,67 @@ func primitiveText(raw json.RawMessage) (string, bool) {
 		return strconv.FormatInt(int64(v), 10), true
 	}
 	return "", false
+}
+
+// CheckParamHeaders makes sure that the Mcp-Param-* headers of a modern call
+// repeat the arguments that the tool's definition annotates with x-mcp-header
+// (MCP 2026-07-28, "Custom Headers from Tool Parameters").
+func CheckParamHeaders(definition, arguments json.RawMessage, h http.Header) error {
+	if !bytes.Contains(definition, []byte("x-mcp-header")) {
+		return nil
+	}
+	var tool struct {
+		InputSchema headerProperty `json:"inputSchema"`
+	}
+	if err := json.Unmarshal(definition, &tool); err != nil {
+		return nil // it annotates nothing
+	}
+	for _, p := range tool.InputSchema.headers(nil, nil) {
+		if err := p.check(valueAt(arguments, p.path), h.Get(p.header)); err != nil {
+			return fmt.Errorf("header mismatch: %s, for the argument %q, %w", p.header, strings.Join(p.path, "."), err)
+		}
+	}
+	return nil
+}
+
+func (p paramHeader) check(value json.RawMessage, header string) error {
+	if value == nil || string(value) == "null" {
+		if header != "" {
+			return errors.New("is sent though the argument is not")
+		}
+		return nil
+	}
+	if header == "" {
+		return errors.New("is missing")
+	}
+	want, ok := primitiveText(value)
+	if !ok {
+		return errors.New("stands for a value that no header can repeat")
+	}
+	got, ok := headerText(header)
+	if !ok {
+		return errors.New("is not valid base64")
+	}
+	if value[0] != '"' && sameInteger(got, want) || got == want {
+		return nil
+	}
+	return fmt.Errorf("is %q", printable(header, 80))
+}
+
+// headerText is the opposite of headerValue.
+func headerText(value string) (string, bool) {
+	encoded, ok := strings.CutPrefix(value, base64Prefix)
+	encoded, ended := strings.CutSuffix(encoded, base64Suffix)
+	if !ok || !ended {
+		return value, true
+	}
+	text, err := base64.StdEncoding.DecodeString(encoded)
+	return string(text), err == nil
+}
+
+// sameInteger compares numbers that may be written differently, such as 1 and 1.0.
+func sameInteger(a, b string) bool {
+	x, errX := strconv.ParseFloat(a, 64)
+	y, errY := strconv.ParseFloat(b, 64)
+	return errX == nil && errY == nil && x == y && math.Abs(x) < 1<<53
 }
