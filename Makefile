@@ -26,7 +26,7 @@ e2e: build ## real MCP servers and clients against the binary (installs them wit
 bench: build ## the gateway beside its upstream and a bare reverse proxy
 	$(GO) run ./cmd/mcpagg/internal/bench -gateway bin/mcpagg
 
-lint: ## formatting, static analysis, known vulnerabilities
+lint: ## formatting and static analysis
 	@TOOLS='$(TOOLS)' GO='$(GO)' sh .ci/lint
 
 FUZZTIME := 20s

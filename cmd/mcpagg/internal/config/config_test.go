@@ -162,3 +162,17 @@ func must(t *testing.T, err error) {
 		t.Fatal(err)
 	}
 }
+
+// Files that would overflow the parser's stack are refused.
+func TestDeepFiles(t *testing.T) {
+	for _, value := range []string{strings.Repeat("[", 100_000), strings.Repeat("(", 100_000), strings.Repeat("!", 1_000_000), strings.Repeat("- ", 1_000_000)} {
+		path := filepath.Join(t.TempDir(), "gateway.hcl")
+		if err := os.WriteFile(path, []byte("locals {\n  a = "+value+"\n}\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Load([]string{path}, func(string) (string, bool) { return "", false })
+		if err == nil || !strings.Contains(err.Error(), "nested more than 500 levels deep") {
+			t.Errorf("%.10s…: %v", value, err)
+		}
+	}
+}

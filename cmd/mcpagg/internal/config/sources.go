@@ -43,6 +43,11 @@ func (d *decoder) parseFile(path string) *hcl.File {
 		d.unreadable = true
 		return nil
 	}
+	if tooDeep(src) {
+		d.mistake(nil, "Unreadable configuration", "%s: nested more than %d levels deep.", path, maxNesting)
+		d.unreadable = true
+		return nil
+	}
 	parse := d.parser.ParseHCL
 	if strings.HasSuffix(path, ".json") {
 		parse = d.parser.ParseJSON
@@ -50,6 +55,33 @@ func (d *decoder) parseFile(path string) *hcl.File {
 	f, diags := parse(src, path)
 	d.reportSyntax(diags)
 	return f
+}
+
+// maxNesting bounds the depth of a file: the parser recurses without a bound,
+// and a stack that overflows ends the program.
+const maxNesting = 500
+
+// tooDeep counts brackets, and operators that stand before an operand, wherever
+// they are: what is deep in text only is no configuration either.
+func tooDeep(src []byte) bool {
+	depth, prefixes := 0, 0
+	for _, b := range src {
+		switch b {
+		case '(', '[', '{':
+			depth++
+		case ')', ']', '}':
+			depth--
+		case '!', '-':
+			prefixes++
+		case ' ', '\t', '\n', '\r':
+		default:
+			prefixes = 0
+		}
+		if depth > maxNesting || prefixes > maxNesting {
+			return true
+		}
+	}
+	return false
 }
 
 // reportSyntax notes the mistakes in the syntax of a file, without those that
