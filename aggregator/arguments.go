@@ -16,17 +16,17 @@ import (
 
 // A schema checks the arguments of one tool against its input schema.
 type schema struct {
-	shape    *location // which properties are declared where
-	resolved *jsonschema.Resolved
+	shape    *location            // which properties are declared where
+	resolved *jsonschema.Resolved // nil where the validator cannot use the schema
 }
 
 // knownDialects are the values of "$schema" that the validator accepts; a
 // schema in another dialect is read as 2020-12, MCP's default.
 var knownDialects = []string{"http://json-schema.org/draft-07/schema", "https://json-schema.org/draft-07/schema", "https://json-schema.org/draft/2020-12/schema"}
 
-// compileSchema fails for a schema that cannot be used to check anything: a
-// reference to another document, a pattern in a dialect of its own, or one
-// whose evaluation may take for ever.
+// compileSchema fails for a schema that cannot be used to check all that it
+// says: a reference to another document, a pattern in a dialect of its own, or
+// one whose evaluation may take for ever. What is left of it is returned, too.
 func compileSchema(raw json.RawMessage) (*schema, error) {
 	root, err := decode(raw)
 	if err != nil {
@@ -37,16 +37,17 @@ func compileSchema(raw json.RawMessage) (*schema, error) {
 		return nil, err
 	}
 	loosen(root)
+	spelling := &schema{shape: shape}
 	var s jsonschema.Schema
 	if err := json.Unmarshal(rawjson.Value(root), &s); err != nil {
-		return nil, err
+		return spelling, err
 	}
 	if !slices.Contains(knownDialects, strings.TrimSuffix(s.Schema, "#")) {
 		s.Schema = ""
 	}
 	resolved, err := s.Resolve(nil)
 	if err != nil {
-		return nil, err
+		return spelling, err
 	}
 	return &schema{shape: shape, resolved: resolved}, nil
 }
@@ -116,6 +117,9 @@ func checkArguments(raw json.RawMessage, s *schema) error {
 	}
 	if err := s.shape.checkSpelling(instance, ""); err != nil {
 		return err
+	}
+	if s.resolved == nil {
+		return nil
 	}
 	return s.resolved.Validate(instance)
 }

@@ -3,6 +3,7 @@ package aggregator
 import (
 	"context"
 	"encoding/json"
+	"strings"
 
 	"github.com/mcpagg/mcpagg/upstream"
 	"github.com/mcpagg/mcpagg/upstream/rawjson"
@@ -25,6 +26,9 @@ type Request struct {
 // *jsonrpc.Error, unless ctx ended. ok is false for methods that are not the
 // gateway's own, such as ping.
 func (g *Gateway) Serve(ctx context.Context, r Request) (result json.RawMessage, ok bool, err error) {
+	if err := checkCase(r.Params, "params"); err != nil {
+		return nil, true, err
+	}
 	switch r.Method {
 	case "tools/list":
 		result, err = g.listTools(r)
@@ -66,11 +70,12 @@ func (g *Gateway) callTool(ctx context.Context, r Request) (json.RawMessage, err
 	if args != nil {
 		r.Params.Set("arguments", args)
 	}
+	era := eraOfConn(tool.conn)
 	result, err := r.send(ctx, tool.conn)
 	if err != nil {
 		return nil, err
 	}
-	return finish(r, tool.conn, result, g.members[tool.Upstream].publishToolResult)
+	return finish(r, era, tool.conn, result, g.members[tool.Upstream].publishToolResult)
 }
 
 // getPrompt serves prompts/get.
@@ -80,12 +85,16 @@ func (g *Gateway) getPrompt(ctx context.Context, r Request) (json.RawMessage, er
 	if !ok {
 		return nil, unknown("prompt", name)
 	}
+	if err := checkArguments(r.Params.Get("arguments"), nil); err != nil {
+		return nil, invalidParams("arguments of %s: %v", name, err)
+	}
 	r.Params.Set("name", rawjson.String(prompt.original))
+	era := eraOfConn(prompt.member.conn)
 	result, err := r.send(ctx, prompt.member.conn)
 	if err != nil {
 		return nil, err
 	}
-	return finish(r, prompt.member.conn, result, prompt.member.publishPromptResult)
+	return finish(r, era, prompt.member.conn, result, prompt.member.publishPromptResult)
 }
 
 // readResource serves resources/read.
@@ -96,11 +105,12 @@ func (g *Gateway) readResource(ctx context.Context, r Request) (json.RawMessage,
 		return nil, notFoundIn(r.Era, noResource(uri))
 	}
 	r.Params.Set("uri", rawjson.String(original))
+	era := eraOfConn(m.conn)
 	result, err := r.send(ctx, m.conn)
 	if err != nil {
 		return nil, notFoundIn(r.Era, err)
 	}
-	return finish(r, m.conn, result, m.publishReadResult)
+	return finish(r, era, m.conn, result, m.publishReadResult)
 }
 
 // complete serves completion/complete for a prompt's or a template's argument.
@@ -109,16 +119,20 @@ func (g *Gateway) complete(ctx context.Context, r Request) (json.RawMessage, err
 	if err != nil {
 		return nil, invalidParams("ref: %v", err)
 	}
+	if err := checkCase(ref, "ref"); err != nil {
+		return nil, err
+	}
 	m, err := g.completer(&ref)
 	if err != nil {
 		return nil, err
 	}
 	r.Params.Set("ref", ref.Bytes())
+	era := eraOfConn(m.conn)
 	result, err := r.send(ctx, m.conn)
 	if err != nil {
 		return nil, err
 	}
-	return finish(r, m.conn, result, nil)
+	return finish(r, era, m.conn, result, nil)
 }
 
 // completer finds who completes ref, and puts the original name or URI into it.
@@ -149,13 +163,41 @@ func (g *Gateway) completer(ref *rawjson.Object) (*member, error) {
 func (r Request) send(ctx context.Context, to *upstream.Upstream) (json.RawMessage, error) {
 	result, err := to.Call(ctx, upstream.Call{
 		Method: r.Method, Params: r.Params.Bytes(),
-		ClientInfo: r.ClientInfo, ClientCapabilities: r.ClientCapabilities,
+		ClientInfo: r.ClientInfo, ClientCapabilities: withoutSampling(r.ClientCapabilities),
 		Notify: r.progress(),
 	})
 	if err != nil {
 		return nil, callFailed(err)
 	}
 	return result, nil
+}
+
+// paramNames are the members of params, and of a completion's ref, that say
+// what a request is about.
+var paramNames = []string{"name", "arguments", "uri", "ref", "argument", "context", "cursor", "type", "_meta"}
+
+// checkCase refuses members that equal a known one but for case: an upstream
+// that ignores case would take them for it, and call what nobody allowed.
+func checkCase(o rawjson.Object, where string) error {
+	for _, m := range o {
+		for _, known := range paramNames {
+			if m.Name != known && strings.EqualFold(m.Name, known) {
+				return invalidParams("%s: %q differs from %q in case only", where, m.Name, known)
+			}
+		}
+	}
+	return nil
+}
+
+// withoutSampling keeps an upstream from asking for what spends the client's
+// model.
+func withoutSampling(capabilities json.RawMessage) json.RawMessage {
+	o, err := rawjson.ParseObject(capabilities)
+	if err != nil || o.Get("sampling") == nil {
+		return capabilities
+	}
+	o.Delete("sampling")
+	return o.Bytes()
 }
 
 // progress passes the upstream's progress of this call on, under the client's

@@ -26,7 +26,7 @@ func (g *Gateway) guard(next http.Handler) http.Handler {
 				refuse(w, http.StatusForbidden, jsonrpc.CodeInvalidRequest, "requests from this Origin are not allowed; see server.allowed_origins")
 				return
 			}
-			allowCrossOrigin(w.Header(), origin)
+			allowCrossOrigin(w.Header(), origin, r.Header.Get("Access-Control-Request-Headers"))
 		}
 		if r.Method == http.MethodOptions {
 			w.Header().Set("Allow", "GET, POST, DELETE, OPTIONS")
@@ -56,11 +56,19 @@ func (g *Gateway) originAllowed(origin, host string) bool {
 	return strings.EqualFold(u.Host, host) || g.opts.PublicURL != nil && u.Scheme == g.opts.PublicURL.Scheme && sameHost(u.Host, g.opts.PublicURL)
 }
 
-func allowCrossOrigin(h http.Header, origin string) {
+// allowCrossOrigin lets the origin's pages read the answer. Of the headers that
+// a preflight asks for, those with arguments are known by their beginning only.
+func allowCrossOrigin(h http.Header, origin, asked string) {
 	h.Set("Access-Control-Allow-Origin", origin)
 	h.Add("Vary", "Origin")
 	h.Set("Access-Control-Allow-Methods", "GET, POST, DELETE")
-	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Last-Event-ID, Mcp-Method, Mcp-Name, Mcp-Protocol-Version, Mcp-Session-Id")
+	allowed := "Authorization, Content-Type, Last-Event-ID, Mcp-Method, Mcp-Name, Mcp-Protocol-Version, Mcp-Session-Id"
+	for name := range strings.SplitSeq(asked, ",") {
+		if name = strings.TrimSpace(name); strings.HasPrefix(strings.ToLower(name), "mcp-param-") {
+			allowed += ", " + name
+		}
+	}
+	h.Set("Access-Control-Allow-Headers", allowed)
 	h.Set("Access-Control-Expose-Headers", "Mcp-Session-Id, WWW-Authenticate")
 	h.Set("Access-Control-Max-Age", "600")
 }

@@ -21,6 +21,12 @@ var legacyVersions = []string{"2025-11-25", "2025-06-18", batchVersion, "2024-11
 
 const batchVersion = "2025-03-26"
 
+// maxBatch bounds the messages in a batch, maxBatchBytes the answers to them.
+const (
+	maxBatch      = 50
+	maxBatchBytes = 16 << 20
+)
+
 // serveLegacy serves a client of the legacy era (MCP 2025-11-25, "Streamable
 // HTTP"): POST for its messages, GET for a stream of ours, DELETE for the end.
 func (g *Gateway) serveLegacy(w http.ResponseWriter, r *http.Request, x *exchange) {
@@ -88,21 +94,22 @@ func (g *Gateway) initialize(w http.ResponseWriter, x *exchange) {
 	if !slices.Contains(legacyVersions, version) {
 		version = legacyVersions[0]
 	}
-	s := newSession(x.Caller, version, params)
+	s := newSession(x.Caller, version)
 	if !g.sessions.open(s) {
 		w.Header().Set("Retry-After", "60")
 		writeError(w, http.StatusTooManyRequests, x.id, codeBusy, "too many sessions are open; end one or try again later")
 		return
 	}
-	g.log.Info("session opened", "caller", x.Caller.ID, "client", s.clientName(), "version", version, "remote", x.remote)
+	g.log.Info("session opened", "caller", x.Caller.ID, "client", clientName(params), "version", version, "remote", x.remote)
 	w.Header().Set(sessionHeader, s.id)
 	writeBody(w, http.StatusOK, answerBody(x.id, "result", g.initializeResult(version)))
 }
 
-func (s *session) clientName() string {
+// clientName is what a client calls itself, for the log.
+func clientName(params rawjson.Object) string {
 	var info struct{ Name, Version string }
-	_ = json.Unmarshal(s.client.Get("clientInfo"), &info) // it is only logged
-	return info.Name + " " + info.Version
+	_ = json.Unmarshal(params.Get("clientInfo"), &info) // any name will do
+	return fmt.Sprintf("%.60s %.20s", info.Name, info.Version)
 }
 
 func (g *Gateway) initializeResult(version string) json.RawMessage {
@@ -175,8 +182,20 @@ func (g *Gateway) serveBatch(w http.ResponseWriter, r *http.Request, x *exchange
 		refuse(w, http.StatusBadRequest, jsonrpc.CodeInvalidRequest, "batches are of revision "+batchVersion+" only")
 		return
 	}
+	if len(x.messages) > maxBatch {
+		refuse(w, http.StatusBadRequest, jsonrpc.CodeInvalidRequest, fmt.Sprintf("a batch of more than %d messages", maxBatch))
+		return
+	}
 	var answers []json.RawMessage
+	size := 0
 	for _, body := range x.messages {
+		if r.Context().Err() != nil {
+			return // nobody waits for the rest
+		}
+		if size > maxBatchBytes {
+			refuse(w, http.StatusBadRequest, jsonrpc.CodeInvalidRequest, "the answers to this batch are too large; send its messages one by one")
+			return
+		}
 		one := &exchange{Request: Request{Caller: x.Caller, Era: x.Era}, remote: x.remote}
 		if refused := one.parse(body); refused != nil {
 			answers = append(answers, answerBody(json.RawMessage("null"), "error", rawjson.Value(&jsonrpc.Error{Code: refused.code, Message: refused.message})))
@@ -188,6 +207,7 @@ func (g *Gateway) serveBatch(w http.ResponseWriter, r *http.Request, x *exchange
 			g.notified(one, s)
 		default:
 			answers = append(answers, g.answerInBatch(one, s))
+			size += len(answers[len(answers)-1])
 		}
 	}
 	if answers == nil {
@@ -213,13 +233,12 @@ func (g *Gateway) serveGet(w http.ResponseWriter, r *http.Request, _ *exchange, 
 	stream.open()
 	tick := time.NewTicker(keepAlive)
 	defer tick.Stop()
-	for stream.err == nil {
+	for stream.err == nil && ctx.Err() == nil { // what is queued is for the newest stream
 		for _, message := range s.take() {
 			stream.message(message)
 		}
 		select {
 		case <-ctx.Done():
-			return
 		case <-s.ctx.Done():
 			return
 		case <-g.draining:
@@ -227,6 +246,9 @@ func (g *Gateway) serveGet(w http.ResponseWriter, r *http.Request, _ *exchange, 
 		case <-tick.C:
 			stream.comment()
 		case <-s.wake:
+			if ctx.Err() != nil {
+				s.poke() // it was the newest stream's
+			}
 		}
 	}
 }

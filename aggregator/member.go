@@ -31,13 +31,12 @@ func (m *member) publishLink(uri string) string {
 	return publishLink(m.Name, uri)
 }
 
-// compile returns nil where a tool's input schema cannot check anything; then
-// only the upstream checks its arguments.
+// compile returns what of a tool's input schema can be checked, nil for
+// nothing; the rest only the upstream checks.
 func (m *member) compile(tool string, raw json.RawMessage) *schema {
 	s, err := compileSchema(raw)
 	if err != nil {
-		m.log.Warn("arguments are not checked against the input schema", "upstream", m.Name, "tool", tool, "err", err)
-		return nil
+		m.log.Warn("arguments are not checked against the whole input schema", "upstream", m.Name, "tool", tool, "err", err)
 	}
 	return s
 }

@@ -59,6 +59,7 @@ func (g *Gateway) serveModern(w http.ResponseWriter, r *http.Request, x *exchang
 		return
 	}
 	x.Notify = p.notify
+	defer p.close()
 	result, err := g.answerModern(r.Context(), x.Request)
 	if errors.Is(err, context.Canceled) {
 		return // the client has hung up

@@ -12,6 +12,8 @@ const (
 	defaultNameMax       = 50
 	defaultNameSeparator = "_"
 
+	minNameMax = 16 // leaves something of a name beside its hash
+
 	hashLen = 6 // characters of a name's hash: 30 bits
 )
 
@@ -38,7 +40,7 @@ func (n Names) max() int {
 	if n.Max == 0 {
 		return defaultNameMax
 	}
-	return n.Max
+	return max(n.Max, minNameMax)
 }
 
 func (n Names) separator() string {

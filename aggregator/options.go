@@ -44,7 +44,7 @@ type Options struct {
 
 // Names says how published names are made of original ones.
 type Names struct {
-	// Max is the longest published name in characters; 0 means 50.
+	// Max is the longest published name in characters, 16 or more; 0 means 50.
 	Max int
 	// Separator stands between prefix and original name; "" means "_".
 	Separator string

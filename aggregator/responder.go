@@ -42,6 +42,13 @@ func (p *responder) notify(method string, params json.RawMessage) {
 	p.stream.message(notification(method, params))
 }
 
+// close makes sure that nothing is written any more.
+func (p *responder) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.done = true
+}
+
 // answer writes the answer. Nothing can be said after it.
 func (p *responder) answer(result json.RawMessage, err error) {
 	p.mu.Lock()

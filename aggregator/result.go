@@ -18,11 +18,10 @@ const serverInfoKey = "io.modelcontextprotocol/serverInfo"
 // finish makes the client's result of the upstream's: the members of the hop
 // are the gateway's own, publish (nil for none) rewrites URIs, and all else
 // stays byte for byte. A result that needs neither is not even taken apart.
-func finish(r Request, from *upstream.Upstream, result json.RawMessage, publish func(*rawjson.Object) error) (json.RawMessage, error) {
-	fromModern := false
-	if l := from.Listing(); l != nil {
-		fromModern = l.Era == upstream.ModernEra
-	}
+// before is the upstream's era when the call began; it may have become another
+// one meanwhile, and nobody knows which one answered.
+func finish(r Request, before upstream.Era, from *upstream.Upstream, result json.RawMessage, publish func(*rawjson.Object) error) (json.RawMessage, error) {
+	fromModern := before == upstream.ModernEra || eraOfConn(from) == upstream.ModernEra
 	if trimmed := bytes.TrimLeft(result, " \t\r\n"); len(trimmed) == 0 || trimmed[0] != '{' {
 		return nil, badResult(from, errors.New("is not a JSON object"))
 	}
@@ -49,12 +48,24 @@ func finish(r Request, from *upstream.Upstream, result json.RawMessage, publish 
 	return o.Bytes(), nil
 }
 
+func eraOfConn(u *upstream.Upstream) upstream.Era {
+	if l := u.Listing(); l != nil {
+		return l.Era
+	}
+	return u.Status().Era
+}
+
 // endHop takes out what a modern upstream said to the gateway only.
 func endHop(o *rawjson.Object, client upstream.Era) error {
-	kind, _ := o.GetString("resultType")
+	kind, isText := o.GetString("resultType")
 	switch {
-	case kind == "" || kind == "complete":
+	case o.Get("resultType") == nil || kind == "complete":
+	case !isText:
+		return errors.New("has a type that is no text")
 	case kind == "input_required" && client == upstream.ModernEra:
+		if err := checkInputRequests(o.Get("inputRequests")); err != nil {
+			return err
+		}
 	case kind == "input_required":
 		return errors.New("asks for input, which this client's protocol version cannot give")
 	default:
@@ -72,6 +83,26 @@ func endHop(o *rawjson.Object, client upstream.Era) error {
 		o.Delete("_meta")
 	} else {
 		o.Set("_meta", meta.Bytes())
+	}
+	return nil
+}
+
+// checkInputRequests lets an upstream ask for input and roots only: sampling
+// spends the client's model.
+func checkInputRequests(raw json.RawMessage) error {
+	if raw == nil {
+		return nil
+	}
+	requests, err := rawjson.ParseObject(raw)
+	if err != nil {
+		return fmt.Errorf("has malformed inputRequests: %w", err)
+	}
+	for _, request := range requests {
+		o, err := rawjson.ParseObject(request.Value)
+		method, _ := o.GetString("method")
+		if err != nil || method != "elicitation/create" && method != "roots/list" {
+			return fmt.Errorf("asks for %q, which upstreams must not", method)
+		}
 	}
 	return nil
 }

@@ -1,11 +1,13 @@
 package aggregator
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,8 +32,7 @@ var errSessionEnded = errors.New("the session has ended")
 type session struct {
 	id      string
 	owner   Caller
-	version string         // negotiated protocol revision
-	client  rawjson.Object // the params of initialize
+	version string // negotiated protocol revision
 	ctx     context.Context
 	end     context.CancelCauseFunc
 	wake    chan struct{} // holds a token while queue may not be empty
@@ -44,9 +45,9 @@ type session struct {
 	calls   map[string]context.CancelFunc // requests of the client in flight, by raw id; guarded by mu
 }
 
-func newSession(owner Caller, version string, client rawjson.Object) *session {
+func newSession(owner Caller, version string) *session {
 	s := &session{
-		id: rand.Text(), owner: owner, version: version, client: client,
+		id: rand.Text(), owner: owner, version: version,
 		wake: make(chan struct{}, 1), touched: time.Now(),
 		calls: map[string]context.CancelFunc{},
 	}
@@ -87,10 +88,16 @@ func (s *session) cancel(params rawjson.Object) {
 // push queues a message for the GET stream. It does not block.
 func (s *session) push(message []byte) {
 	s.mu.Lock()
-	if len(s.queue) < maxQueued {
+	waits := slices.ContainsFunc(s.queue, func(m []byte) bool { return bytes.Equal(m, message) })
+	if !waits && len(s.queue) < maxQueued { // twice says no more than once
 		s.queue = append(s.queue, message)
 	}
 	s.mu.Unlock()
+	s.poke()
+}
+
+// poke wakes the GET stream.
+func (s *session) poke() {
 	select {
 	case s.wake <- struct{}{}:
 	default:

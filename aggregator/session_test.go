@@ -2,6 +2,7 @@ package aggregator
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,7 +14,7 @@ func TestIdleSessionsEnd(t *testing.T) {
 		defer stop()
 		open := newSessions(Limits{SessionIdle: 10 * time.Minute})
 		go open.sweep(ctx)
-		s := newSession(Anonymous, "2025-11-25", nil)
+		s := newSession(Anonymous, "2025-11-25")
 		open.open(s)
 
 		time.Sleep(9 * time.Minute)
@@ -42,24 +43,24 @@ func TestIdleSessionsEnd(t *testing.T) {
 
 func TestSessionsAreBounded(t *testing.T) {
 	open := newSessions(Limits{Sessions: 1})
-	s := newSession(Anonymous, "2025-11-25", nil)
+	s := newSession(Anonymous, "2025-11-25")
 	if !open.open(s) {
 		t.Fatal("no room at the start")
 	}
-	if open.open(newSession(Caller{ID: "somebody else"}, "2025-11-25", nil)) {
+	if open.open(newSession(Caller{ID: "somebody else"}, "2025-11-25")) {
 		t.Error("room for a session beyond the limit")
 	}
 	open.close(s.id)
 	open.close(s.id)
-	if !open.open(newSession(Anonymous, "2025-11-25", nil)) {
+	if !open.open(newSession(Anonymous, "2025-11-25")) {
 		t.Error("no room after the session was closed")
 	}
 }
 
 func TestWhatNobodyReadsIsBounded(t *testing.T) {
-	s := newSession(Anonymous, "2025-11-25", nil)
-	for range 10 * maxQueued {
-		s.push([]byte("{}"))
+	s := newSession(Anonymous, "2025-11-25")
+	for i := range 10 * maxQueued {
+		s.push(fmt.Appendf(nil, `{"n":%d}`, i/2))
 	}
 	if got := len(s.take()); got != maxQueued {
 		t.Errorf("%d messages wait, want %d", got, maxQueued)

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode"
 )
 
@@ -32,12 +33,26 @@ type location struct {
 	prefix     map[int][]any
 }
 
+// maxNodes bounds the size of a schema that is checked at all, and
+// maxLocations the locations that are remembered of it.
+const (
+	maxNodes     = 50_000
+	maxLocations = 10_000
+)
+
 // A shapeReader resolves the references of one schema document.
-type shapeReader struct{ root any }
+type shapeReader struct {
+	root      any
+	nodes     int             // visited by check
+	recursing map[string]bool // references -> whether their target contains them
+
+	mu   sync.Mutex
+	made map[string]*location // by the schemas that apply; guarded by mu
+}
 
 // readShape checks that the evaluation of a schema ends in good time.
 func readShape(root any) (*location, error) {
-	r := &shapeReader{root: root}
+	r := &shapeReader{root: root, recursing: map[string]bool{}, made: map[string]*location{}}
 	if err := r.check(root, 0); err != nil {
 		return nil, err
 	}
@@ -46,8 +61,8 @@ func readShape(root any) (*location, error) {
 
 // check visits every schema in the document once.
 func (r *shapeReader) check(s any, depth int) error {
-	if depth > 200 {
-		return errors.New("the schema is nested too deeply")
+	if r.nodes++; depth > 200 || r.nodes > maxNodes {
+		return errors.New("the schema is too large or nested too deeply")
 	}
 	switch s := s.(type) {
 	case map[string]any:
@@ -104,6 +119,15 @@ func (r *shapeReader) checkInPlace(s map[string]any) error {
 
 // recursive reports whether the target of ref contains ref again.
 func (r *shapeReader) recursive(ref string) bool {
+	is, known := r.recursing[ref]
+	if !known {
+		is = r.contains(ref)
+		r.recursing[ref] = is
+	}
+	return is
+}
+
+func (r *shapeReader) contains(ref string) bool {
 	target, err := r.resolve(ref)
 	if err != nil {
 		return true
@@ -225,8 +249,28 @@ func (r *shapeReader) resolve(ref string) (any, error) {
 	return at, nil
 }
 
-// at is the location where all of schemas apply.
+// at is the location where all of schemas apply. The same ones make the same
+// location, which is read once.
 func (r *shapeReader) at(schemas []any) (*location, error) {
+	var key string
+	for _, s := range schemas {
+		if s, ok := s.(map[string]any); ok {
+			key += fmt.Sprintf("%p ", s) // which schema, not what is in it
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if l := r.made[key]; l != nil {
+		return l, nil
+	}
+	l, err := r.read(schemas)
+	if err == nil && len(r.made) < maxLocations {
+		r.made[key] = l
+	}
+	return l, err
+}
+
+func (r *shapeReader) read(schemas []any) (*location, error) {
 	l := &location{read: r, properties: map[string][]any{}, folded: map[string]string{}, prefix: map[int][]any{}}
 	for _, s := range schemas {
 		object, ok := s.(map[string]any)
@@ -299,8 +343,11 @@ func (l *location) checkSpelling(instance any, at string) error {
 		}
 	case []any:
 		for i, value := range v {
-			below := append(l.items[:len(l.items):len(l.items)], l.prefix[i]...)
-			if err := l.descend(value, below, fmt.Sprintf("%s/%d", at, i)); err != nil {
+			below := l.items
+			if own := l.prefix[i]; own != nil {
+				below = append(below[:len(below):len(below)], own...)
+			}
+			if err := l.descend(value, below, at+"/"+strconv.Itoa(i)); err != nil {
 				return err
 			}
 		}

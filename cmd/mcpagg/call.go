@@ -36,6 +36,7 @@ whole result. The exit code is 1 if the call failed or the tool reports an error
 			return target.with(cmd.Context(), cmd.ErrOrStderr(), func(ctx context.Context, c *client) error {
 				result, err := c.call(ctx, args[0], arguments)
 				if err != nil {
+					_ = reportGaps(cmd.ErrOrStderr(), c.gateway) // they may be why
 					return &exitError{exitRunTime, fmt.Errorf("calling %s: %w", args[0], err)}
 				}
 				return printResult(cmd.OutOrStdout(), result, asJSON)
@@ -109,7 +110,7 @@ func printContent(w io.Writer, blocks []json.RawMessage) error {
 				line = "[resource " + block.Resource.URI + "]\n" + block.Resource.Text
 			}
 		}
-		if _, err := fmt.Fprintln(w, line); err != nil {
+		if _, err := fmt.Fprintln(w, visibleText(line)); err != nil {
 			return err
 		}
 	}

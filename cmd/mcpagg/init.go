@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -57,6 +58,9 @@ func initialize(path string, force bool, stdout io.Writer) error {
 }
 
 func writeStarter(path string, force bool) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
 	if force {
 		return os.WriteFile(path, starter, 0o644)
 	}

@@ -18,6 +18,19 @@ func visible(text string) string {
 	}, text)
 }
 
+// visibleText is visible for text of several lines.
+func visibleText(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		cells := strings.Split(line, "\t")
+		for j, cell := range cells {
+			cells[j] = visible(cell)
+		}
+		lines[i] = strings.Join(cells, "\t")
+	}
+	return strings.Join(lines, "\n")
+}
+
 // printJSON prints v for other programs to read.
 func printJSON(w io.Writer, v any) error {
 	e := json.NewEncoder(w)

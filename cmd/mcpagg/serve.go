@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"runtime/debug"
 	"sync"
@@ -79,6 +80,13 @@ func serve(ctx context.Context, f serveFlags, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer ln.Close()
+	var adminLn net.Listener
+	if cfg.Server.Admin != "" {
+		if adminLn, err = listen(cfg.Server.Admin); err != nil {
+			return err
+		}
+		defer adminLn.Close()
+	}
 
 	gateway := newGateway(cfg, log)
 	// Upstreams outlive the HTTP server, so that calls in flight can finish.
@@ -88,11 +96,7 @@ func serve(ctx context.Context, f serveFlags, stdout, stderr io.Writer) error {
 	defer stopUpstreams()
 	running.Go(func() { gateway.Run(upCtx) })
 
-	if cfg.Server.Admin != "" {
-		adminLn, err := listen(cfg.Server.Admin)
-		if err != nil {
-			return err
-		}
+	if adminLn != nil {
 		admin := &http.Server{Handler: adminHandler(gateway, f.debug), ReadHeaderTimeout: readHeaderTimeout}
 		running.Go(func() { logServe(log, admin.Serve(adminLn)) })
 		defer admin.Close()
@@ -122,7 +126,7 @@ func serveHTTP(ctx context.Context, ln net.Listener, gateway *aggregator.Gateway
 	log.Info("stopping", "drain", drain)
 	drainCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 	defer cancel()
-	go gateway.Drain()
+	gateway.Drain()
 	if err := server.Shutdown(drainCtx); err != nil {
 		log.Warn("calls were cut off", "err", err)
 		_ = server.Close() // what is left is cut off; there is nothing more to do about it
@@ -195,9 +199,9 @@ func newLogger(w io.Writer, level, format string) (*slog.Logger, error) {
 
 // greet prints where the gateway is and how clients get there.
 func greet(w io.Writer, cfg *config.Config, addr string) {
-	url := "http://" + addr + "/mcp"
+	endpoint := "http://" + addr + "/mcp"
 	if public := cfg.Gateway.PublicURL; public != nil {
-		url = public.JoinPath("mcp").String()
+		endpoint = public.JoinPath("mcp").String()
 	}
 	fmt.Fprintf(w, `mcpagg %s: serving %s at
 
@@ -207,10 +211,18 @@ Claude Code:  claude mcp add --transport http gateway %[3]s
 OpenCode:     in opencode.json
               { "mcp": { "gateway": { "type": "remote", "url": %[3]q, "enabled": true } } }
 
-There is no auth block: nobody signs in, and only programs on this machine can connect.
+There is no auth block: nobody signs in. The gateway listens on this machine only%s.
 There is no policy block: every tool may be called.
 
-`, programVersion(), count(len(cfg.Gateway.Upstreams), "upstream"), url)
+`, programVersion(), count(len(cfg.Gateway.Upstreams), "upstream"), endpoint, reach(cfg.Gateway.PublicURL))
+}
+
+// reach says who else gets there where something in front passes requests on.
+func reach(public *url.URL) string {
+	if public == nil {
+		return ""
+	}
+	return ",\nbut whoever reaches " + public.String() + " may use all of it"
 }
 
 func count(n int, what string) string {

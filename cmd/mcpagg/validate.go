@@ -157,7 +157,7 @@ func (v *validation) print(w io.Writer, paths []string) error {
 		if u.Connected {
 			fmt.Fprintf(table, "  %s\t%s, %s\n", u.Name, u.Era, count(u.Tools, "tool"))
 		} else {
-			fmt.Fprintf(table, "  %s\t%s\n", u.Name, u.Error)
+			fmt.Fprintf(table, "  %s\t%s\n", u.Name, visible(u.Error))
 		}
 	}
 	for _, h := range v.Hidden {
