@@ -161,10 +161,11 @@ func (g *Gateway) completer(ref *rawjson.Object) (*member, error) {
 
 // send passes the request on to its upstream.
 func (r Request) send(ctx context.Context, to *upstream.Upstream) (json.RawMessage, error) {
+	progress := r.progress()
 	result, err := to.Call(ctx, upstream.Call{
 		Method: r.Method, Params: r.Params.Bytes(),
 		ClientInfo: r.ClientInfo, ClientCapabilities: withoutSampling(r.ClientCapabilities),
-		Notify: r.progress(),
+		Progress: progress != nil, Notify: progress,
 	})
 	if err != nil {
 		return nil, callFailed(err)

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,8 +10,6 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
-
-	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 
 	"github.com/mcpagg/mcpagg/upstream/rawjson"
 )
@@ -58,13 +57,21 @@ type conn struct {
 	lists   *kindSet // kinds of definitions whose list the server says has changed
 	lastID  atomic.Int64
 
+	request   requestHandler                              // Options.Request, may be nil
+	notify    func(method string, params json.RawMessage) // Options.Notify, may be nil
+	deadlines *deadlines                                  // of the calls under way
+	served    served                                      // what the server asked
+
 	paramHeaders atomic.Pointer[map[string][]paramHeader] // by tool; see headers.go
 }
 
-func newConn(log *slog.Logger, clientInfo json.RawMessage) *conn {
+func newConn(u *Upstream) *conn {
 	c := &conn{
-		log:        log,
-		clientInfo: clientInfo,
+		log:        u.opts.Log,
+		clientInfo: u.clientInfo,
+		request:    u.opts.Request,
+		notify:     u.opts.Notify,
+		deadlines:  &u.deadlines,
 		outbox:     make(chan []byte, outboxSize),
 		lists:      newKindSet(),
 	}
@@ -89,6 +96,9 @@ func (c *conn) call(ctx context.Context, call Call) (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
+	serving, served := context.WithCancel(ctx)
+	defer served()
+	r.ctx = serving
 	answer, err := c.transport.roundTrip(ctx, r)
 	if err != nil && ctx.Err() != nil {
 		c.cancelRequest(r)
@@ -118,7 +128,10 @@ func (c *conn) ask(ctx context.Context, call Call) (json.RawMessage, error) {
 // prepare makes the request of a call: params as they came, with the _meta of
 // this hop.
 func (c *conn) prepare(call Call) (*request, error) {
-	r := &request{id: c.lastID.Add(1), method: call.Method, params: call.Params}
+	r := &request{
+		id: c.lastID.Add(1), method: call.Method, params: call.Params,
+		serve: call.Request, deadline: call.deadline,
+	}
 	var params rawjson.Object
 	if call.Params != nil {
 		var err error
@@ -127,7 +140,7 @@ func (c *conn) prepare(call Call) (*request, error) {
 		}
 	}
 	if call.Notify != nil {
-		r.notify = func(m message) { call.Notify(m.method, m.params) }
+		r.notify = func(m message) { call.Notify(m.method, withoutSubscription(m.params)) }
 	}
 	r.target = target(call.Method, params)
 	if c.modern {
@@ -146,6 +159,9 @@ const (
 	capabilitiesKey = "io.modelcontextprotocol/clientCapabilities"
 	logLevelKey     = "io.modelcontextprotocol/logLevel"
 	progressKey     = "progressToken"
+	// subscriptionKey is in _meta of a notification, and is the id of the
+	// subscriptions/listen request that it answers.
+	subscriptionKey = "io.modelcontextprotocol/subscriptionId"
 )
 
 // setMeta replaces the keys of the client's hop in _meta by those of this one.
@@ -157,7 +173,7 @@ func (c *conn) setMeta(params *rawjson.Object, call Call, id int64) bool {
 		meta.Delete(key)
 	}
 	changed := len(meta) != came
-	if call.Notify != nil {
+	if call.Progress && call.Notify != nil {
 		meta.Set(progressKey, strconv.AppendInt(nil, id, 10))
 		changed = true
 	}
@@ -187,21 +203,58 @@ func (c *conn) introduce(meta *rawjson.Object, call Call) {
 	meta.Set(versionKey, rawjson.String(c.version))
 	meta.Set(clientInfoKey, info)
 	meta.Set(capabilitiesKey, capabilities)
+	if call.LogLevel != nil {
+		meta.Set(logLevelKey, call.LogLevel)
+	}
 }
 
 // received takes what the server sends other than answers. r is the request it
-// belongs to, nil if it belongs to none or nobody knows. It does not block,
-// unless r's caller does.
+// belongs to, nil if it belongs to none or nobody knows. It must be called in
+// the order of the messages. It does not block, unless r's caller or
+// Options.Notify does.
 func (c *conn) received(m message, r *request) {
 	switch {
 	case m.isAnswer():
 		c.log.Debug("dropped an answer nobody waits for", "id", printable(string(m.id), 40))
 	case m.isRequest():
-		c.answer(m)
+		c.answer(m, r)
+	case m.method == cancelled:
+		c.withdraw(m)
 	case c.lists.addChanged(m.method):
 	case r != nil && r.notify != nil && belongs(m, r):
 		r.notify(m)
+	default:
+		c.unclaimed(m)
 	}
+}
+
+// unclaimed passes on a notification that no call takes.
+func (c *conn) unclaimed(m message) {
+	if c.notify != nil && m.method != acknowledged {
+		c.notify(m.method, withoutSubscription(m.params))
+	}
+}
+
+// withoutSubscription takes the subscription's id, which belongs to this hop,
+// out of a notification's _meta.
+func withoutSubscription(raw json.RawMessage) json.RawMessage {
+	if !bytes.Contains(raw, []byte(subscriptionKey)) {
+		return raw
+	}
+	params, err := rawjson.ParseObject(raw)
+	if err != nil {
+		return raw
+	}
+	meta, err := rawjson.ParseObject(params.Get("_meta"))
+	if err != nil || meta.Get(subscriptionKey) == nil {
+		return raw
+	}
+	if meta.Delete(subscriptionKey); len(meta) == 0 {
+		params.Delete("_meta")
+	} else {
+		params.Set("_meta", meta.Bytes())
+	}
+	return params.Bytes()
 }
 
 // belongs reports whether a notification that came on r's stream is about r.
@@ -222,24 +275,8 @@ func progressToken(m message) (int64, bool) {
 	return parseID(params.Get(progressKey))
 }
 
-// answer answers a request of the server. The gateway announces no client
-// capabilities, so the server may only ping. This is where a request that came
-// with a call would be passed to whoever made the call.
-func (c *conn) answer(m message) {
-	if m.method == "ping" && !c.stateless {
-		c.post(answerTo(m.id, "result", "{}"))
-		return
-	}
-	c.log.Warn("refused a request of the server", "method", printable(m.method, 80))
-	if c.stateless {
-		return // there is no way to answer
-	}
-	refusal := rawjson.Value(map[string]any{
-		"code":    jsonrpc.CodeMethodNotFound,
-		"message": "the client does not support this method",
-	})
-	c.post(answerTo(m.id, "error", string(refusal)))
-}
+// cancelled is the notification that nobody waits for the answer to a request.
+const cancelled = "notifications/cancelled"
 
 // cancelRequest tells the server that nobody waits for the answer to r.
 func (c *conn) cancelRequest(r *request) {
@@ -247,7 +284,7 @@ func (c *conn) cancelRequest(r *request) {
 		return
 	}
 	params := fmt.Appendf(nil, `{"requestId":%d,"reason":"the caller no longer waits"}`, r.id)
-	c.post(notification("notifications/cancelled", params))
+	c.post(notification(cancelled, params))
 }
 
 // post puts a message into the outbox, or drops it if the outbox is full.

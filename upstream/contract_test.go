@@ -262,7 +262,7 @@ func TestProgressComesBeforeTheResult(t *testing.T) {
 				var got []string
 				_, err := r.Call(t.Context(), upstream.Call{
 					Method: "tools/call",
-					Params: toolParams("progress", "{}"),
+					Params: toolParams("progress", "{}"), Progress: true,
 					Notify: func(method string, params json.RawMessage) {
 						var p struct {
 							Progress int

@@ -78,7 +78,7 @@ func (u *Upstream) dialProcess(ctx context.Context, p Protocol) (*conn, *Listing
 			}
 		}
 	}
-	return c.orClose(c.initialize(ctx, func(string) {}))
+	return c.orClose(c.initialize(ctx, u.opts.ClientCapabilities, func(string) {}))
 }
 
 func (u *Upstream) probeProcess(ctx context.Context, c *conn, p Protocol) (*Listing, error) {
@@ -91,7 +91,7 @@ func (u *Upstream) probeProcess(ctx context.Context, c *conn, p Protocol) (*List
 }
 
 func (u *Upstream) startProcess(ctx context.Context) (*conn, error) {
-	c := newConn(u.opts.Log, u.clientInfo)
+	c := newConn(u)
 	s, err := startStdio(ctx, u.opts, c)
 	if err != nil {
 		c.close()
@@ -144,7 +144,7 @@ func maybeOldSSE(err error) bool {
 }
 
 func (u *Upstream) dialModern(ctx context.Context) (*conn, *Listing, error) {
-	c := newConn(u.opts.Log, u.clientInfo)
+	c := newConn(u)
 	t := newStreamable(u.endpoint, u.opts, c)
 	t.modern, t.version = true, string(Modern)
 	c.transport, c.stateless = t, true
@@ -152,10 +152,10 @@ func (u *Upstream) dialModern(ctx context.Context) (*conn, *Listing, error) {
 }
 
 func (u *Upstream) dialLegacy(ctx context.Context) (*conn, *Listing, error) {
-	c := newConn(u.opts.Log, u.clientInfo)
+	c := newConn(u)
 	t := newStreamable(u.endpoint, u.opts, c)
 	c.transport = t
-	l, err := c.initialize(ctx, func(version string) { t.version = version })
+	l, err := c.initialize(ctx, u.opts.ClientCapabilities, func(version string) { t.version = version })
 	if err == nil {
 		t.listen(func() { c.lists.add(kinds...) })
 	}
@@ -163,13 +163,13 @@ func (u *Upstream) dialLegacy(ctx context.Context) (*conn, *Listing, error) {
 }
 
 func (u *Upstream) dialOldSSE(ctx context.Context) (*conn, *Listing, error) {
-	c := newConn(u.opts.Log, u.clientInfo)
+	c := newConn(u)
 	s, err := startOldSSE(ctx, u.endpoint, u.opts, c)
 	c.transport, c.speaks = s, SSE
 	if err != nil {
 		return c.orClose(nil, err)
 	}
-	return c.orClose(c.initialize(ctx, func(string) {}))
+	return c.orClose(c.initialize(ctx, u.opts.ClientCapabilities, func(string) {}))
 }
 
 // discover asks a modern server what it is. Its error is a *jsonrpc.Error if
@@ -204,11 +204,11 @@ func (c *conn) discover(ctx context.Context) (*Listing, error) {
 }
 
 // initialize shakes hands with a legacy server. agreed gets the version before
-// anything else is sent.
-func (c *conn) initialize(ctx context.Context, agreed func(version string)) (*Listing, error) {
+// anything else is sent. capabilities are those of the client.
+func (c *conn) initialize(ctx context.Context, capabilities json.RawMessage, agreed func(version string)) (*Listing, error) {
 	params := rawjson.Object{}
 	params.Set("protocolVersion", rawjson.String(string(Legacy)))
-	params.Set("capabilities", json.RawMessage(`{}`))
+	params.Set("capabilities", capabilities)
 	params.Set("clientInfo", c.clientInfo)
 	raw, err := c.ask(ctx, Call{Method: "initialize", Params: params.Bytes()})
 	if err != nil {

@@ -99,9 +99,33 @@ func (d *duplex) pass(m message) {
 		}
 		return
 	}
-	if !d.note(m) {
+	switch {
+	case m.isRequest():
+		d.conn.received(m, d.asker())
+	case !d.note(m):
 		d.conn.received(m, nil)
 	}
+}
+
+// asker is the call that a request of the server must belong to: the only one
+// under way, if somebody serves requests for it; else nil.
+func (d *duplex) asker() *request {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var only *request
+	for _, w := range d.waiting {
+		if w.request.deadline == nil {
+			continue // the gateway's own
+		}
+		if only != nil {
+			return nil
+		}
+		only = w.request
+	}
+	if only == nil || only.serve == nil {
+		return nil
+	}
+	return only
 }
 
 // settle ends the request id, and reports whether there was one.
@@ -127,10 +151,10 @@ func (d *duplex) note(m message) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	w := d.waiting[id]
-	if w == nil {
+	if w == nil || w.request.notify == nil {
 		return false
 	}
-	if w.request.notify != nil && len(w.notes) < maxQueued && w.queued < maxQueuedBytes {
+	if len(w.notes) < maxQueued && w.queued < maxQueuedBytes {
 		w.notes = append(w.notes, m)
 		w.queued += len(m.params)
 	}
@@ -151,7 +175,7 @@ func about(m message) (id int64, ok bool) {
 	case m.method == acknowledged:
 		params, _ := rawjson.ParseObject(m.params)
 		meta, _ := rawjson.ParseObject(params.Get("_meta"))
-		return parseID(meta.Get("io.modelcontextprotocol/subscriptionId"))
+		return parseID(meta.Get(subscriptionKey))
 	}
 	return 0, false
 }

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -117,6 +118,12 @@ type request struct {
 	header []headerField   // that the Streamable HTTP transport sends along
 	// notify gets the notifications that belong to the request; nil drops them.
 	notify func(message)
+
+	// Of a call, while ctx has not ended: serve serves what the server asks
+	// with it; nil refuses.
+	ctx      context.Context
+	serve    requestHandler
+	deadline *deadline // nil in a request of the gateway's own
 }
 
 type headerField struct{ name, value string }

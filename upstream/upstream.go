@@ -98,6 +98,25 @@ type Options struct {
 	// ClientName and ClientVersion are how the gateway introduces itself;
 	// "" means "mcpagg" and "dev".
 	ClientName, ClientVersion string
+	// ClientInfo, if not nil, is an object that replaces both.
+	ClientInfo json.RawMessage
+	// ClientCapabilities are what the handshake with a legacy server says the
+	// client can do, an object; nil means {}.
+	ClientCapabilities json.RawMessage
+
+	// Request, if not nil, serves the requests of a legacy server that belong
+	// to no call or to one that cannot be told: all that do not come on a
+	// call's own stream. It is for connections that belong to one client. See
+	// Call.Request; its context ends with the connection, and no call's time
+	// runs meanwhile. The server is answered with -32601 where it is nil.
+	Request func(ctx context.Context, method string, params json.RawMessage) (json.RawMessage, error)
+	// Notify, if not nil, gets the notifications that no call takes, except
+	// those of changed lists: in the order of each stream, and before the
+	// answer that follows on the same stream is returned by Call. Calls may
+	// overlap where there are several streams. It must not block, since it
+	// holds up the stream. Params are as they came, but for the subscription's
+	// id in _meta; a progressToken is the gateway's own.
+	Notify func(method string, params json.RawMessage)
 
 	// Changed, if not nil, is called after the value of Listing changed. Calls
 	// do not overlap. It must not block.
@@ -164,8 +183,25 @@ type Call struct {
 	ClientInfo, ClientCapabilities json.RawMessage
 	// Notify, if not nil, gets the notifications that belong to this call
 	// (progress, log messages on the call's own stream), in the order in which
-	// they came and all before Call returns. nil asks for no progress.
+	// they came and all before Call returns. Params are as in Options.Notify.
 	Notify func(method string, params json.RawMessage)
+	// Progress asks the server for progress, if there is a Notify.
+	Progress bool
+	// LogLevel, if not nil, asks a modern server for log messages of at least
+	// this level, a JSON string.
+	LogLevel json.RawMessage
+	// Request, if not nil, serves the requests of a legacy server that belong
+	// to this call (elicitation/create and others): over Streamable HTTP those
+	// on the call's own stream, over stdio and HTTP+SSE those that come while
+	// no other call is under way. What it returns goes to the server as it is,
+	// an error if that is a *jsonrpc.Error. It runs on a goroutine of its own,
+	// which CallTimeout does not count, and must return when ctx ends: with the
+	// call, the connection, or when the server cancels its request. Where it is
+	// nil, Options.Request serves over stdio and HTTP+SSE, and else the server
+	// is answered with -32601.
+	Request func(ctx context.Context, method string, params json.RawMessage) (json.RawMessage, error)
+
+	deadline *deadline // set by Upstream.Call; nil in a request of the gateway's own
 }
 
 // An Upstream keeps the gateway connected to one MCP server. It is safe for
@@ -182,7 +218,8 @@ type Upstream struct {
 	end        context.CancelFunc
 	jitter     func(limit time.Duration) time.Duration
 
-	listing atomic.Pointer[Listing]
+	listing   atomic.Pointer[Listing]
+	deadlines deadlines // of the calls under way
 
 	// worked is the protocol of the last connection, where it is not
 	// configured; "" for unknown. Only Run's goroutine uses it.
@@ -210,6 +247,9 @@ func New(opts Options) *Upstream {
 	secrets := &vault{}
 	opts.Log = secrets.logger(opts.Log).With("upstream", opts.Name)
 	opts.Env, opts.Headers, opts.Token = secrets.watchAll(opts.Env), secrets.watchAll(opts.Headers), secrets.watch(opts.Token)
+	if opts.ClientCapabilities == nil {
+		opts.ClientCapabilities = json.RawMessage(`{}`)
+	}
 	info := rawjson.Object{}
 	info.Set("name", rawjson.String(cmp.Or(opts.ClientName, "mcpagg")))
 	info.Set("version", rawjson.String(cmp.Or(opts.ClientVersion, "dev")))
@@ -222,6 +262,9 @@ func New(opts Options) *Upstream {
 		status:     Status{State: Connecting, Since: time.Now()},
 		awaited:    true,
 		moved:      make(chan struct{}),
+	}
+	if opts.ClientInfo != nil {
+		u.clientInfo = opts.ClientInfo
 	}
 	u.life, u.end = context.WithCancel(context.Background())
 	if opts.URL != nil {
@@ -252,8 +295,9 @@ func (u *Upstream) Status() Status {
 // an *Error. While the upstream is not connected, Call fails at once, except
 // that it waits for the first attempt to connect.
 func (u *Upstream) Call(ctx context.Context, call Call) (json.RawMessage, error) {
-	bound, cancel := u.bound(ctx)
+	bound, limit, cancel := u.bound(ctx)
 	defer cancel()
+	call.deadline = limit
 	result, err := u.try(bound, call)
 	if errors.Is(err, errSessionGone) {
 		// The call reached no tool. Run begins a new session.
@@ -270,16 +314,38 @@ func (u *Upstream) try(ctx context.Context, call Call) (json.RawMessage, error) 
 	return c.call(ctx, call)
 }
 
-// bound limits ctx to CallTimeout and to the upstream's life.
-func (u *Upstream) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+// bound limits ctx to CallTimeout, while limit is not held, and to the
+// upstream's life.
+func (u *Upstream) bound(ctx context.Context) (_ context.Context, limit *deadline, cancel context.CancelFunc) {
 	ctx, stop := context.WithCancelCause(ctx)
 	unlink := context.AfterFunc(u.life, func() { stop(errStopped) })
-	ctx, cancel := context.WithTimeoutCause(ctx, u.opts.CallTimeout, noAnswer(u.opts.CallTimeout))
-	return ctx, func() {
+	limit = newDeadline(u.opts.CallTimeout, func() { stop(noAnswer(u.opts.CallTimeout)) })
+	u.deadlines.add(limit)
+	return ctx, limit, func() {
 		unlink()
-		cancel()
+		u.deadlines.remove(limit)
 		stop(nil)
 	}
+}
+
+// Notify sends a notification of the client, such as
+// notifications/roots/list_changed, on the connection there is. The modern
+// revision has none, so a modern server is sent nothing.
+func (u *Upstream) Notify(ctx context.Context, method string, params json.RawMessage) error {
+	u.mu.Lock()
+	c, status := u.conn, u.status
+	u.mu.Unlock()
+	switch {
+	case c == nil && status.State == Stopped:
+		return u.explain(ctx, errStopped)
+	case c == nil || c.life.Err() != nil:
+		return u.explain(ctx, fmt.Errorf("not connected: %s", status.LastError))
+	case c.modern:
+		return nil
+	}
+	bound, _, cancel := u.bound(ctx)
+	defer cancel()
+	return u.explain(ctx, c.transport.send(bound, notification(method, params)))
 }
 
 // connected returns the connection, after the attempt to connect that calls
