@@ -157,7 +157,7 @@ func (u *Upstream) dialLegacy(ctx context.Context) (*conn, *Listing, error) {
 	c.transport = t
 	l, err := c.initialize(ctx, u.opts.ClientCapabilities, func(version string) { t.version = version })
 	if err == nil {
-		t.listen(func() { c.lists.add(kinds...) })
+		t.listen(func() { u.missed(c) })
 	}
 	return c.orClose(l, err)
 }

@@ -45,7 +45,7 @@ func (u *Upstream) connect(ctx context.Context) (*conn, *Listing, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, u.opts.ConnectTimeout, noAnswer(u.opts.ConnectTimeout))
 	defer cancel()
 	c, l, err := u.dial(ctx)
-	if err == nil {
+	if err == nil && !u.opts.CallsOnly {
 		if l.Era == ModernEra {
 			c.listen(l)
 		}
@@ -99,6 +99,9 @@ func (u *Upstream) keepListing(ctx context.Context, c *conn) {
 		case <-ctx.Done():
 			return
 		case <-c.lists.added:
+			if u.opts.CallsOnly {
+				continue
+			}
 		}
 		if !sleep(ctx, pause) {
 			return
@@ -109,6 +112,22 @@ func (u *Upstream) keepListing(ctx context.Context, c *conn) {
 			pause = relistPause
 		}
 	}
+}
+
+// missed makes up for what may have happened while no stream was open, and
+// finds out whether the session is still there.
+func (u *Upstream) missed(c *conn) {
+	if !u.opts.CallsOnly {
+		c.lists.add(kinds...)
+		return
+	}
+	c.running.start(func() {
+		ctx, cancel := context.WithTimeoutCause(c.life, u.opts.CallTimeout, noAnswer(u.opts.CallTimeout))
+		defer cancel()
+		if _, err := c.call(ctx, Call{Method: "ping"}); err != nil && c.life.Err() == nil {
+			u.opts.Log.Debug("asking whether the session is still there", "err", plain(err))
+		}
+	})
 }
 
 // relist fetches the lists of some kinds. Those it cannot fetch stay changed.
