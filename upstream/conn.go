@@ -60,6 +60,7 @@ type conn struct {
 	request   requestHandler                              // Options.Request, may be nil
 	notify    func(method string, params json.RawMessage) // Options.Notify, may be nil
 	deadlines *deadlines                                  // of the calls under way
+	listener  *listener                                   // of a modern server, once connected
 	served    served                                      // what the server asked
 
 	paramHeaders atomic.Pointer[map[string][]paramHeader] // by tool; see headers.go

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/mcpagg/mcpagg/upstream/rawjson"
@@ -102,9 +103,24 @@ func (d *duplex) pass(m message) {
 	switch {
 	case m.isRequest():
 		d.conn.received(m, d.asker())
+	case m.method == cancelled && d.endListening(m):
 	case !d.note(m):
 		d.conn.received(m, nil)
 	}
+}
+
+// endListening ends the subscriptions/listen request that the server cancels,
+// and reports whether it is one.
+func (d *duplex) endListening(m message) bool {
+	params, _ := rawjson.ParseObject(m.params)
+	id, _ := parseID(params.Get("requestId"))
+	d.mu.Lock()
+	w := d.waiting[id]
+	d.mu.Unlock()
+	if w == nil || w.request.method != "subscriptions/listen" {
+		return false
+	}
+	return d.settle(id, outcome{err: errors.New("the server has ended its stream")})
 }
 
 // asker is the call that a request of the server must belong to: the only one

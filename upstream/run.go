@@ -45,10 +45,10 @@ func (u *Upstream) connect(ctx context.Context) (*conn, *Listing, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, u.opts.ConnectTimeout, noAnswer(u.opts.ConnectTimeout))
 	defer cancel()
 	c, l, err := u.dial(ctx)
+	if err == nil && l.Era == ModernEra {
+		c.listen(u, l)
+	}
 	if err == nil && !u.opts.CallsOnly {
-		if l.Era == ModernEra {
-			c.listen(l)
-		}
 		c, l, err = c.orClose(l, c.list(ctx, l))
 	}
 	u.remember(c, err)
@@ -76,6 +76,9 @@ func (u *Upstream) remember(c *conn, err error) {
 // returns how long it lived.
 func (u *Upstream) serve(ctx context.Context, c *conn) time.Duration {
 	began := time.Now()
+	if c.listener == nil {
+		c.running.start(func() { u.resubscribe(c) })
+	}
 	u.keepListing(ctx, c)
 	lived := time.Since(began)
 	if ctx.Err() == nil {

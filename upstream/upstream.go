@@ -18,7 +18,9 @@
 //
 // and one connection: Run (run.go) dials (dial.go) a process (stdio.go,
 // process.go) or an HTTP server (http.go, oldsse.go), fetches its lists
-// (list.go), and hears of their changes (listen.go).
+// (list.go), and hears of their changes and of updated resources (listen.go,
+// subscribe.go). What a server asks in turn goes to the call it belongs to, if
+// that can be told (serve.go).
 //
 // Results, errors and arguments pass through undecoded. The package speaks the
 // protocol itself instead of through the SDK's client, which decodes every
@@ -227,6 +229,8 @@ type Upstream struct {
 	listing   atomic.Pointer[Listing]
 	deadlines deadlines // of the calls under way
 
+	subscriptions subscriptions // of the callers, whatever the connection
+
 	// worked is the protocol of the last connection, where it is not
 	// configured; "" for unknown. Only Run's goroutine uses it.
 	worked Protocol
@@ -268,6 +272,8 @@ func New(opts Options) *Upstream {
 		status:     Status{State: Connecting, Since: time.Now()},
 		awaited:    true,
 		moved:      make(chan struct{}),
+
+		subscriptions: subscriptions{changed: make(chan struct{}, 1)},
 	}
 	if opts.ClientInfo != nil {
 		u.clientInfo = opts.ClientInfo

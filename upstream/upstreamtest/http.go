@@ -3,14 +3,18 @@ package upstreamtest
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/mcpagg/mcpagg/upstream/rawjson"
 )
 
 // A Server is a scripted MCP server over HTTP.
@@ -25,11 +29,12 @@ type Server struct {
 	sessions map[string]bool             // legacy, alive; guarded by mu
 	begun    int                         // sessions so far; guarded by mu
 	streams  map[string]map[*stream]bool // open event streams of the server's own, by session; guarded by mu
+	wanted   map[string]map[string]bool  // resources subscribed to, by legacy session; guarded by mu
 }
 
 // New starts a server and stops it when the test ends.
 func New(t testing.TB, s Script) *Server {
-	srv := &Server{core: newCore(s), sessions: map[string]bool{}, streams: map[string]map[*stream]bool{}}
+	srv := &Server{core: newCore(s), sessions: map[string]bool{}, streams: map[string]map[*stream]bool{}, wanted: map[string]map[string]bool{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /mcp", srv.post)
 	mux.HandleFunc("GET /mcp", srv.get)
@@ -66,6 +71,51 @@ func (s *Server) Change(change func(*Script)) {
 func (s *Server) Broadcast(raw string) {
 	for _, st := range s.open() {
 		st.send(raw)
+	}
+}
+
+// Update tells who has subscribed to the resource that it was updated, and
+// returns how many streams that went to.
+func (s *Server) Update(uri string) (told int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for session, of := range s.streams {
+		for st := range of {
+			meta := ""
+			if st.listen != nil {
+				meta = fmt.Sprintf(`,"_meta":{"io.modelcontextprotocol/subscriptionId":%s,"n":1.0}`, st.listen.ID)
+			}
+			if s.wanted[session][uri] || st.listens(uri) {
+				told++
+				st.send(fmt.Sprintf(`{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":%q%s}}`, uri, meta))
+			}
+		}
+	}
+	return told
+}
+
+// listens reports whether the stream is for updates of the resource.
+func (st *stream) listens(uri string) bool {
+	if st.listen == nil {
+		return false
+	}
+	uris, _ := rawjson.ParseArray(object(object(st.listen.Params).Get("notifications")).Get("resourceSubscriptions"))
+	return slices.ContainsFunc(uris, func(raw json.RawMessage) bool { return string(raw) == string(rawjson.String(uri)) })
+}
+
+// subscribe notes what a legacy session subscribes to.
+func (s *Server) subscribe(req *Request) {
+	uri, _ := object(req.Params).GetString("uri")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch req.Method {
+	case "resources/subscribe":
+		if s.wanted[req.scope] == nil {
+			s.wanted[req.scope] = map[string]bool{}
+		}
+		s.wanted[req.scope][uri] = true
+	case "resources/unsubscribe":
+		delete(s.wanted[req.scope], uri)
 	}
 }
 
@@ -112,6 +162,8 @@ type stream struct {
 	sent bool // the header; guarded by mu
 	ctx  context.Context
 	drop context.CancelFunc
+
+	listen *Request // that it is the answer to; nil if there is none
 }
 
 func (st *stream) send(raw string) { st.event("message", raw) }
@@ -186,10 +238,12 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request) {
 	}
 	if req.Method == "subscriptions/listen" {
 		s.keep("", w, r, func(st *stream) {
+			st.listen = req
 			st.send(`{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":` + acknowledgement(req) + `}`)
 		})
 		return
 	}
+	s.subscribe(req)
 	s.write(w, st, req, s.core.answer(req))
 }
 

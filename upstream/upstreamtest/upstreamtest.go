@@ -68,6 +68,7 @@ type Request struct {
 	// Context ends when the client cancels the request or goes away.
 	Context context.Context
 
+	core  *core
 	scope string           // session, in which ID is unique
 	send  func(raw string) // to the client, on the request's own stream
 }
@@ -78,6 +79,35 @@ func (r *Request) Send(raw string) { r.send(raw) }
 // Notify sends a notification ahead of the reply.
 func (r *Request) Notify(method, params string) {
 	r.send(fmt.Sprintf(`{"jsonrpc":"2.0","method":%q,"params":%s}`, method, params))
+}
+
+// Ask sends a request ahead of the reply, and returns the client's answer to
+// it, the whole message. It returns nil if the client cancels or goes away
+// before. id is a JSON value, which no other request of the session has.
+func (r *Request) Ask(id, method, params string) json.RawMessage {
+	answer := make(chan json.RawMessage, 1)
+	key := r.scope + " " + id
+	r.core.mu.Lock()
+	r.core.asked[key] = answer
+	r.core.mu.Unlock()
+	r.send(fmt.Sprintf(`{"jsonrpc":"2.0","id":%s,"method":%q,"params":%s}`, id, method, params))
+	select {
+	case raw := <-answer:
+		return raw
+	case <-r.Context.Done():
+		return nil
+	}
+}
+
+// answered passes on the client's answer to a request of the server.
+func (c *core) answered(r *Request) {
+	c.mu.Lock()
+	answer := c.asked[r.scope+" "+string(r.ID)]
+	delete(c.asked, r.scope+" "+string(r.ID))
+	c.mu.Unlock()
+	if answer != nil {
+		answer <- r.Body
+	}
 }
 
 // Progress sends progress, if the request asks for it. more is any further
@@ -127,12 +157,15 @@ func (p Reply) message(id json.RawMessage) string {
 // core is what a server does whatever the transport.
 type core struct {
 	mu       sync.Mutex
-	script   Script                        // guarded by mu
-	received []Request                     // guarded by mu
-	live     map[string]context.CancelFunc // requests under way, by scope and id; guarded by mu
+	script   Script                            // guarded by mu
+	received []Request                         // guarded by mu
+	live     map[string]context.CancelFunc     // requests under way, by scope and id; guarded by mu
+	asked    map[string]chan<- json.RawMessage // requests to the client, by scope and id; guarded by mu
 }
 
-func newCore(s Script) *core { return &core{script: s, live: map[string]context.CancelFunc{}} }
+func newCore(s Script) *core {
+	return &core{script: s, live: map[string]context.CancelFunc{}, asked: map[string]chan<- json.RawMessage{}}
+}
 
 func (c *core) current() Script {
 	c.mu.Lock()
@@ -147,7 +180,7 @@ func (c *core) receive(ctx context.Context, body []byte, send func(string)) (*Re
 	if err != nil {
 		return nil, err
 	}
-	r := &Request{Body: body, Params: o.Get("params"), ID: o.Get("id"), Context: ctx, send: send}
+	r := &Request{Body: body, Params: o.Get("params"), ID: o.Get("id"), Context: ctx, core: c, send: send}
 	r.Method, _ = o.GetString("method")
 	meta, _ := rawjson.ParseObject(object(r.Params).Get("_meta"))
 	r.Modern = string(meta.Get("io.modelcontextprotocol/protocolVersion")) == strconv.Quote(modernVersion)
@@ -169,6 +202,7 @@ func (c *core) answer(r *Request) string {
 		return ""
 	}
 	if r.Method == "" {
+		c.answered(r)
 		if answered := c.current().Answered; answered != nil {
 			answered(r)
 		}
