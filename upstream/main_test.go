@@ -233,6 +233,7 @@ var acts = map[string]func(){
 		s.LegacyOnly = true
 		serveStdio(s)
 	},
+	"live":     func() { serveStdio(live()) },
 	"updating": serveUpdating,
 }
 
