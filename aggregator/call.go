@@ -18,8 +18,14 @@ type Request struct {
 	// ClientInfo and ClientCapabilities are what a modern client says of
 	// itself with each request; nil for others.
 	ClientInfo, ClientCapabilities json.RawMessage
+	// LogLevel is the level at which a modern client wants log messages with
+	// this request; nil for none.
+	LogLevel json.RawMessage
 	// Notify, if not nil, tells the client something ahead of the answer.
 	Notify func(method string, params json.RawMessage)
+
+	session *session   // of a legacy client; nil for others
+	stream  *responder // where a legacy client is asked; nil in a batch
 }
 
 // Serve answers one request with the raw result. Its errors are
@@ -44,6 +50,12 @@ func (g *Gateway) Serve(ctx context.Context, r Request) (result json.RawMessage,
 		result, err = g.listItems(r, "resourceTemplates", &g.Catalog().templates)
 	case "resources/read":
 		result, err = g.readResource(ctx, r)
+	case "resources/subscribe":
+		result, err = g.subscribe(ctx, r)
+	case "resources/unsubscribe":
+		result, err = g.unsubscribe(ctx, r)
+	case "logging/setLevel":
+		result, err = g.setLevel(ctx, r)
 	case "completion/complete":
 		result, err = g.complete(ctx, r)
 	default:
@@ -70,12 +82,7 @@ func (g *Gateway) callTool(ctx context.Context, r Request) (json.RawMessage, err
 	if args != nil {
 		r.Params.Set("arguments", args)
 	}
-	era := eraOfConn(tool.conn)
-	result, err := r.send(ctx, tool.conn)
-	if err != nil {
-		return nil, err
-	}
-	return finish(r, era, tool.conn, result, g.members[tool.Upstream].publishToolResult)
+	return g.pass(ctx, r, tool.member, tool.member.publishToolResult)
 }
 
 // getPrompt serves prompts/get.
@@ -89,12 +96,7 @@ func (g *Gateway) getPrompt(ctx context.Context, r Request) (json.RawMessage, er
 		return nil, invalidParams("arguments of %s: %v", name, err)
 	}
 	r.Params.Set("name", rawjson.String(prompt.original))
-	era := eraOfConn(prompt.member.conn)
-	result, err := r.send(ctx, prompt.member.conn)
-	if err != nil {
-		return nil, err
-	}
-	return finish(r, era, prompt.member.conn, result, prompt.member.publishPromptResult)
+	return g.pass(ctx, r, prompt.member, prompt.member.publishPromptResult)
 }
 
 // readResource serves resources/read.
@@ -105,12 +107,8 @@ func (g *Gateway) readResource(ctx context.Context, r Request) (json.RawMessage,
 		return nil, notFoundIn(r.Era, noResource(uri))
 	}
 	r.Params.Set("uri", rawjson.String(original))
-	era := eraOfConn(m.conn)
-	result, err := r.send(ctx, m.conn)
-	if err != nil {
-		return nil, notFoundIn(r.Era, err)
-	}
-	return finish(r, era, m.conn, result, m.publishReadResult)
+	result, err := g.pass(ctx, r, m, m.publishReadResult)
+	return result, notFoundIn(r.Era, err)
 }
 
 // complete serves completion/complete for a prompt's or a template's argument.
@@ -127,12 +125,7 @@ func (g *Gateway) complete(ctx context.Context, r Request) (json.RawMessage, err
 		return nil, err
 	}
 	r.Params.Set("ref", ref.Bytes())
-	era := eraOfConn(m.conn)
-	result, err := r.send(ctx, m.conn)
-	if err != nil {
-		return nil, err
-	}
-	return finish(r, era, m.conn, result, nil)
+	return g.pass(ctx, r, m, nil)
 }
 
 // completer finds who completes ref, and puts the original name or URI into it.
@@ -159,18 +152,25 @@ func (g *Gateway) completer(ref *rawjson.Object) (*member, error) {
 	}
 }
 
-// send passes the request on to its upstream.
-func (r Request) send(ctx context.Context, to *upstream.Upstream) (json.RawMessage, error) {
-	progress := r.progress()
-	result, err := to.Call(ctx, upstream.Call{
+// pass sends the request, whose names are the original ones by now, to its
+// upstream and makes the client's result of the answer.
+func (g *Gateway) pass(ctx context.Context, r Request, m *member, publish func(*rawjson.Object) error) (json.RawMessage, error) {
+	conn, err := g.connFor(ctx, r, m)
+	if err != nil {
+		return nil, err
+	}
+	before := eraOfConn(m.conn)
+	t := r.talk(ctx, m)
+	defer t.end()
+	result, err := conn.Call(ctx, upstream.Call{
 		Method: r.Method, Params: r.Params.Bytes(),
-		ClientInfo: r.ClientInfo, ClientCapabilities: withoutSampling(r.ClientCapabilities),
-		Progress: progress != nil, Notify: progress,
+		ClientInfo: r.ClientInfo, ClientCapabilities: m.mayAsk(r.ClientCapabilities), LogLevel: r.LogLevel,
+		Progress: t.progressToken != nil, Notify: t.notify, Request: t.request,
 	})
 	if err != nil {
 		return nil, callFailed(err)
 	}
-	return result, nil
+	return finish(r, before, m, result, publish)
 }
 
 // paramNames are the members of params, and of a completion's ref, that say
@@ -188,33 +188,4 @@ func checkCase(o rawjson.Object, where string) error {
 		}
 	}
 	return nil
-}
-
-// withoutSampling keeps an upstream from asking for what spends the client's
-// model.
-func withoutSampling(capabilities json.RawMessage) json.RawMessage {
-	o, err := rawjson.ParseObject(capabilities)
-	if err != nil || o.Get("sampling") == nil {
-		return capabilities
-	}
-	o.Delete("sampling")
-	return o.Bytes()
-}
-
-// progress passes the upstream's progress of this call on, under the client's
-// own token. It is nil where the client wants none.
-func (r Request) progress() func(method string, params json.RawMessage) {
-	meta, err := rawjson.ParseObject(r.Params.Get("_meta"))
-	token := meta.Get("progressToken")
-	if err != nil || token == nil || r.Notify == nil {
-		return nil
-	}
-	return func(method string, params json.RawMessage) {
-		o, err := rawjson.ParseObject(params)
-		if err != nil || method != "notifications/progress" {
-			return
-		}
-		o.Set("progressToken", token)
-		r.Notify(method, o.Bytes())
-	}
 }

@@ -127,6 +127,7 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 // An exchange is one HTTP request of a client and the message in it.
 type exchange struct {
 	Request                 // Params only once they are taken apart
+	message rawjson.Object  // the whole message
 	id      json.RawMessage // nil in a notification
 	params  json.RawMessage // nil where there are none
 	meta    rawjson.Object  // of a modern request's params
@@ -161,7 +162,7 @@ func (x *exchange) parse(body []byte) *refusal {
 	if version, _ := message.GetString("jsonrpc"); version != "2.0" {
 		return &refusal{http.StatusBadRequest, jsonrpc.CodeInvalidRequest, `not a JSON-RPC message: "jsonrpc" is not "2.0"`}
 	}
-	x.id, x.params = message.Get("id"), message.Get("params")
+	x.message, x.id, x.params = message, message.Get("id"), message.Get("params")
 	x.Method, _ = message.GetString("method")
 	if x.Method == "" && message.Get("result") == nil && message.Get("error") == nil {
 		return &refusal{http.StatusBadRequest, jsonrpc.CodeInvalidRequest, "not a JSON-RPC message: it has neither method, result nor error"}
@@ -210,12 +211,8 @@ func writeError(w http.ResponseWriter, status int, id json.RawMessage, code int6
 
 // capabilities are declared up front: what is published may come and go while
 // a client is connected.
-var capabilities = &mcp.ServerCapabilities{
-	Tools:       &mcp.ToolCapabilities{ListChanged: true},
-	Prompts:     &mcp.PromptCapabilities{ListChanged: true},
-	Resources:   &mcp.ResourceCapabilities{ListChanged: true},
-	Completions: &mcp.CompletionCapabilities{},
-}
+var capabilities = json.RawMessage(`{"completions":{},"logging":{},"prompts":{"listChanged":true},` +
+	`"resources":{"listChanged":true,"subscribe":true},"tools":{"listChanged":true}}`)
 
 func (g *Gateway) implementation() *mcp.Implementation {
 	return &mcp.Implementation{Name: "mcpagg", Title: "mcpagg gateway", Version: g.opts.Version}

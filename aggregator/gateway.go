@@ -24,6 +24,7 @@ package aggregator
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"log/slog"
 	"slices"
 	"sync"
@@ -35,17 +36,19 @@ import (
 // A Gateway serves many MCP servers as one. It is safe for concurrent use.
 type Gateway struct {
 	// Set by New, never changed.
-	opts       Options
-	log        *slog.Logger
-	inOrder    []*member
-	members    map[string]*member // by label
-	unprefixed *member            // the only upstream with an empty prefix, or nil
-	listeners  listeners
-	sessions   *sessions
-	rates      *rates
-	stale      chan struct{} // holds a token while a listing may have changed
-	draining   chan struct{} // closed by Drain
-	drainOnce  sync.Once
+	opts          Options
+	log           *slog.Logger
+	inOrder       []*member
+	members       map[string]*member // by label
+	unprefixed    *member            // the only upstream with an empty prefix, or nil
+	listeners     listeners
+	subscriptions subscriptions
+	running       group // what sessions started
+	sessions      *sessions
+	rates         *rates
+	stale         chan struct{} // holds a token while a listing may have changed
+	draining      chan struct{} // closed by Drain
+	drainOnce     sync.Once
 
 	catalog atomic.Pointer[Catalog]
 }
@@ -74,7 +77,10 @@ func (g *Gateway) addMember(u Upstream) {
 	u.ClientVersion = g.opts.Version
 	u.Changed = g.markStale
 	u.Log = g.log
-	m := &member{Upstream: u, names: g.opts.Names, log: g.log, conn: upstream.New(u.Options)}
+	m := &member{Upstream: u, names: g.opts.Names, log: g.log}
+	opts := u.Options
+	opts.Notify = func(method string, params json.RawMessage) { g.told(m, method, params) }
+	m.conn = upstream.New(opts)
 	g.inOrder = append(g.inOrder, m)
 	g.members[u.Name] = m
 }
@@ -104,6 +110,7 @@ func (g *Gateway) Run(ctx context.Context) {
 	})
 	g.keepCatalog(ctx)
 	running.Wait()
+	g.running.wait()
 }
 
 // Drain ends every client's session and streams while Run runs, each after the

@@ -94,12 +94,13 @@ func (g *Gateway) initialize(w http.ResponseWriter, x *exchange) {
 	if !slices.Contains(legacyVersions, version) {
 		version = legacyVersions[0]
 	}
-	s := newSession(x.Caller, version)
+	s := newSession(x.Caller, version, params)
 	if !g.sessions.open(s) {
 		w.Header().Set("Retry-After", "60")
 		writeError(w, http.StatusTooManyRequests, x.id, codeBusy, "too many sessions are open; end one or try again later")
 		return
 	}
+	context.AfterFunc(s.ctx, func() { g.running.start(func() { g.unwatchAll(s) }) })
 	g.log.Info("session opened", "caller", x.Caller.ID, "client", clientName(params), "version", version, "remote", x.remote)
 	w.Header().Set(sessionHeader, s.id)
 	writeBody(w, http.StatusOK, answerBody(x.id, "result", g.initializeResult(version)))
@@ -115,7 +116,7 @@ func clientName(params rawjson.Object) string {
 func (g *Gateway) initializeResult(version string) json.RawMessage {
 	result := rawjson.Object{}
 	result.Set("protocolVersion", rawjson.String(version))
-	result.Set("capabilities", rawjson.Value(capabilities))
+	result.Set("capabilities", capabilities)
 	result.Set("serverInfo", rawjson.Value(g.implementation()))
 	if instructions := g.Catalog().instructions; instructions != "" {
 		result.Set("instructions", rawjson.String(instructions))
@@ -128,15 +129,15 @@ func (g *Gateway) servePost(w http.ResponseWriter, r *http.Request, x *exchange,
 	switch {
 	case x.batch:
 		g.serveBatch(w, r, x, s)
-	case x.Method == "": // an answer, though nothing was asked
+	case x.Method == "":
+		s.answered(x.message)
 		w.WriteHeader(http.StatusAccepted)
 	case x.id == nil:
 		g.notified(x, s)
 		w.WriteHeader(http.StatusAccepted)
 	default:
 		p := &responder{w: w, era: upstream.LegacyEra, id: x.id}
-		x.Notify = p.notify
-		result, err := g.serveRequest(x, s)
+		result, err := g.serveRequest(x, s, p)
 		p.answer(result, err)
 	}
 }
@@ -147,15 +148,20 @@ func (g *Gateway) notified(x *exchange, s *session) {
 	if err != nil {
 		return // nobody waits for an answer
 	}
-	if x.Method == "notifications/cancelled" {
+	switch x.Method {
+	case "notifications/cancelled":
 		s.cancel(params)
+	case "notifications/roots/list_changed":
+		for _, own := range s.ownConns() {
+			_ = own.conn.Notify(s.ctx, x.Method, x.params) // one that is not connected asks anew anyway
+		}
 	}
 }
 
 // serveRequest answers one request. The connection it came on may break
 // without the request being cancelled (MCP 2025-11-25, "Sending Messages"), so
 // it lives as long as the session lets it.
-func (g *Gateway) serveRequest(x *exchange, s *session) (json.RawMessage, error) {
+func (g *Gateway) serveRequest(x *exchange, s *session, p *responder) (json.RawMessage, error) {
 	params, err := parseParams(x.params)
 	if err != nil {
 		return nil, err
@@ -165,7 +171,10 @@ func (g *Gateway) serveRequest(x *exchange, s *session) (json.RawMessage, error)
 		return nil, &jsonrpc.Error{Code: jsonrpc.CodeInvalidRequest, Message: fmt.Sprintf("a request with the id %s is in flight", x.id)}
 	}
 	defer end()
-	x.Params = params
+	x.Params, x.session, x.stream = params, s, p
+	if p != nil {
+		x.Notify = p.notify
+	}
 	if x.Method == "ping" {
 		return json.RawMessage("{}"), nil
 	}
@@ -203,6 +212,7 @@ func (g *Gateway) serveBatch(w http.ResponseWriter, r *http.Request, x *exchange
 		}
 		switch {
 		case one.Method == "":
+			s.answered(one.message)
 		case one.id == nil:
 			g.notified(one, s)
 		default:
@@ -218,7 +228,7 @@ func (g *Gateway) serveBatch(w http.ResponseWriter, r *http.Request, x *exchange
 }
 
 func (g *Gateway) answerInBatch(x *exchange, s *session) json.RawMessage {
-	result, err := g.serveRequest(x, s)
+	result, err := g.serveRequest(x, s, nil)
 	if err != nil {
 		return answerBody(x.id, "error", rawjson.Value(wireError(err)))
 	}
@@ -229,6 +239,7 @@ func (g *Gateway) answerInBatch(x *exchange, s *session) json.RawMessage {
 func (g *Gateway) serveGet(w http.ResponseWriter, r *http.Request, _ *exchange, s *session) {
 	ctx, detach := s.attach(r.Context())
 	defer detach()
+	defer s.detached(ctx)
 	stream := newEventStream(w)
 	stream.open()
 	tick := time.NewTicker(keepAlive)

@@ -156,7 +156,7 @@ func TestUpstreamsMustNotAskForSampling(t *testing.T) {
 	if r := c.modern("tools/call", "up_t", `"name":"up_t","arguments":{"ask":1},`); !strings.Contains(r.body, `"inputRequests":{"x":{"method":"elicitation/create","params":{"n":1.0}}},"requestState":"s"`) {
 		t.Errorf("elicitation: %s", r.body)
 	}
-	if r := c.modern("tools/call", "up_t", `"name":"up_t","arguments":{"sample":1},`); !strings.Contains(r.body, `asks for \"sampling/createMessage\", which upstreams must not`) {
+	if r := c.modern("tools/call", "up_t", `"name":"up_t","arguments":{"sample":1},`); !strings.Contains(r.body, `asks for \"sampling/createMessage\", which is not among the upstream's requests`) {
 		t.Errorf("sampling: %s", r.body)
 	}
 }

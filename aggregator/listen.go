@@ -1,8 +1,10 @@
 package aggregator
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -45,7 +47,8 @@ type listener struct {
 
 	mu      sync.Mutex
 	changed listKinds     // what was not written yet; guarded by mu
-	wake    chan struct{} // holds a token while changed may not be empty
+	updates []string      // URIs of resources; guarded by mu
+	wake    chan struct{} // holds a token while either may not be empty
 }
 
 func (ls *listeners) add(l *listener) bool {
@@ -83,18 +86,33 @@ func (l *listener) add(news listKinds) {
 	l.mu.Lock()
 	l.changed = l.changed.or(news)
 	l.mu.Unlock()
+	l.poke()
+}
+
+// updated tells of a resource; one that the client has not read of yet counts
+// once.
+func (l *listener) updated(uri string) {
+	l.mu.Lock()
+	if !slices.Contains(l.updates, uri) && len(l.updates) < maxSubscriptions {
+		l.updates = append(l.updates, uri)
+	}
+	l.mu.Unlock()
+	l.poke()
+}
+
+func (l *listener) poke() {
 	select {
 	case l.wake <- struct{}{}:
 	default:
 	}
 }
 
-func (l *listener) take() listKinds {
+func (l *listener) take() (changed listKinds, updates []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	changed := l.changed
-	l.changed = listKinds{}
-	return changed
+	changed, updates = l.changed, l.updates
+	l.changed, l.updates = listKinds{}, nil
+	return changed, updates
 }
 
 // serveListen serves subscriptions/listen: an acknowledgement first, then the
@@ -113,10 +131,11 @@ func (g *Gateway) serveListen(w http.ResponseWriter, r *http.Request, x *exchang
 		return
 	}
 	defer g.listeners.remove(l)
+	defer g.unwatchAll(l)
 	stream := newEventStream(w)
 	meta := rawjson.Object{}
 	meta.Set(metaSubscription, x.id)
-	stream.notify("notifications/subscriptions/acknowledged", meta, "notifications", rawjson.Value(l.wants))
+	stream.notify("notifications/subscriptions/acknowledged", meta, "notifications", g.agree(r.Context(), l, wanted))
 	tick := time.NewTicker(keepAlive)
 	defer tick.Stop()
 	for stream.err == nil {
@@ -129,9 +148,33 @@ func (g *Gateway) serveListen(w http.ResponseWriter, r *http.Request, x *exchang
 		case <-tick.C:
 			stream.comment()
 		case <-l.wake:
-			stream.listChanged(l.take(), meta)
+			changed, updates := l.take()
+			stream.listChanged(changed, meta)
+			for _, uri := range updates {
+				stream.notify("notifications/resources/updated", meta, "uri", rawjson.String(uri))
+			}
 		}
 	}
+}
+
+// agree subscribes to the resources that the client wants to watch, and says
+// what it will be told of.
+func (g *Gateway) agree(ctx context.Context, l *listener, wanted json.RawMessage) json.RawMessage {
+	var want struct {
+		ResourceSubscriptions []string `json:"resourceSubscriptions"`
+	}
+	_ = json.Unmarshal(wanted, &want) // what is no list of URIs is not agreed to
+	agreed, _ := rawjson.ParseObject(rawjson.Value(l.wants))
+	var uris []string
+	for _, uri := range want.ResourceSubscriptions {
+		if m, original, ok := g.route(uri); ok && g.watch(ctx, watched{m, original}, l) == nil {
+			uris = append(uris, uri)
+		}
+	}
+	if uris != nil {
+		agreed.Set("resourceSubscriptions", rawjson.Value(uris))
+	}
+	return agreed.Bytes()
 }
 
 // notify sends a notification whose params have the _meta and, if name is not

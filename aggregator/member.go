@@ -3,6 +3,8 @@ package aggregator
 import (
 	"encoding/json"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 
 	"github.com/mcpagg/mcpagg/upstream"
 )
@@ -11,8 +13,11 @@ import (
 type member struct {
 	Upstream
 	names Names
-	conn  *upstream.Upstream
+	conn  *upstream.Upstream // shared, and the one whose listing is published
 	log   *slog.Logger
+
+	owned       atomic.Int32 // connections that sessions have of their own
+	subscribing sync.Mutex   // held while the upstream is told who watches what
 }
 
 // publishURI makes the published form of a resource's URI or URI template.

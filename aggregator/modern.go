@@ -22,6 +22,7 @@ const (
 	metaVersion      = "io.modelcontextprotocol/protocolVersion"
 	metaClientInfo   = "io.modelcontextprotocol/clientInfo"
 	metaCapabilities = "io.modelcontextprotocol/clientCapabilities"
+	metaLogLevel     = "io.modelcontextprotocol/logLevel"
 	metaSubscription = "io.modelcontextprotocol/subscriptionId"
 )
 
@@ -118,6 +119,7 @@ func (x *exchange) prepare(h http.Header) error {
 		}
 	}
 	x.ClientInfo, x.ClientCapabilities = x.meta.Get(metaClientInfo), x.meta.Get(metaCapabilities)
+	x.LogLevel = x.meta.Get(metaLogLevel)
 	return nil
 }
 
@@ -194,7 +196,7 @@ func (g *Gateway) answerModern(ctx context.Context, r Request) (json.RawMessage,
 func (g *Gateway) discover() json.RawMessage {
 	result := rawjson.Object{}
 	result.Set("supportedVersions", rawjson.Value(supportedVersions))
-	result.Set("capabilities", rawjson.Value(capabilities))
+	result.Set("capabilities", capabilities)
 	if instructions := g.Catalog().instructions; instructions != "" {
 		result.Set("instructions", rawjson.String(instructions))
 	}

@@ -79,7 +79,26 @@ type Upstream struct {
 	Tags []string
 	// Tools says which tools are published, and how.
 	Tools ToolRules
+	// Isolation says who shares a connection; "" is shared for processes and
+	// modern servers, and session for legacy HTTP servers.
+	Isolation Isolation
+	// Requests are the kinds of requests that the upstream may send to
+	// clients: "sampling", "elicitation", "roots". nil means elicitation and
+	// roots.
+	Requests []string
 }
+
+// Isolation says who shares a connection to an upstream.
+type Isolation string
+
+const (
+	// Shared is one connection for everybody. A legacy upstream cannot ask
+	// clients anything then, since nobody could tell whom it means.
+	Shared Isolation = "shared"
+	// PerSession is a connection of its own for each session of a legacy
+	// client. Modern clients, which have no sessions, share one.
+	PerSession Isolation = "session"
+)
 
 // ToolRules select and change an upstream's tools by original name.
 type ToolRules struct {

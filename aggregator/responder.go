@@ -15,6 +15,9 @@ import (
 	"github.com/mcpagg/mcpagg/upstream/rawjson"
 )
 
+// errGone says that nothing more can be said on a stream.
+var errGone = errors.New("the client no longer listens")
+
 // A responder writes what one HTTP request of a client gets: a JSON body with
 // the answer or, once something has to be said ahead of it, an event stream.
 // It is safe for concurrent use.
@@ -28,18 +31,18 @@ type responder struct {
 	done   bool         // the answer is written; guarded by mu
 }
 
-// notify says something ahead of the answer. What comes after it, or after the
-// client has gone, is lost.
-func (p *responder) notify(method string, params json.RawMessage) {
+// send says something ahead of the answer.
+func (p *responder) send(message []byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.done {
-		return
+		return errGone
 	}
 	if p.stream == nil {
 		p.stream = newEventStream(p.w)
 	}
-	p.stream.message(notification(method, params))
+	p.stream.message(message)
+	return p.stream.err
 }
 
 // close makes sure that nothing is written any more.
@@ -47,6 +50,11 @@ func (p *responder) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.done = true
+}
+
+// notify is send for what may get lost.
+func (p *responder) notify(method string, params json.RawMessage) {
+	_ = p.send(requestBody(nil, method, params)) // lost with the stream
 }
 
 // answer writes the answer. Nothing can be said after it.
@@ -96,8 +104,16 @@ func answerBody(id json.RawMessage, member string, value json.RawMessage) []byte
 
 // notification is a JSON-RPC notification; nil params are left out.
 func notification(method string, params json.RawMessage) []byte {
+	return requestBody(nil, method, params)
+}
+
+// requestBody is a JSON-RPC request; without an id, a notification.
+func requestBody(id json.RawMessage, method string, params json.RawMessage) []byte {
 	message := rawjson.Object{}
 	message.Set("jsonrpc", rawjson.String("2.0"))
+	if id != nil {
+		message.Set("id", id)
+	}
 	message.Set("method", rawjson.String(method))
 	if params != nil {
 		message.Set("params", params)

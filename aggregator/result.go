@@ -20,8 +20,8 @@ const serverInfoKey = "io.modelcontextprotocol/serverInfo"
 // stays byte for byte. A result that needs neither is not even taken apart.
 // before is the upstream's era when the call began; it may have become another
 // one meanwhile, and nobody knows which one answered.
-func finish(r Request, before upstream.Era, from *upstream.Upstream, result json.RawMessage, publish func(*rawjson.Object) error) (json.RawMessage, error) {
-	fromModern := before == upstream.ModernEra || eraOfConn(from) == upstream.ModernEra
+func finish(r Request, before upstream.Era, from *member, result json.RawMessage, publish func(*rawjson.Object) error) (json.RawMessage, error) {
+	fromModern := before == upstream.ModernEra || eraOfConn(from.conn) == upstream.ModernEra
 	if trimmed := bytes.TrimLeft(result, " \t\r\n"); len(trimmed) == 0 || trimmed[0] != '{' {
 		return nil, badResult(from, errors.New("is not a JSON object"))
 	}
@@ -33,7 +33,7 @@ func finish(r Request, before upstream.Era, from *upstream.Upstream, result json
 		return nil, badResult(from, fmt.Errorf("is malformed: %w", err))
 	}
 	if fromModern {
-		if err := endHop(&o, r.Era); err != nil {
+		if err := endHop(&o, r.Era, from); err != nil {
 			return nil, badResult(from, err)
 		}
 	}
@@ -56,14 +56,14 @@ func eraOfConn(u *upstream.Upstream) upstream.Era {
 }
 
 // endHop takes out what a modern upstream said to the gateway only.
-func endHop(o *rawjson.Object, client upstream.Era) error {
+func endHop(o *rawjson.Object, client upstream.Era, from *member) error {
 	kind, isText := o.GetString("resultType")
 	switch {
 	case o.Get("resultType") == nil || kind == "complete":
 	case !isText:
 		return errors.New("has a type that is no text")
 	case kind == "input_required" && client == upstream.ModernEra:
-		if err := checkInputRequests(o.Get("inputRequests")); err != nil {
+		if err := from.checkInputRequests(o.Get("inputRequests")); err != nil {
 			return err
 		}
 	case kind == "input_required":
@@ -87,26 +87,6 @@ func endHop(o *rawjson.Object, client upstream.Era) error {
 	return nil
 }
 
-// checkInputRequests lets an upstream ask for input and roots only: sampling
-// spends the client's model.
-func checkInputRequests(raw json.RawMessage) error {
-	if raw == nil {
-		return nil
-	}
-	requests, err := rawjson.ParseObject(raw)
-	if err != nil {
-		return fmt.Errorf("has malformed inputRequests: %w", err)
-	}
-	for _, request := range requests {
-		o, err := rawjson.ParseObject(request.Value)
-		method, _ := o.GetString("method")
-		if err != nil || method != "elicitation/create" && method != "roots/list" {
-			return fmt.Errorf("asks for %q, which upstreams must not", method)
-		}
-	}
-	return nil
-}
-
 // beginHop adds what a modern client needs (MCP 2026-07-28, "Results").
 // In a legacy upstream's result, resultType has no meaning.
 func beginHop(o *rawjson.Object, method string, fromModern bool) {
@@ -122,8 +102,8 @@ func beginHop(o *rawjson.Object, method string, fromModern bool) {
 	o.Set("cacheScope", rawjson.String("private")) // what a caller may read is that caller's own
 }
 
-func badResult(from *upstream.Upstream, err error) error {
-	return &jsonrpc.Error{Code: jsonrpc.CodeInternalError, Message: fmt.Sprintf("upstream %q: its result %v", from.Name(), err)}
+func badResult(from *member, err error) error {
+	return &jsonrpc.Error{Code: jsonrpc.CodeInternalError, Message: fmt.Sprintf("upstream %q: its result %v", from.Name, err)}
 }
 
 // mentionsResource is a quick look for anything that may hold a URI to

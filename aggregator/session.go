@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+
 	"github.com/mcpagg/mcpagg/upstream/rawjson"
 )
 
@@ -35,6 +37,7 @@ type session struct {
 	version string // negotiated protocol revision
 	ctx     context.Context
 	end     context.CancelCauseFunc
+	client  clientSaid
 	wake    chan struct{} // holds a token while queue may not be empty
 
 	mu      sync.Mutex
@@ -43,13 +46,41 @@ type session struct {
 	queue   [][]byte                      // messages for the GET stream; guarded by mu
 	detach  context.CancelFunc            // ends the GET stream that is open; guarded by mu
 	calls   map[string]context.CancelFunc // requests of the client in flight, by raw id; guarded by mu
+	asked   map[string]chan reply         // requests to the client, by raw id; guarded by mu
+	lastID  int                           // of those; guarded by mu
+	logs    string                        // log level that the client set; guarded by mu
+	own     map[*member]*ownConn          // guarded by mu
+	talks   map[*member][]*talk           // calls in flight; guarded by mu
 }
 
-func newSession(owner Caller, version string) *session {
+// A reply is the client's answer to a request of an upstream.
+type reply struct {
+	result json.RawMessage
+	err    error
+}
+
+// clientSaid is what the client said of itself in initialize.
+type clientSaid struct{ info, capabilities json.RawMessage }
+
+// maxSaid bounds each part of it.
+const maxSaid = 16 << 10
+
+// said copies what is needed of the params: they share memory with the body.
+func said(params rawjson.Object) clientSaid {
+	part := func(name string) json.RawMessage {
+		if raw := params.Get(name); anObject(raw) == nil && len(raw) <= maxSaid {
+			return bytes.Clone(raw)
+		}
+		return nil
+	}
+	return clientSaid{part("clientInfo"), part("capabilities")}
+}
+
+func newSession(owner Caller, version string, params rawjson.Object) *session {
 	s := &session{
-		id: rand.Text(), owner: owner, version: version,
+		id: rand.Text(), owner: owner, version: version, client: said(params),
 		wake: make(chan struct{}, 1), touched: time.Now(),
-		calls: map[string]context.CancelFunc{},
+		calls: map[string]context.CancelFunc{}, asked: map[string]chan reply{},
 	}
 	s.ctx, s.end = context.WithCancelCause(context.Background())
 	return s
@@ -104,6 +135,31 @@ func (s *session) poke() {
 	}
 }
 
+// tell is push for what must not get lost: it fails if the client has no
+// stream open.
+func (s *session) tell(message []byte) error {
+	s.mu.Lock()
+	listening := s.detach != nil
+	s.mu.Unlock()
+	if !listening {
+		return errGone
+	}
+	s.push(message)
+	return nil
+}
+
+func (s *session) setLevel(level string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.logs = level
+}
+
+func (s *session) level() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.logs
+}
+
 // take empties the queue.
 func (s *session) take() [][]byte {
 	s.mu.Lock()
@@ -111,6 +167,62 @@ func (s *session) take() [][]byte {
 	queued := s.queue
 	s.queue = nil
 	return queued
+}
+
+// ask sends a request to the client, through send, and waits for its answer.
+func (s *session) ask(ctx context.Context, send func([]byte) error, method string, params json.RawMessage) (json.RawMessage, error) {
+	id, answer := s.expect()
+	defer s.forget(id)
+	if err := send(requestBody(id, method, params)); err != nil {
+		return nil, err
+	}
+	select {
+	case a := <-answer:
+		return a.result, a.err
+	case <-ctx.Done():
+		cancelled := rawjson.Object{}
+		cancelled.Set("requestId", id)
+		_ = send(notification("notifications/cancelled", cancelled.Bytes())) // nobody to tell if it fails
+		return nil, context.Cause(ctx)
+	case <-s.ctx.Done():
+		return nil, context.Cause(s.ctx)
+	}
+}
+
+func (s *session) expect() (id json.RawMessage, answer <-chan reply) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lastID++
+	id = rawjson.Value(s.lastID)
+	ch := make(chan reply, 1)
+	s.asked[string(id)] = ch
+	return id, ch
+}
+
+func (s *session) forget(id json.RawMessage) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.asked, string(id))
+}
+
+// answered passes the client's answer to whoever asked; others are dropped.
+func (s *session) answered(message rawjson.Object) {
+	s.mu.Lock()
+	ch := s.asked[string(message.Get("id"))]
+	delete(s.asked, string(message.Get("id")))
+	s.mu.Unlock()
+	if ch == nil {
+		return
+	}
+	a := reply{result: message.Get("result")}
+	if raw := message.Get("error"); raw != nil {
+		refused := &jsonrpc.Error{}
+		if json.Unmarshal(raw, refused) != nil {
+			refused = &jsonrpc.Error{Code: jsonrpc.CodeInternalError, Message: "the client answered with a malformed error"}
+		}
+		a = reply{err: refused}
+	}
+	ch <- a
 }
 
 // attach makes the caller the session's GET stream, in place of one that may
@@ -124,6 +236,15 @@ func (s *session) attach(ctx context.Context) (context.Context, context.CancelFu
 	}
 	s.detach = cancel
 	return ctx, cancel
+}
+
+// detached notes that the stream that ended was the last one, if it was.
+func (s *session) detached(ctx context.Context) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if ctx.Err() == nil { // nobody took its place
+		s.detach = nil
+	}
 }
 
 // sessions are the legacy sessions that are open.

@@ -14,7 +14,7 @@ func TestIdleSessionsEnd(t *testing.T) {
 		defer stop()
 		open := newSessions(Limits{SessionIdle: 10 * time.Minute})
 		go open.sweep(ctx)
-		s := newSession(Anonymous, "2025-11-25")
+		s := newSession(Anonymous, "2025-11-25", nil)
 		open.open(s)
 
 		time.Sleep(9 * time.Minute)
@@ -43,22 +43,22 @@ func TestIdleSessionsEnd(t *testing.T) {
 
 func TestSessionsAreBounded(t *testing.T) {
 	open := newSessions(Limits{Sessions: 1})
-	s := newSession(Anonymous, "2025-11-25")
+	s := newSession(Anonymous, "2025-11-25", nil)
 	if !open.open(s) {
 		t.Fatal("no room at the start")
 	}
-	if open.open(newSession(Caller{ID: "somebody else"}, "2025-11-25")) {
+	if open.open(newSession(Caller{ID: "somebody else"}, "2025-11-25", nil)) {
 		t.Error("room for a session beyond the limit")
 	}
 	open.close(s.id)
 	open.close(s.id)
-	if !open.open(newSession(Anonymous, "2025-11-25")) {
+	if !open.open(newSession(Anonymous, "2025-11-25", nil)) {
 		t.Error("no room after the session was closed")
 	}
 }
 
 func TestWhatNobodyReadsIsBounded(t *testing.T) {
-	s := newSession(Anonymous, "2025-11-25")
+	s := newSession(Anonymous, "2025-11-25", nil)
 	for i := range 10 * maxQueued {
 		s.push(fmt.Appendf(nil, `{"n":%d}`, i/2))
 	}

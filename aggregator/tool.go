@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/mcpagg/mcpagg/upstream"
 	"github.com/mcpagg/mcpagg/upstream/rawjson"
 )
 
@@ -22,7 +21,7 @@ type Tool struct {
 	legacyDefinition json.RawMessage // the same for clients of the legacy era
 	origin           json.RawMessage // as the upstream sent it
 
-	conn   *upstream.Upstream
+	member *member
 	schema func() *schema // nil where the input schema cannot be compiled
 	set    map[string]json.RawMessage
 }
@@ -43,7 +42,7 @@ func newTool(m *member, raw json.RawMessage) (*Tool, error) {
 	override := m.Tools.Overrides[original]
 	t := &Tool{
 		Original: original, Upstream: m.Name, Tags: m.Tags,
-		origin: raw, conn: m.conn, set: override.Set,
+		origin: raw, member: m, set: override.Set,
 	}
 	name := original
 	if override.Name != "" {

@@ -148,6 +148,15 @@ type upstreamBlock struct {
 	// The MCP revision to speak: `auto` finds out, `sse` is the old HTTP+SSE
 	// transport.
 	Protocol protocol `hcl:"protocol" default:"auto"`
+	// Who shares a connection, or a process: `shared` is one for all clients;
+	// with `session`, every session of a client of the older revisions gets its
+	// own, and the upstream can then ask that client for input, and its log
+	// messages reach it. Where it is not given, HTTP upstreams of the older
+	// revisions are isolated by session, and all others are shared.
+	Isolation isolation `hcl:"isolation"`
+	// What the upstream may ask clients for. Without it, that is elicitation
+	// and roots; sampling, which spends the client's model, has to be listed.
+	Requests requestKinds `hcl:"requests"`
 	// Words to group upstreams by.
 	Tags words `hcl:"tags"`
 	timeouts

@@ -49,9 +49,11 @@ func (b *upstreamBlock) options() aggregator.Upstream {
 			CallTimeout:    b.CallTimeout.value,
 			ToolsGrace:     b.ToolsGrace.value,
 		},
-		Prefix: b.Prefix.value,
-		Tags:   b.Tags.value,
-		Tools:  b.Tools.rules(),
+		Prefix:    b.Prefix.value,
+		Tags:      b.Tags.value,
+		Tools:     b.Tools.rules(),
+		Isolation: b.Isolation.value,
+		Requests:  b.Requests.value,
 	}
 }
 

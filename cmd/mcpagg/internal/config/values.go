@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mcpagg/mcpagg/aggregator"
 	"github.com/mcpagg/mcpagg/upstream"
 	"github.com/zclconf/go-cty/cty"
 )
@@ -250,24 +251,66 @@ var protocols = []string{
 	string(upstream.Auto), string(upstream.Legacy), string(upstream.Modern), string(upstream.SSE),
 }
 
-func (v *protocol) kind() kind {
-	quoted := make([]string, len(protocols))
-	for i, p := range protocols {
-		quoted[i] = "`\"" + p + "\"`"
-	}
-	return kind{strings.Join(quoted, ", "), map[string]any{"enum": protocols}}
-}
+func (v *protocol) kind() kind { return kind{codeWords(protocols), map[string]any{"enum": protocols}} }
 
-func (v *protocol) take(in input) {
+func (v *protocol) take(in input) { v.value = upstream.Protocol(in.oneOf(protocols)) }
+
+// oneOf takes one of a few words.
+func (in input) oneOf(words []string) string {
 	s, ok := in.text()
-	if ok && !slices.Contains(protocols, s) {
-		hint := didYouMean(s, protocols)
+	if ok && !slices.Contains(words, s) {
+		hint := didYouMean(s, words)
 		if in.secret() {
 			hint = ""
 		}
-		in.mistake("%v is none of %s.%s", in, strings.Join(protocols, ", "), hint)
+		in.mistake("%v is none of %s.%s", in, strings.Join(words, ", "), hint)
 	}
-	v.value = upstream.Protocol(s)
+	return s
+}
+
+func codeWords(words []string) string {
+	quoted := make([]string, len(words))
+	for i, word := range words {
+		quoted[i] = "`\"" + word + "\"`"
+	}
+	return strings.Join(quoted, ", ")
+}
+
+// An isolation says who shares a connection.
+type isolation struct {
+	setting
+	value aggregator.Isolation
+}
+
+var isolations = []string{string(aggregator.Shared), string(aggregator.PerSession)}
+
+func (v *isolation) kind() kind {
+	return kind{codeWords(isolations), map[string]any{"enum": isolations}}
+}
+
+func (v *isolation) take(in input) { v.value = aggregator.Isolation(in.oneOf(isolations)) }
+
+// requestKinds is a list of what an upstream may ask clients for; nil if it is
+// not given.
+type requestKinds struct {
+	setting
+	value []string
+}
+
+var requests = []string{"sampling", "elicitation", "roots"}
+
+func (v *requestKinds) kind() kind {
+	return kind{"list of " + codeWords(requests), map[string]any{
+		"type": "array", "items": map[string]any{"enum": requests},
+	}}
+}
+
+func (v *requestKinds) take(in input) {
+	v.value = []string{}
+	elements, _ := in.list()
+	for _, e := range elements {
+		v.value = append(v.value, e.oneOf(requests))
+	}
 }
 
 // globs is a list of patterns for tool names; nil if it is not given.

@@ -1,0 +1,205 @@
+package aggregator
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"sync"
+
+	"github.com/mcpagg/mcpagg/upstream"
+	"github.com/mcpagg/mcpagg/upstream/rawjson"
+)
+
+// maxSubscriptions bounds the resources that one client may watch.
+const maxSubscriptions = 1000
+
+// A subscriber is told of updates: a session, or a modern client's listener.
+type subscriber interface {
+	updated(uri string) // the published one; must not block
+}
+
+// subscriptions count who watches which resource over shared connections: an
+// upstream is asked once however many watch.
+type subscriptions struct {
+	mu     sync.Mutex
+	byURI  map[watched]map[subscriber]bool // guarded by mu
+	counts map[subscriber]int              // guarded by mu
+}
+
+// watched is a resource by its original URI.
+type watched struct {
+	m   *member
+	uri string
+}
+
+// add notes who watches; first says that nobody did so far.
+func (s *subscriptions) add(w watched, who subscriber) (first, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.byURI == nil {
+		s.byURI, s.counts = map[watched]map[subscriber]bool{}, map[subscriber]int{}
+	}
+	if s.byURI[w][who] {
+		return false, true
+	}
+	if s.counts[who] >= maxSubscriptions {
+		return false, false
+	}
+	if s.byURI[w] == nil {
+		s.byURI[w] = map[subscriber]bool{}
+	}
+	s.byURI[w][who] = true
+	s.counts[who]++
+	return len(s.byURI[w]) == 1, true
+}
+
+// remove is the opposite of add; last says that nobody watches any more.
+func (s *subscriptions) remove(w watched, who subscriber) (last bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.byURI[w][who] {
+		return false
+	}
+	delete(s.byURI[w], who)
+	if s.counts[who]--; s.counts[who] == 0 {
+		delete(s.counts, who)
+	}
+	if len(s.byURI[w]) > 0 {
+		return false
+	}
+	delete(s.byURI, w)
+	return true
+}
+
+// of is everything that who watches.
+func (s *subscriptions) of(who subscriber) []watched {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []watched
+	for w, watchers := range s.byURI {
+		if watchers[who] {
+			all = append(all, w)
+		}
+	}
+	return all
+}
+
+// updated tells everybody who watches the resource, or one that it is part of.
+func (s *subscriptions) updated(m *member, uri string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for w, watchers := range s.byURI {
+		if w.m != m || !strings.HasPrefix(uri, w.uri) {
+			continue
+		}
+		for who := range watchers {
+			who.updated(m.publishURI(uri))
+		}
+	}
+}
+
+// watch makes who be told of updates of the resource.
+func (g *Gateway) watch(ctx context.Context, w watched, who subscriber) error {
+	w.m.subscribing.Lock() // the upstream hears of changes in the order in which they are counted
+	defer w.m.subscribing.Unlock()
+	first, ok := g.subscriptions.add(w, who)
+	if !ok {
+		return invalidParams("more than %d subscriptions", maxSubscriptions)
+	}
+	if !first {
+		return nil
+	}
+	if err := w.m.conn.Subscribe(ctx, w.uri); err != nil {
+		g.subscriptions.remove(w, who)
+		return callFailed(err)
+	}
+	return nil
+}
+
+func (g *Gateway) unwatch(ctx context.Context, w watched, who subscriber) error {
+	w.m.subscribing.Lock()
+	defer w.m.subscribing.Unlock()
+	if !g.subscriptions.remove(w, who) {
+		return nil
+	}
+	if err := w.m.conn.Unsubscribe(ctx, w.uri); err != nil {
+		return callFailed(err)
+	}
+	return nil
+}
+
+// unwatchAll forgets a subscriber that is gone.
+func (g *Gateway) unwatchAll(who subscriber) {
+	for _, w := range g.subscriptions.of(who) {
+		if err := g.unwatch(context.Background(), w, who); err != nil {
+			g.log.Debug("unsubscribing", "upstream", w.m.Name, "err", err)
+		}
+	}
+}
+
+// told takes what an upstream tells over its shared connection.
+func (g *Gateway) told(m *member, method string, params json.RawMessage) {
+	if method != "notifications/resources/updated" {
+		return // it may be meant for anybody
+	}
+	if o, err := rawjson.ParseObject(params); err == nil {
+		if uri, ok := o.GetString("uri"); ok {
+			g.subscriptions.updated(m, uri)
+		}
+	}
+}
+
+// subscribe serves resources/subscribe, which only legacy clients have.
+func (g *Gateway) subscribe(ctx context.Context, r Request) (json.RawMessage, error) {
+	return g.changeSubscription(ctx, r, (*upstream.Upstream).Subscribe, g.watch)
+}
+
+// unsubscribe serves resources/unsubscribe.
+func (g *Gateway) unsubscribe(ctx context.Context, r Request) (json.RawMessage, error) {
+	return g.changeSubscription(ctx, r, (*upstream.Upstream).Unsubscribe, g.unwatch)
+}
+
+func (g *Gateway) changeSubscription(
+	ctx context.Context, r Request,
+	own func(*upstream.Upstream, context.Context, string) error,
+	shared func(context.Context, watched, subscriber) error,
+) (json.RawMessage, error) {
+	uri, _ := r.Params.GetString("uri")
+	m, original, ok := g.route(uri)
+	if !ok || r.session == nil {
+		return nil, notFoundIn(r.Era, noResource(uri))
+	}
+	if m.isolation() != PerSession {
+		return json.RawMessage("{}"), shared(ctx, watched{m, original}, r.session)
+	}
+	conn, err := g.ownConn(ctx, r.session, m)
+	if err != nil {
+		return nil, err
+	}
+	if err := own(conn, ctx, original); err != nil {
+		return nil, callFailed(err)
+	}
+	return json.RawMessage("{}"), nil
+}
+
+func (s *session) updated(uri string) {
+	params := rawjson.Object{}
+	params.Set("uri", rawjson.String(uri))
+	s.push(requestBody(nil, "notifications/resources/updated", params.Bytes()))
+}
+
+// logLevels are those of RFC 5424, as MCP names them.
+var logLevels = map[string]bool{
+	"debug": true, "info": true, "notice": true, "warning": true,
+	"error": true, "critical": true, "alert": true, "emergency": true,
+}
+
+// setLevel serves logging/setLevel. Upstreams hear of it with the next call.
+func (g *Gateway) setLevel(_ context.Context, r Request) (json.RawMessage, error) {
+	level, _ := r.Params.GetString("level")
+	if !logLevels[level] || r.session == nil {
+		return nil, invalidParams("level %q is not a log level", level)
+	}
+	r.session.setLevel(level)
+	return json.RawMessage("{}"), nil
+}
