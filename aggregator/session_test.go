@@ -87,3 +87,21 @@ func TestRatesForgetIdleCallers(t *testing.T) {
 		}
 	})
 }
+
+func TestCapabilitiesWithoutWhatIsForbidden(t *testing.T) {
+	m := testMember(ToolRules{})
+	for capabilities, want := range map[string]string{
+		`{"elicitation":{},"n":1.0}`:             `{"elicitation":{},"n":1.0}`,
+		`{"sampling":{},"elicitation":{}}`:       `{"elicitation":{}}`,
+		`{"\u0073ampling":{},"roots":{"a":1.0}}`: `{"roots":{"a":1.0}}`,
+		`{}`:                                     `{}`,
+	} {
+		if got := string(m.mayAsk([]byte(capabilities))); got != want {
+			t.Errorf("mayAsk(%s) = %s, want %s", capabilities, got, want)
+		}
+	}
+	m.Requests = []string{"sampling"}
+	if got := string(m.mayAsk([]byte(`{"sampling":{},"roots":{}}`))); got != `{"sampling":{}}` {
+		t.Errorf("with requests of its own: %s", got)
+	}
+}

@@ -1,6 +1,7 @@
 package aggregator
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -29,8 +30,8 @@ type talk struct {
 // nil in it.
 func (r Request) talk(ctx context.Context, m *member) *talk {
 	t := &talk{r: r, m: m, ctx: ctx, end: func() {}}
-	meta, err := rawjson.ParseObject(r.Params.Get("_meta"))
-	if err == nil && r.Notify != nil {
+	if raw := r.Params.Get("_meta"); r.Notify != nil && bytes.Contains(raw, []byte("progressToken")) {
+		meta, _ := rawjson.ParseObject(raw) // malformed, it asks for nothing
 		t.progressToken = meta.Get("progressToken")
 	}
 	if r.Notify != nil && (t.progressToken != nil || r.LogLevel != nil || r.session != nil) {
@@ -74,6 +75,8 @@ func (t *talk) ask(ctx context.Context, method string, params json.RawMessage) (
 var kindOf = map[string]string{
 	"sampling/createMessage": "sampling", "elicitation/create": "elicitation", "roots/list": "roots",
 }
+
+var requestKinds = []string{"sampling", "elicitation", "roots"}
 
 // defaultRequests are the kinds an upstream may ask for unless configured:
 // sampling spends the client's money.
@@ -124,12 +127,16 @@ func (m *member) signed(params json.RawMessage) json.RawMessage {
 // mayAsk leaves of a client's capabilities what the upstream may use; nil
 // stays nil.
 func (m *member) mayAsk(capabilities json.RawMessage) json.RawMessage {
+	forbidden := func(kind string) bool { return !m.may(kind) && bytes.Contains(capabilities, []byte(kind)) }
+	if !bytes.ContainsRune(capabilities, '\\') && !slices.ContainsFunc(requestKinds, forbidden) {
+		return capabilities // as most are; an escape may hide a name
+	}
 	o, err := rawjson.ParseObject(capabilities)
 	if err != nil {
 		return nil
 	}
 	kept := len(o)
-	for _, kind := range kindOf {
+	for _, kind := range requestKinds {
 		if !m.may(kind) {
 			o.Delete(kind)
 		}
