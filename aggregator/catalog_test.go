@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mcpagg/mcpagg/aggregator"
 	"github.com/mcpagg/mcpagg/upstream"
@@ -149,6 +150,7 @@ func TestListChanges(t *testing.T) {
 			if got := <-streams[1]; !strings.Contains(got, "notifications/subscriptions/acknowledged") {
 				t.Fatalf("listen: %s", got)
 			}
+			awaitStream(t, srv)
 			srv.Change(func(s *upstreamtest.Script) {
 				s.Tools = append(s.Tools, `{"name":"u","inputSchema":{"type":"object"}}`)
 			})
@@ -164,6 +166,17 @@ func TestListChanges(t *testing.T) {
 				t.Error("a tool of another upstream was made anew")
 			}
 		})
+	}
+}
+
+// awaitStream waits until the gateway listens to the server.
+func awaitStream(t *testing.T, srv *upstreamtest.Server) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); srv.Streams() == 0; {
+		if time.Now().After(deadline) {
+			t.Fatal("the gateway does not listen to the upstream")
+		}
+		time.Sleep(time.Millisecond)
 	}
 }
 

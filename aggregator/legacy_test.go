@@ -75,6 +75,7 @@ func TestNewestStreamCounts(t *testing.T) {
 	if _, open := <-first; open {
 		t.Error("the first stream was told something")
 	}
+	awaitStream(t, srv)
 	srv.Change(func(s *upstreamtest.Script) { s.Tools = nil })
 	if got := <-second; !strings.Contains(got, "notifications/tools/list_changed") {
 		t.Errorf("the second stream: %s", got)

@@ -90,6 +90,7 @@ func TestSubscriptions(t *testing.T) {
 			if got := <-modern; !strings.Contains(got, `"resourceSubscriptions":["up+file:///a"]`) {
 				t.Fatalf("acknowledged: %s", got)
 			}
+			awaitStream(t, srv)
 			srv.Broadcast(`{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"file:///a"}}`)
 			for name, s := range map[string]<-chan string{"legacy": stream, "modern": modern} {
 				if got := <-s; !strings.Contains(got, "notifications/resources/updated") || !strings.Contains(got, `"uri":"up+file:///a"`) {

@@ -39,10 +39,10 @@ func (g *Gateway) rebuild(parts []*part) {
 	c := merge(old.Generation+1, g.inOrder, parts)
 	g.reportHidden(c, old)
 	g.catalog.Store(c)
-	close(old.replaced)
 	g.log.Info("catalog changed", "generation", c.Generation, "tools", len(c.tools.inOrder),
 		"prompts", len(c.prompts.inOrder), "resources", len(c.resources.inOrder))
 	g.notify(c.changed(old))
+	close(old.replaced) // only now: who waits for c is not told of it again
 }
 
 func emptyParts(n int) []*part {
