@@ -160,7 +160,7 @@ func (g *Gateway) pass(ctx context.Context, r Request, m *member, publish func(*
 		return nil, err
 	}
 	before := eraOfConn(m.conn)
-	t := r.talk(ctx, m)
+	t := r.talk(m)
 	defer t.end()
 	result, err := conn.Call(ctx, upstream.Call{
 		Method: r.Method, Params: r.Params.Bytes(),

@@ -19,7 +19,6 @@ import (
 type talk struct {
 	r             Request
 	m             *member
-	ctx           context.Context
 	progressToken json.RawMessage // the client's own; nil if it wants no progress
 	notify        func(method string, params json.RawMessage)
 	request       func(ctx context.Context, method string, params json.RawMessage) (json.RawMessage, error)
@@ -28,8 +27,8 @@ type talk struct {
 
 // talk begins a talk. What the client does not want, or cannot be asked, stays
 // nil in it.
-func (r Request) talk(ctx context.Context, m *member) *talk {
-	t := &talk{r: r, m: m, ctx: ctx, end: func() {}}
+func (r Request) talk(m *member) *talk {
+	t := &talk{r: r, m: m, end: func() {}}
 	if raw := r.Params.Get("_meta"); r.Notify != nil && bytes.Contains(raw, []byte("progressToken")) {
 		meta, _ := rawjson.ParseObject(raw) // malformed, it asks for nothing
 		t.progressToken = meta.Get("progressToken")

@@ -26,9 +26,6 @@ type Tool struct {
 	set    map[string]json.RawMessage
 }
 
-// Definition returns the tool as the upstream defined it.
-func (t *Tool) Definition() json.RawMessage { return t.origin }
-
 // newTool publishes one definition of member m.
 func newTool(m *member, raw json.RawMessage) (*Tool, error) {
 	def, err := parseDefinition(raw, toolShape)

@@ -17,7 +17,8 @@ type Tool struct {
 	Original  string   `json:"original"`
 	Published string   `json:"published"`
 	Tags      []string `json:"tags,omitempty"`
-	// Annotations and InputSchema are the upstream's own, as raw JSON.
+	// Annotations, with the configured overrides, and the upstream's own
+	// InputSchema, as raw JSON.
 	Annotations json.RawMessage `json:"annotations,omitempty"`
 	InputSchema json.RawMessage `json:"input_schema"`
 }
