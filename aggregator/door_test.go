@@ -322,3 +322,34 @@ func TestHealth(t *testing.T) {
 		}
 	}
 }
+
+// A client that names the event stream first in Accept gets its answers in
+// one; errors with a status of their own stay plain.
+func TestAnswersInTheFormThatIsPreferred(t *testing.T) {
+	inEveryEra(t, func(t *testing.T, client, server upstream.Era) {
+		srv := upstreamtest.New(t, speaks(server, upstreamtest.Script{Tools: []string{plainTool}}))
+		_, url := start(t, aggregator.Options{Upstreams: []aggregator.Upstream{at(t, "up", srv.URL.String())}})
+		c := connect(t, url, client)
+		for accept, want := range map[string]string{
+			"application/json, text/event-stream": "application/json",
+			"text/event-stream, application/json": "text/event-stream",
+			"*/*":                                 "application/json",
+		} {
+			c.header.Set("Accept", accept)
+			r := c.request("tools/list", `{}`)
+			if client == upstream.ModernEra {
+				r = c.modern("tools/list", "", "")
+			}
+			if got := r.header.Get("Content-Type"); got != want || !strings.Contains(r.body, `"name":"up_t"`) {
+				t.Errorf("Accept %q: %s %s, want %s", accept, got, r.body, want)
+			}
+		}
+		if client == upstream.LegacyEra {
+			return
+		}
+		c.header.Set("Accept", "text/event-stream, application/json")
+		if r := c.modern("no/such", "", ""); r.status != 404 || r.events != nil {
+			t.Errorf("an unknown method: %d %s", r.status, r.body)
+		}
+	})
+}

@@ -11,7 +11,6 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 
-	"github.com/mcpagg/mcpagg/upstream"
 	"github.com/mcpagg/mcpagg/upstream/rawjson"
 )
 
@@ -136,7 +135,7 @@ func (g *Gateway) servePost(w http.ResponseWriter, r *http.Request, x *exchange,
 		g.notified(x, s)
 		w.WriteHeader(http.StatusAccepted)
 	default:
-		p := &responder{w: w, era: upstream.LegacyEra, id: x.id}
+		p := newResponder(w, r, x)
 		result, err := g.serveRequest(x, s, p)
 		p.answer(result, err)
 	}

@@ -122,7 +122,7 @@ func (g *Gateway) serveListen(w http.ResponseWriter, r *http.Request, x *exchang
 	l := &listener{wake: make(chan struct{}, 1)}
 	wanted := x.Params.Get("notifications")
 	if anObject(wanted) != nil || json.Unmarshal(wanted, &l.wants) != nil {
-		(&responder{w: w, era: x.Era, id: x.id}).answer(nil, invalidParams("notifications is not an object that says what to listen for"))
+		newResponder(w, r, x).answer(nil, invalidParams("notifications is not an object that says what to listen for"))
 		return
 	}
 	if !g.listeners.add(l) {

@@ -46,7 +46,7 @@ func (g *Gateway) serveModern(w http.ResponseWriter, r *http.Request, x *exchang
 		w.WriteHeader(http.StatusAccepted)
 		return
 	}
-	p := &responder{w: w, era: upstream.ModernEra, id: x.id}
+	p := newResponder(w, r, x)
 	err := x.prepare(r.Header)
 	if err == nil {
 		err = g.checkParams(r.Header, x)
@@ -92,6 +92,14 @@ func accepts(r *http.Request, media string) bool {
 		}
 	}
 	return false
+}
+
+// prefersEvents reports whether the sender of a POST, which takes both forms of
+// answer, names the event stream first.
+func prefersEvents(r *http.Request) bool {
+	accept := strings.ToLower(strings.Join(r.Header.Values("Accept"), ","))
+	events, plain := strings.Index(accept, "text/event-stream"), strings.Index(accept, "application/json")
+	return events >= 0 && (plain < 0 || events < plain)
 }
 
 // prepare takes the params apart and checks what a modern request says of

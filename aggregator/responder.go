@@ -19,16 +19,22 @@ import (
 var errGone = errors.New("the client no longer listens")
 
 // A responder writes what one HTTP request of a client gets: a JSON body with
-// the answer or, once something has to be said ahead of it, an event stream.
-// It is safe for concurrent use.
+// the answer or, once something has to be said ahead of it, an event stream. A
+// client that names that first in Accept gets one anyway. It is safe for
+// concurrent use.
 type responder struct {
-	era upstream.Era
-	id  json.RawMessage // of the request
+	era    upstream.Era
+	id     json.RawMessage // of the request
+	events bool            // answer in an event stream where either would do
 
 	mu     sync.Mutex
 	w      http.ResponseWriter
 	stream *eventStream // nil until the first message; guarded by mu
 	done   bool         // the answer is written; guarded by mu
+}
+
+func newResponder(w http.ResponseWriter, r *http.Request, x *exchange) *responder {
+	return &responder{era: x.Era, id: x.id, events: prefersEvents(r), w: w}
 }
 
 // send says something ahead of the answer.
@@ -74,6 +80,9 @@ func (p *responder) answer(result json.RawMessage, err error) {
 		if p.era == upstream.ModernEra {
 			status = errorStatus(answer.Code)
 		}
+	}
+	if p.stream == nil && p.events && status == http.StatusOK { // an event stream has no other status
+		p.stream = newEventStream(p.w)
 	}
 	if p.stream != nil {
 		p.stream.message(body)
