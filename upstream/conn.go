@@ -102,7 +102,7 @@ func (c *conn) call(ctx context.Context, call Call) (json.RawMessage, error) {
 	r.ctx = serving
 	answer, err := c.transport.roundTrip(ctx, r)
 	if err != nil && ctx.Err() != nil {
-		c.cancelRequest(r)
+		c.cancelRequest(r, context.Cause(ctx))
 	}
 	if errors.Is(err, errSessionGone) {
 		c.end(err)
@@ -142,6 +142,7 @@ func (c *conn) prepare(call Call) (*request, error) {
 	}
 	if call.Notify != nil {
 		r.notify = func(m message) { call.Notify(m.method, withoutSubscription(m.params)) }
+		r.logs = c.modern && call.LogLevel != nil
 	}
 	r.target = target(call.Method, params)
 	if c.modern {
@@ -279,13 +280,22 @@ func progressToken(m message) (int64, bool) {
 // cancelled is the notification that nobody waits for the answer to a request.
 const cancelled = "notifications/cancelled"
 
-// cancelRequest tells the server that nobody waits for the answer to r.
-func (c *conn) cancelRequest(r *request) {
+// cancelRequest tells the server that nobody waits for the answer to r, with
+// the client's reason if it gave one.
+func (c *conn) cancelRequest(r *request, cause error) {
 	if c.stateless {
 		return
 	}
-	params := fmt.Appendf(nil, `{"requestId":%d,"reason":"the caller no longer waits"}`, r.id)
-	c.post(notification(cancelled, params))
+	reason := "the caller no longer waits"
+	if by := (*Cancelled)(nil); errors.As(cause, &by) {
+		reason = by.Reason
+	}
+	params := rawjson.Object{}
+	params.Set("requestId", strconv.AppendInt(nil, r.id, 10))
+	if reason != "" {
+		params.Set("reason", rawjson.String(reason))
+	}
+	c.post(notification(cancelled, params.Bytes()))
 }
 
 // post puts a message into the outbox, or drops it if the outbox is full.

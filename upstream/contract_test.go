@@ -160,6 +160,9 @@ func TestListing(t *testing.T) {
 			Resources:    []json.RawMessage{json.RawMessage(`{"uri":"file:///a","size":0}`)},
 			Templates:    []json.RawMessage{json.RawMessage(`{"uriTemplate":"file:///{x}"}`)},
 		}
+		if v.era == upstream.ModernEra {
+			want.Versions = []string{"2026-07-28", "2025-11-25"}
+		}
 		for _, raw := range contractTools {
 			want.Tools = append(want.Tools, json.RawMessage(raw))
 		}

@@ -197,6 +197,7 @@ func (c *conn) discover(ctx context.Context) (*Listing, error) {
 	return &Listing{
 		Era:          ModernEra,
 		Version:      c.version,
+		Versions:     found.SupportedVersions,
 		ServerInfo:   found.Meta["io.modelcontextprotocol/serverInfo"],
 		Capabilities: found.Capabilities,
 		Instructions: found.Instructions,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/mcpagg/mcpagg/upstream/rawjson"
 )
@@ -23,6 +24,7 @@ type duplex struct {
 
 	mu      sync.Mutex
 	waiting map[int64]*waiter // guarded by mu
+	strays  time.Time         // until when log messages of a request that was given up may come; guarded by mu
 }
 
 // A waiter is a request whose answer has not come.
@@ -160,13 +162,9 @@ func (d *duplex) settle(id int64, o outcome) bool {
 // note keeps a notification for the request it belongs to, and reports whether
 // there is one.
 func (d *duplex) note(m message) bool {
-	id, ok := about(m)
-	if !ok {
-		return false
-	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	w := d.waiting[id]
+	w := d.ownerLocked(m)
 	if w == nil || w.request.notify == nil {
 		return false
 	}
@@ -179,6 +177,41 @@ func (d *duplex) note(m message) bool {
 	default:
 	}
 	return true
+}
+
+// ownerLocked is the request that a notification belongs to; nil if there is
+// none, or that cannot be told.
+func (d *duplex) ownerLocked(m message) *waiter {
+	if m.method == "notifications/message" {
+		return d.loggingLocked()
+	}
+	if id, ok := about(m); ok {
+		return d.waiting[id]
+	}
+	return nil
+}
+
+// strayTime is how long a server may take to stop logging for a request that
+// was given up.
+const strayTime = 10 * time.Second
+
+// loggingLocked is the only request that asks for log messages, which do not
+// say what they belong to (MCP 2026-07-28, "Logging" and "stdio").
+func (d *duplex) loggingLocked() *waiter {
+	if time.Now().Before(d.strays) {
+		return nil
+	}
+	var only *waiter
+	for _, w := range d.waiting {
+		if !w.request.logs {
+			continue
+		}
+		if only != nil {
+			return nil
+		}
+		only = w
+	}
+	return only
 }
 
 // about is the request that a notification says it belongs to.
@@ -207,5 +240,8 @@ func (d *duplex) expect(r *request) *waiter {
 func (d *duplex) forget(id int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if w := d.waiting[id]; w != nil && w.request.logs { // it was given up
+		d.strays = time.Now().Add(strayTime)
+	}
 	delete(d.waiting, id)
 }

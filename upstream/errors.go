@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -19,6 +20,13 @@ type Error struct {
 
 func (e *Error) Error() string { return fmt.Sprintf("upstream %q: %v", e.Upstream, e.Err) }
 func (e *Error) Unwrap() error { return e.Err }
+
+// Cancelled is the cause of a context that ended since somebody cancelled a
+// request by notifications/cancelled: of the context of a Call if that was the
+// client, of a request handler's if it was the server. The reason goes along.
+type Cancelled struct{ Reason string } // "" if none was given
+
+func (c *Cancelled) Error() string { return "cancelled: " + cmp.Or(c.Reason, "no reason given") }
 
 var (
 	// errSessionGone says that the server no longer knows the session, so the

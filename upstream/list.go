@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 
@@ -49,6 +50,19 @@ func (l *Listing) items(k kind) *[]json.RawMessage {
 	return &l.Templates
 }
 
+// ttl is where l holds the time for which its definitions of kind k are fresh.
+func (l *Listing) ttl(k kind) *time.Duration {
+	switch k.method {
+	case "tools/list":
+		return &l.TTL.Tools
+	case "prompts/list":
+		return &l.TTL.Prompts
+	case "resources/list":
+		return &l.TTL.Resources
+	}
+	return &l.TTL.Templates
+}
+
 // declares reports whether the server has the capability, or with sub the part
 // of it, such as listChanged.
 func (l *Listing) declares(capability, sub string) bool {
@@ -63,6 +77,7 @@ func (l *Listing) declares(capability, sub string) bool {
 
 func (l *Listing) equal(other *Listing) bool {
 	if other == nil || l.Era != other.Era || l.Version != other.Version || l.Instructions != other.Instructions ||
+		l.TTL != other.TTL || !slices.Equal(l.Versions, other.Versions) ||
 		!bytes.Equal(l.ServerInfo, other.ServerInfo) || !bytes.Equal(l.Capabilities, other.Capabilities) {
 		return false
 	}
@@ -82,56 +97,67 @@ func (c *conn) list(ctx context.Context, l *Listing) error {
 		if !l.declares(k.capability, "") {
 			continue
 		}
-		items, err := c.listKind(ctx, k)
+		items, ttl, err := c.listKind(ctx, k)
 		switch {
 		case err != nil && (k.method == "tools/list" || ctx.Err() != nil):
 			return fmt.Errorf("listing %s: %w", k.name, plain(err))
 		case err != nil:
 			c.log.Warn("listing "+k.name, "err", plain(err))
 		default:
-			*l.items(k) = items
+			*l.items(k), *l.ttl(k) = items, ttl
 		}
 	}
 	return nil
 }
 
-// listKind fetches all pages of one list.
-func (c *conn) listKind(ctx context.Context, k kind) ([]json.RawMessage, error) {
-	items := []json.RawMessage{}
+// listKind fetches all pages of one list. ttl is for how long the server lets
+// all of them be used.
+func (c *conn) listKind(ctx context.Context, k kind) (items []json.RawMessage, ttl time.Duration, err error) {
+	items = []json.RawMessage{}
 	cursors := map[string]bool{}
 	size := 0
 	for cursor := ""; ; {
-		page, next, err := c.listPage(ctx, k, cursor)
+		page, err := c.listPage(ctx, k, cursor)
 		if isMethodNotFound(err) {
 			break // declared, but not there
 		}
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
-		if items = append(items, page...); len(items) > maxItems {
-			return nil, fmt.Errorf("more than %d of them", maxItems)
+		if items = append(items, page.items...); len(items) > maxItems {
+			return nil, 0, fmt.Errorf("more than %d of them", maxItems)
 		}
-		for _, item := range page {
+		for _, item := range page.items {
 			size += len(item)
 		}
 		if size > maxBytes {
-			return nil, fmt.Errorf("more than %d MiB of them", maxBytes>>20)
+			return nil, 0, fmt.Errorf("more than %d MiB of them", maxBytes>>20)
 		}
-		if next == "" {
+		if cursor == "" || page.ttl < ttl {
+			ttl = page.ttl
+		}
+		if page.next == "" {
 			break
 		}
-		if cursors[next] {
-			return nil, errors.New("a page's cursor came twice")
+		if cursors[page.next] {
+			return nil, 0, errors.New("a page's cursor came twice")
 		}
-		if cursors[next] = true; len(cursors) >= maxPages {
-			return nil, fmt.Errorf("more than %d pages", maxPages)
+		if cursors[page.next] = true; len(cursors) >= maxPages {
+			return nil, 0, fmt.Errorf("more than %d pages", maxPages)
 		}
-		cursor = next
+		cursor = page.next
 	}
 	if k.method == "tools/list" {
 		c.setTools(items)
 	}
-	return items, nil
+	return items, ttl, nil
+}
+
+// A page is one answer to a list request.
+type page struct {
+	items []json.RawMessage
+	next  string // cursor of the next page, "" if this is the last one
+	ttl   time.Duration
 }
 
 func isMethodNotFound(err error) bool {
@@ -139,26 +165,42 @@ func isMethodNotFound(err error) bool {
 	return ok && answer.Code == jsonrpc.CodeMethodNotFound
 }
 
-func (c *conn) listPage(ctx context.Context, k kind, cursor string) (items []json.RawMessage, next string, err error) {
+func (c *conn) listPage(ctx context.Context, k kind, cursor string) (page, error) {
 	params := rawjson.Object{}
 	if cursor != "" {
 		params.Set("cursor", rawjson.String(cursor))
 	}
 	raw, err := c.call(ctx, Call{Method: k.method, Params: params.Bytes()})
 	if err != nil {
-		return nil, "", err
+		return page{}, err
 	}
 	result, err := rawjson.ParseObject(raw)
 	if err != nil {
-		return nil, "", fmt.Errorf("result: %w", err)
+		return page{}, fmt.Errorf("result: %w", err)
 	}
-	next, _ = result.GetString("nextCursor")
-	if page := result.Get(k.member); page != nil && string(page) != "null" {
-		if items, err = rawjson.ParseArray(page); err != nil {
-			return nil, "", fmt.Errorf("%s: %w", k.member, err)
+	p := page{}
+	p.next, _ = result.GetString("nextCursor")
+	if c.modern {
+		p.ttl = milliseconds(result.Get("ttlMs"))
+	}
+	if items := result.Get(k.member); items != nil && string(items) != "null" {
+		if p.items, err = rawjson.ParseArray(items); err != nil {
+			return page{}, fmt.Errorf("%s: %w", k.member, err)
 		}
 	}
-	return items, next, nil
+	return p, nil
+}
+
+// maxTTL bounds for how long a server may say that its lists are fresh.
+const maxTTL = 24 * time.Hour
+
+// milliseconds reads a ttlMs; what is no number above 0 counts as 0.
+func milliseconds(raw json.RawMessage) time.Duration {
+	var ms float64
+	if json.Unmarshal(raw, &ms) != nil || ms <= 0 {
+		return 0
+	}
+	return time.Duration(min(ms, float64(maxTTL.Milliseconds()))) * time.Millisecond
 }
 
 // A kindSet collects the kinds that have changed until somebody takes them. It

@@ -251,7 +251,7 @@ func (s *listening) close() {
 		return
 	default:
 	}
-	s.conn.cancelRequest(s.request)
+	s.conn.cancelRequest(s.request, nil)
 	select {
 	case <-s.done:
 	case <-time.After(unlistenGrace):

@@ -118,6 +118,9 @@ type request struct {
 	header []headerField   // that the Streamable HTTP transport sends along
 	// notify gets the notifications that belong to the request; nil drops them.
 	notify func(message)
+	// logs says that the request asks a modern server for log messages, which
+	// such a server sends for no other request.
+	logs bool
 
 	// Of a call, while ctx has not ended: serve serves what the server asks
 	// with it; nil refuses.

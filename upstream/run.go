@@ -12,8 +12,14 @@ const (
 	// debounce is how long a list that has changed may go on changing before
 	// it is fetched.
 	debounce = 75 * time.Millisecond
+	// relistEvery is at least between two times that lists are fetched, however
+	// often the server says that they have changed.
+	relistEvery = 500 * time.Millisecond
 	// relistPause is between attempts to fetch it.
 	relistPause = 5 * time.Second
+	// minRefresh is how long a list counts as fresh at least, so that no server
+	// makes the gateway poll it.
+	minRefresh = 30 * time.Second
 )
 
 // Run connects to the server and stays connected until ctx ends. It returns
@@ -96,25 +102,50 @@ func (u *Upstream) keepListing(ctx context.Context, c *conn) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(c.life, cancel)()
-	pause := debounce
+	last, pause := time.Time{}, debounce
+	stale, refresh := u.refresh()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-refresh:
+			c.lists.add(stale...)
+			stale, refresh = u.refresh()
+			continue
 		case <-c.lists.added:
 			if u.opts.CallsOnly {
 				continue
 			}
 		}
-		if !sleep(ctx, pause) {
+		if !sleep(ctx, max(pause, relistEvery-time.Since(last))) {
 			return
 		}
-		pause = debounce
+		last, pause = time.Now(), debounce
 		if err := u.relist(ctx, c, c.lists.take()); err != nil && ctx.Err() == nil {
 			u.opts.Log.Warn("listing what has changed", "err", plain(err))
 			pause = relistPause
 		}
 	}
+}
+
+// refresh says which kinds to list anew, and when, since the server says for
+// how long they are fresh and does not tell when they change.
+func (u *Upstream) refresh() (stale []kind, when <-chan time.Time) {
+	l := u.Listing()
+	if u.opts.CallsOnly || l == nil {
+		return nil, nil
+	}
+	fresh := maxTTL
+	for _, k := range kinds {
+		if ttl := *l.ttl(k); ttl > 0 && !l.declares(k.capability, "listChanged") {
+			stale, fresh = append(stale, k), min(fresh, ttl)
+		}
+	}
+	if stale == nil {
+		return nil, nil
+	}
+	fresh = max(fresh, minRefresh)
+	return stale, time.After(fresh + u.jitter(fresh/4))
 }
 
 // missed makes up for what may have happened while no stream was open, and
@@ -142,12 +173,12 @@ func (u *Upstream) relist(ctx context.Context, c *conn, changed []kind) error {
 		if !l.declares(k.capability, "") {
 			continue
 		}
-		items, err := c.listKind(ctx, k)
+		items, ttl, err := c.listKind(ctx, k)
 		if err != nil {
 			c.lists.add(changed[i:]...)
 			return err
 		}
-		*l.items(k) = items
+		*l.items(k), *l.ttl(k) = items, ttl
 	}
 	u.publish(&l, func() {})
 	return nil

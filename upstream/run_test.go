@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +19,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/mcpagg/mcpagg/upstream/rawjson"
 )
 
 // A fakeServer answers HTTP requests without a network, so that a test can
@@ -29,6 +32,8 @@ type fakeServer struct {
 	down    bool       // nobody can connect, and sessions are gone
 	gone    bool       // the session is gone
 	tools   []string
+	ttls    []int           // ttlMs of the modern era's pages, one tool each; none makes the server legacy
+	listed  []time.Duration // when the tools were listed, from the first page on
 	session int
 	dials   []time.Duration // when somebody tried to connect
 }
@@ -55,12 +60,32 @@ func (f *fakeServer) RoundTrip(r *http.Request) (*http.Response, error) {
 		return f.initialize(m)
 	case m.id == nil:
 		return respond(http.StatusAccepted, ""), nil
+	case f.ttls != nil:
+		return respond(http.StatusOK, f.answer(m, f.modern(m))), nil
 	case f.gone || f.down || r.Header.Get("Mcp-Session-Id") != fmt.Sprint(f.session):
 		return respond(http.StatusNotFound, "no such session"), nil
 	case m.method == "tools/list":
 		return respond(http.StatusOK, f.answer(m, `{"tools":[`+strings.Join(f.tools, ",")+`]}`)), nil
 	}
 	return respond(http.StatusOK, f.answer(m, `{}`)), nil
+}
+
+// modern is the result of a request to a server that does not tell of changes.
+func (f *fakeServer) modern(m message) string {
+	if m.method == "server/discover" {
+		return `{"supportedVersions":["2026-07-28"],"capabilities":{"tools":{}}}`
+	}
+	params, _ := rawjson.ParseObject(m.params)
+	cursor, more := params.GetString("cursor")
+	page, _ := strconv.Atoi(cursor)
+	if !more {
+		f.listed = append(f.listed, time.Since(f.began))
+	}
+	next := ""
+	if page+1 < len(f.tools) {
+		next = fmt.Sprintf(`"nextCursor":"%d",`, page+1)
+	}
+	return fmt.Sprintf(`{%s"tools":[%s],"ttlMs":%d,"cacheScope":"public","resultType":"complete"}`, next, f.tools[page], f.ttls[page])
 }
 
 func (f *fakeServer) initialize(m message) (*http.Response, error) {
@@ -258,4 +283,70 @@ func (s slow) RoundTrip(r *http.Request) (*http.Response, error) {
 		time.Sleep(s.by)
 	}
 	return s.RoundTripper.RoundTrip(r)
+}
+
+// A server that says for how long its list is fresh, and does not tell when it
+// changes, is asked again when its shortest page is stale, and a little later
+// so that many gateways do not ask in step.
+func TestStaleListsAreFetchedAnew(t *testing.T) {
+	for name, test := range map[string]struct {
+		ttls []int
+		ttl  time.Duration
+		want []time.Duration // when it lists, in ten minutes
+	}{
+		"two pages": {[]int{120_000, 240_000}, 2 * time.Minute, []time.Duration{0, 150, 300, 450, 600}},
+		"too short": {[]int{1000, 1000}, time.Second, nil}, // see below
+		"none":      {[]int{0, 60_000}, 0, []time.Duration{0}},
+		"negative":  {[]int{-5, -1}, 0, []time.Duration{0}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, f *fakeServer, u *Upstream, changes *[]string) {
+				if got := u.Listing().TTL.Tools; got != test.ttl {
+					t.Errorf("fresh for %v, want %v", got, test.ttl)
+				}
+				wait(10*time.Minute + time.Second)
+				var got []time.Duration
+				f.set(func() { got = slices.Clone(f.listed) })
+				if test.want == nil { // every 37.5 s, the least there is
+					if len(got) != 17 {
+						t.Errorf("listed %d times in ten minutes: %v", len(got), got)
+					}
+					return
+				}
+				for i, at := range got {
+					got[i] = at.Truncate(time.Second) / time.Second
+				}
+				if diff := cmp.Diff(test.want, got); diff != "" {
+					t.Errorf("listed at seconds (-want +got):\n%s", diff)
+				}
+				f.set(func() { f.tools = []string{`{"name":"a"}`} })
+				wait(3 * time.Minute)
+				if want := map[bool]int{true: 1, false: 2}[test.ttl > 0]; len(u.Listing().Tools) != want {
+					t.Errorf("%d tools after a change, want %d", len(u.Listing().Tools), want)
+				}
+			}, func(f *fakeServer, o *Options) {
+				f.ttls, f.tools, o.Protocol = test.ttls, []string{`{"name":"a"}`, `{"name":"b"}`}, Modern
+			})
+		})
+	}
+}
+
+// However often a server says that its list has changed, it is fetched twice a
+// second at most.
+func TestListsAreNotFetchedAllTheTime(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fakeServer, u *Upstream, _ *[]string) {
+		u.mu.Lock()
+		c := u.conn
+		u.mu.Unlock()
+		wait(time.Minute)
+		for range 1000 {
+			c.lists.add(kinds[0])
+			wait(10 * time.Millisecond)
+		}
+		f.set(func() {
+			if n := len(f.listed); n < 15 || n > 22 {
+				t.Errorf("listed %d times while the list changed for 10 s", n)
+			}
+		})
+	}, func(f *fakeServer, o *Options) { f.ttls, o.Protocol = []int{0}, Modern })
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strconv"
 	"sync"
 	"time"
@@ -86,7 +87,7 @@ func (c *conn) handler(r *request) (serve requestHandler, of context.Context, ho
 // server does not want it any more.
 func (c *conn) serve(ctx context.Context, m message, serve requestHandler) {
 	result, err := serve(ctx, m.method, m.params)
-	if c.life.Err() != nil || context.Cause(ctx) == errWithdrawn {
+	if c.life.Err() != nil || errors.Is(context.Cause(ctx), errWithdrawn) {
 		return
 	}
 	body := answerTo(m.id, "result", "{}")
@@ -123,7 +124,8 @@ func errorObject(e *jsonrpc.Error) json.RawMessage {
 // withdraw ends the serving of the request that the server cancels.
 func (c *conn) withdraw(m message) {
 	params, _ := rawjson.ParseObject(m.params)
-	c.served.withdraw(params.Get("requestId"))
+	reason, _ := params.GetString("reason")
+	c.served.withdraw(params.Get("requestId"), &Cancelled{Reason: reason})
 }
 
 // errServed says that a request with the id is being served already. A stream
@@ -160,10 +162,10 @@ func (s *served) begin(of context.Context, id json.RawMessage) (ctx context.Cont
 	}), nil
 }
 
-func (s *served) withdraw(id json.RawMessage) {
+func (s *served) withdraw(id json.RawMessage, by *Cancelled) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if end := s.byID[string(id)]; end != nil {
-		end(errWithdrawn)
+		end(fmt.Errorf("%w: %w", errWithdrawn, by))
 	}
 }

@@ -37,6 +37,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -148,6 +149,7 @@ const (
 type Listing struct {
 	Era          Era
 	Version      string          // negotiated protocol revision
+	Versions     []string        // all revisions that a modern server says it speaks
 	ServerInfo   json.RawMessage // name and version, an object, or nil
 	Capabilities json.RawMessage // an object, or nil
 	Instructions string
@@ -155,6 +157,16 @@ type Listing struct {
 	// One element per definition, all pages joined, in the upstream's order.
 	// nil where the upstream lacks the capability.
 	Tools, Prompts, Resources, Templates []json.RawMessage
+
+	// TTL says for how long the server lets its definitions be used without
+	// listing them anew: the shortest time of all pages, 0 for not at all or
+	// unknown (MCP 2026-07-28, "Caching").
+	TTL struct{ Tools, Prompts, Resources, Templates time.Duration }
+}
+
+// SpeaksLegacy reports whether the server has a revision of the legacy era.
+func (l *Listing) SpeaksLegacy() bool {
+	return l.Era == LegacyEra || slices.ContainsFunc(l.Versions, func(v string) bool { return slices.Contains(legacyVersions, v) })
 }
 
 // A State is where an upstream is in its life.
@@ -196,7 +208,8 @@ type Call struct {
 	// Progress asks the server for progress, if there is a Notify.
 	Progress bool
 	// LogLevel, if not nil, asks a modern server for log messages of at least
-	// this level, a JSON string.
+	// this level, a JSON string. Over stdio they do not say which call they
+	// belong to, and get lost while several calls ask for some.
 	LogLevel json.RawMessage
 	// Request, if not nil, serves the requests of a legacy server that belong
 	// to this call (elicitation/create and others): over Streamable HTTP those
@@ -204,7 +217,8 @@ type Call struct {
 	// no other call is under way. What it returns goes to the server as it is,
 	// an error if that is a *jsonrpc.Error. It runs on a goroutine of its own,
 	// which CallTimeout does not count, and must return when ctx ends: with the
-	// call, the connection, or when the server cancels its request. Where it is
+	// call, the connection, or when the server cancels its request, which is a
+	// *Cancelled in the context's cause. Where it is
 	// nil, Options.Request serves over stdio and HTTP+SSE, and else the server
 	// is answered with -32601.
 	Request func(ctx context.Context, method string, params json.RawMessage) (json.RawMessage, error)
@@ -294,6 +308,19 @@ func (u *Upstream) Attempted() <-chan struct{} { return u.attempted }
 // Listing is what the server offers. It is nil before the first connection,
 // and once the upstream has been lost for longer than ToolsGrace.
 func (u *Upstream) Listing() *Listing { return u.listing.Load() }
+
+// SharesStream reports whether all messages of the server come on one stream,
+// as over stdio and HTTP+SSE, where most do not say which call they belong to.
+// It is false while there is no connection.
+func (u *Upstream) SharesStream() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.conn == nil {
+		return false
+	}
+	_, exact := u.conn.transport.(*streamable)
+	return !exact
+}
 
 // Status is how the upstream is.
 func (u *Upstream) Status() Status {

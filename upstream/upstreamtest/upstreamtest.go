@@ -37,6 +37,11 @@ type Script struct {
 	// PageSize is how many definitions are listed at once; 0 means all.
 	PageSize     int
 	Instructions string
+	// TTL is the ttlMs of page n of a list to a modern client, counted from 0;
+	// the last one is that of all further pages, and none means 0.
+	TTL []int
+	// Capabilities replace those that the definitions imply, an object.
+	Capabilities string
 	// LegacyOnly servers do not know server/discover, ModernOnly ones not
 	// initialize.
 	LegacyOnly, ModernOnly bool
@@ -234,12 +239,16 @@ func (c *core) reply(r *Request) Reply {
 	case s.LegacyOnly && (modernMethod || r.Modern), s.ModernOnly && !r.Modern:
 		return Error(`{"code":-32601,"message":"Method not found"}`)
 	case r.Method == "server/discover":
-		return Result(fmt.Sprintf(`{"resultType":"complete","supportedVersions":[%q],"capabilities":%s,"instructions":%s,`+
+		versions := fmt.Sprintf("%q,%q", modernVersion, s.legacyVersion())
+		if s.ModernOnly {
+			versions = strconv.Quote(modernVersion)
+		}
+		return Result(fmt.Sprintf(`{"resultType":"complete","supportedVersions":[%s],"capabilities":%s,"instructions":%s,`+
 			`"_meta":{"io.modelcontextprotocol/serverInfo":{"name":"fake","version":"1"}}}`,
-			modernVersion, s.capabilities(), rawjson.String(s.Instructions)))
+			versions, s.capabilities(), rawjson.String(s.Instructions)))
 	case r.Method == "initialize":
 		return Result(fmt.Sprintf(`{"protocolVersion":%q,"capabilities":%s,"serverInfo":{"name":"fake","version":"1"},"instructions":%s}`,
-			cmp.Or(s.Version, "2025-11-25"), s.capabilities(), rawjson.String(s.Instructions)))
+			s.legacyVersion(), s.capabilities(), rawjson.String(s.Instructions)))
 	case r.Method == "ping":
 		return Result(`{}`)
 	}
@@ -253,6 +262,8 @@ func (c *core) reply(r *Request) Reply {
 	}
 	return s.Reply(r)
 }
+
+func (s Script) legacyVersion() string { return cmp.Or(s.Version, "2025-11-25") }
 
 type kind struct {
 	method, member, capability string
@@ -269,6 +280,9 @@ func (s Script) kinds() []kind {
 }
 
 func (s Script) capabilities() json.RawMessage {
+	if s.Capabilities != "" {
+		return json.RawMessage(s.Capabilities)
+	}
 	declared := rawjson.Object{}
 	for _, k := range s.kinds() {
 		if k.definitions != nil {
@@ -289,7 +303,11 @@ func (s Script) page(r *Request, k kind) Reply {
 		more = fmt.Sprintf(`,"nextCursor":"%d"`, to)
 	}
 	if r.Modern {
-		more += `,"resultType":"complete","ttlMs":0,"cacheScope":"public"`
+		ttl := 0
+		if n := len(s.TTL); n > 0 {
+			ttl = s.TTL[min(from/max(s.PageSize, 1), n-1)]
+		}
+		more += fmt.Sprintf(`,"resultType":"complete","ttlMs":%d,"cacheScope":"public"`, ttl)
 	}
 	return Result(fmt.Sprintf(`{%q:[%s]%s}`, k.member, strings.Join(k.definitions[min(from, to):to], ","), more))
 }
