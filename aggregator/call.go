@@ -55,7 +55,7 @@ func (g *Gateway) Serve(ctx context.Context, r Request) (result json.RawMessage,
 	case "resources/unsubscribe":
 		result, err = g.unsubscribe(ctx, r)
 	case "logging/setLevel":
-		result, err = g.setLevel(ctx, r)
+		result, err = g.setLevel(r)
 	case "completion/complete":
 		result, err = g.complete(ctx, r)
 	default:
@@ -82,6 +82,7 @@ func (g *Gateway) callTool(ctx context.Context, r Request) (json.RawMessage, err
 	if args != nil {
 		r.Params.Set("arguments", args)
 	}
+	r.Params.Delete(taskParam)
 	return g.pass(ctx, r, tool.member, tool.member.publishToolResult)
 }
 
@@ -162,13 +163,16 @@ func (g *Gateway) pass(ctx context.Context, r Request, m *member, publish func(*
 	before := eraOfConn(m.conn)
 	t := r.talk(m)
 	defer t.end()
+	if conn == m.conn && t.notify != nil {
+		m.wantLogs(ctx, t.logLevel)
+	}
 	result, err := conn.Call(ctx, upstream.Call{
 		Method: r.Method, Params: r.Params.Bytes(),
-		ClientInfo: r.ClientInfo, ClientCapabilities: m.mayAsk(r.ClientCapabilities), LogLevel: r.LogLevel,
+		ClientInfo: r.ClientInfo, ClientCapabilities: m.mayAsk(r.ClientCapabilities), LogLevel: t.logLevel,
 		Progress: t.progressToken != nil, Notify: t.notify, Request: t.request,
 	})
 	if err != nil {
-		return nil, callFailed(err)
+		return nil, callFailed(m.signError(err))
 	}
 	return finish(r, before, m, result, publish)
 }

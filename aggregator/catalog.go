@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/yosida95/uritemplate/v3"
 
@@ -51,6 +52,7 @@ type item struct {
 type list[T any] struct {
 	inOrder []T
 	index   map[string]int // published name -> place in inOrder
+	ttl     time.Duration  // for how long clients may use it without asking again
 }
 
 func (l *list[T]) get(name string) (t T, ok bool) {
@@ -169,7 +171,28 @@ func merge(generation uint64, members []*member, parts []*part) *Catalog {
 		}
 	}
 	c.instructions = string(bytes.TrimSpace(instructions.Bytes()))
+	type raws = []json.RawMessage
+	c.tools.ttl = shortestTTL(parts, func(l *upstream.Listing) (raws, time.Duration) { return l.Tools, l.TTL.Tools })
+	c.prompts.ttl = shortestTTL(parts, func(l *upstream.Listing) (raws, time.Duration) { return l.Prompts, l.TTL.Prompts })
+	c.resources.ttl = shortestTTL(parts, func(l *upstream.Listing) (raws, time.Duration) { return l.Resources, l.TTL.Resources })
+	c.templates.ttl = shortestTTL(parts, func(l *upstream.Listing) (raws, time.Duration) { return l.Templates, l.TTL.Templates })
 	return c
+}
+
+// shortestTTL is the shortest time for which an upstream lets its list of one
+// kind be used. One that is not there, or names no time, may change it at any
+// time.
+func shortestTTL(parts []*part, of func(*upstream.Listing) ([]json.RawMessage, time.Duration)) time.Duration {
+	shortest := time.Duration(-1)
+	for _, p := range parts {
+		if p.listing == nil {
+			return 0
+		}
+		if definitions, ttl := of(p.listing); definitions != nil && (shortest < 0 || ttl < shortest) {
+			shortest = ttl
+		}
+	}
+	return max(shortest, 0)
 }
 
 func (c *Catalog) addItems(l *list[*item], kind string, items []*item) {

@@ -3,6 +3,7 @@ package aggregator
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 
+	"github.com/mcpagg/mcpagg/upstream"
 	"github.com/mcpagg/mcpagg/upstream/rawjson"
 )
 
@@ -178,6 +180,9 @@ func (g *Gateway) serveRequest(x *exchange, s *session, p *responder) (json.RawM
 		return json.RawMessage("{}"), nil
 	}
 	result, ours, err := g.Serve(ctx, x.Request)
+	if by := (*upstream.Cancelled)(nil); err != nil && errors.As(context.Cause(ctx), &by) {
+		err = &jsonrpc.Error{Code: jsonrpc.CodeInternalError, Message: "the client has cancelled the request"}
+	}
 	if !ours {
 		return nil, &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: fmt.Sprintf("method %q is not supported", x.Method)}
 	}

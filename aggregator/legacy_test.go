@@ -149,12 +149,12 @@ func TestUpstreamsMustNotAskForSampling(t *testing.T) {
 			if strings.Contains(string(r.Params), `"sample"`) {
 				method = "sampling/createMessage"
 			}
-			return upstreamtest.Result(`{"resultType":"input_required","inputRequests":{"x":{"method":"` + method + `","params":{"n":1.0}}},"requestState":"s"}`)
+			return upstreamtest.Result(`{"resultType":"input_required","inputRequests":{"x":{"method":"` + method + `","params":{"n":1.0,"message":"Sure?"}}},"requestState":"s"}`)
 		},
 	})
 	_, url := start(t, aggregator.Options{Upstreams: []aggregator.Upstream{at(t, "up", srv.URL.String())}})
 	c := newHTTPClient(t, url)
-	if r := c.modern("tools/call", "up_t", `"name":"up_t","arguments":{"ask":1},`); !strings.Contains(r.body, `"inputRequests":{"x":{"method":"elicitation/create","params":{"n":1.0}}},"requestState":"s"`) {
+	if r := c.modern("tools/call", "up_t", `"name":"up_t","arguments":{"ask":1},`); !strings.Contains(r.body, `"inputRequests":{"x":{"method":"elicitation/create","params":{"n":1.0,"message":"[up] Sure?"}}},"requestState":"s"`) {
 		t.Errorf("elicitation: %s", r.body)
 	}
 	if r := c.modern("tools/call", "up_t", `"name":"up_t","arguments":{"sample":1},`); !strings.Contains(r.body, `asks for \"sampling/createMessage\", which is not among the upstream's requests`) {

@@ -3,6 +3,7 @@ package aggregator
 import (
 	"encoding/base64"
 	"encoding/json"
+	"time"
 
 	"github.com/mcpagg/mcpagg/upstream"
 	"github.com/mcpagg/mcpagg/upstream/rawjson"
@@ -50,15 +51,15 @@ func page[T any](r Request, member string, l *list[T], key func(T) string, defin
 		result.Set("nextCursor", rawjson.String(base64.RawURLEncoding.EncodeToString([]byte(last))))
 	}
 	if r.Era == upstream.ModernEra {
-		setCompleteForCaller(&result)
+		setCompleteForCaller(&result, l.ttl)
 	}
 	return result.Bytes(), nil
 }
 
 // setCompleteForCaller adds what a modern list or description needs. What a
-// caller may see is that caller's own, and may change at any time.
-func setCompleteForCaller(result *rawjson.Object) {
+// caller may see is that caller's own.
+func setCompleteForCaller(result *rawjson.Object, ttl time.Duration) {
 	result.Set("resultType", rawjson.String("complete"))
-	result.Set("ttlMs", json.RawMessage("0"))
+	result.Set("ttlMs", rawjson.Value(ttl.Milliseconds()))
 	result.Set("cacheScope", rawjson.String("private"))
 }

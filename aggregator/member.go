@@ -16,6 +16,7 @@ type member struct {
 	conn  *upstream.Upstream // shared, and the one whose listing is published
 	log   *slog.Logger
 
+	level       toldLevel    // of conn
 	owned       atomic.Int32 // connections that sessions have of their own
 	subscribing sync.Mutex   // held while the upstream is told who watches what
 }

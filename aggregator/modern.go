@@ -128,6 +128,9 @@ func (x *exchange) prepare(h http.Header) error {
 	}
 	x.ClientInfo, x.ClientCapabilities = x.meta.Get(metaClientInfo), x.meta.Get(metaCapabilities)
 	x.LogLevel = x.meta.Get(metaLogLevel)
+	if x.LogLevel != nil && severity(x.LogLevel) < 0 {
+		return invalidParams("%s in _meta is not a log level", metaLogLevel)
+	}
 	return nil
 }
 
@@ -208,7 +211,7 @@ func (g *Gateway) discover() json.RawMessage {
 	if instructions := g.Catalog().instructions; instructions != "" {
 		result.Set("instructions", rawjson.String(instructions))
 	}
-	setCompleteForCaller(&result)
+	setCompleteForCaller(&result, 0)
 	meta := rawjson.Object{}
 	meta.Set(serverInfoKey, rawjson.Value(g.implementation()))
 	result.Set("_meta", meta.Bytes())

@@ -15,13 +15,50 @@ import (
 // maxOwnProcesses bounds the processes that sessions have of one upstream.
 const maxOwnProcesses = 50
 
+// connFor is the connection that serves the request: the shared one, or one of
+// the session's own.
+func (g *Gateway) connFor(ctx context.Context, r Request, m *member) (*upstream.Upstream, error) {
+	if r.session == nil || m.isolation() != PerSession {
+		return m.conn, nil
+	}
+	return g.ownConn(ctx, r.session, m)
+}
+
+// isolation says who shares a connection. There is nothing to isolate at an
+// HTTP server that knows no sessions.
+func (m *member) isolation() Isolation {
+	l := m.conn.Listing()
+	switch stateless := m.URL != nil && m.ownProtocol(l) == upstream.Modern; {
+	case stateless:
+		return Shared
+	case m.Isolation != "":
+		return m.Isolation
+	case m.URL != nil && l != nil && l.Era == upstream.LegacyEra:
+		return PerSession
+	}
+	return Shared
+}
+
+// ownProtocol is what to speak on a connection of a legacy client's own: the
+// legacy era if the upstream knows it, as far as its first connection has
+// found out.
+func (m *member) ownProtocol(l *upstream.Listing) upstream.Protocol {
+	switch {
+	case m.Protocol != "" && m.Protocol != upstream.Auto:
+		return m.Protocol
+	case l == nil || l.Version == "2024-11-05": // which may be HTTP+SSE
+		return upstream.Auto
+	case l.SpeaksLegacy():
+		return upstream.Legacy
+	}
+	return upstream.Modern
+}
+
 // An ownConn is a session's own connection to an upstream, which may ask the
 // session's client and tell it things.
 type ownConn struct {
-	conn *upstream.Upstream
-	// leveled is held while the session's log level is told to the upstream.
-	leveled sync.Mutex
-	level   string // last told; guarded by leveled
+	conn  *upstream.Upstream
+	level toldLevel // the session's
 }
 
 // ownConn returns the session's connection to m. It is dialled when it is
@@ -31,7 +68,7 @@ func (g *Gateway) ownConn(ctx context.Context, s *session, m *member) (*upstream
 	if err != nil {
 		return nil, err
 	}
-	own.setLevel(ctx, s.level())
+	own.level.tell(ctx, own.conn, s.level())
 	return own.conn, nil
 }
 
@@ -45,7 +82,8 @@ func (g *Gateway) openOwn(s *session, m *member) (*ownConn, error) {
 		m.owned.Add(-1)
 		return nil, &jsonrpc.Error{Code: codeBusy, Message: fmt.Sprintf("upstream %q is busy: %d sessions have a process of it", m.Name, maxOwnProcesses)}
 	}
-	own := &ownConn{conn: upstream.New(m.ownOptions(s))}
+	own := &ownConn{}
+	own.conn = upstream.New(m.ownOptions(s, own))
 	if !g.running.start(func() {
 		defer m.owned.Add(-1)
 		own.conn.Run(s.ctx)
@@ -61,53 +99,49 @@ func (g *Gateway) openOwn(s *session, m *member) (*ownConn, error) {
 }
 
 // ownOptions introduce the session's client to the upstream.
-func (m *member) ownOptions(s *session) upstream.Options {
+func (m *member) ownOptions(s *session, own *ownConn) upstream.Options {
 	opts := m.Options
 	opts.CallsOnly = true
 	opts.Changed = nil
 	opts.ClientInfo = s.client.info
 	opts.ClientCapabilities = m.mayAsk(s.client.capabilities)
-	if l := m.conn.Listing(); opts.Protocol == upstream.Auto && l != nil && l.Version != "2024-11-05" {
-		opts.Protocol = upstream.Legacy // the upstream's first connection has found out
-	}
+	opts.Protocol = m.ownProtocol(m.conn.Listing())
 	opts.Request = func(ctx context.Context, method string, params json.RawMessage) (json.RawMessage, error) {
 		return m.ask(ctx, s, nil, method, params)
 	}
-	opts.Notify = func(method string, params json.RawMessage) { s.told(m, method, params) }
+	opts.Notify = func(method string, params json.RawMessage) { s.told(m, own.conn, method, params) }
 	return opts
 }
 
-// setLevel tells the upstream the level at which the client wants to be told
-// log messages. Upstreams without logging refuse, which does not matter.
-func (o *ownConn) setLevel(ctx context.Context, level string) {
-	o.leveled.Lock()
-	defer o.leveled.Unlock()
-	if o.level == level {
+// told passes on what an upstream tells over the session's own connection, but
+// belongs to no call that is known: where its messages come on one stream, on
+// that of the only call that can have caused it, and else on the session's.
+func (s *session) told(m *member, conn *upstream.Upstream, method string, params json.RawMessage) {
+	switch method {
+	case "notifications/resources/updated":
+		s.push(requestBody(nil, method, m.publishUpdate(params)))
 		return
+	case "notifications/message":
+		if level := s.level(); level != nil && !loudEnough(params, level) {
+			return
+		}
 	}
-	o.level = level
-	params := rawjson.Object{}
-	params.Set("level", rawjson.String(level))
-	_, _ = o.conn.Call(ctx, upstream.Call{Method: "logging/setLevel", Params: params.Bytes()})
-}
-
-// told passes on what an upstream tells over the session's own connection: on
-// the stream of the only call that can have caused it, or on the session's.
-func (s *session) told(m *member, method string, params json.RawMessage) {
-	if method == "notifications/resources/updated" {
-		params = m.publishUpdate(params)
-	}
-	s.mu.Lock()
-	var only *talk
-	if talks := s.talks[m]; len(talks) == 1 {
-		only = talks[0]
-	}
-	s.mu.Unlock()
-	if only != nil && only.notify != nil && method != "notifications/resources/updated" {
+	if only := s.onlyTalk(m); only != nil && only.notify != nil && conn.SharesStream() {
 		only.notify(method, params)
 		return
 	}
 	s.push(requestBody(nil, method, params))
+}
+
+// onlyTalk is the only call to the upstream that is in flight, nil if there is
+// none or another one.
+func (s *session) onlyTalk(m *member) *talk {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if talks := s.talks[m]; len(talks) == 1 {
+		return talks[0]
+	}
+	return nil
 }
 
 // publishUpdate puts the published URI into the params of an update.

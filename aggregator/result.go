@@ -25,6 +25,9 @@ func finish(r Request, before upstream.Era, from *member, result json.RawMessage
 	if trimmed := bytes.TrimLeft(result, " \t\r\n"); len(trimmed) == 0 || trimmed[0] != '{' {
 		return nil, badResult(from, errors.New("is not a JSON object"))
 	}
+	if !fromModern && r.Method == "tools/call" && isTask(result) {
+		return nil, badResult(from, errors.New("is a task, which the gateway does not support"))
+	}
 	if !fromModern && r.Era == upstream.LegacyEra && (publish == nil || !mentionsResource(result)) {
 		return result, nil
 	}
@@ -33,7 +36,7 @@ func finish(r Request, before upstream.Era, from *member, result json.RawMessage
 		return nil, badResult(from, fmt.Errorf("is malformed: %w", err))
 	}
 	if fromModern {
-		if err := endHop(&o, r.Era, from); err != nil {
+		if err := endHop(&o, r, from); err != nil {
 			return nil, badResult(from, err)
 		}
 	}
@@ -48,6 +51,16 @@ func finish(r Request, before upstream.Era, from *member, result json.RawMessage
 	return o.Bytes(), nil
 }
 
+// isTask reports whether an upstream of revision 2025-11-25 answered with the
+// handle of a task: to a client that knows none it would be an empty success.
+func isTask(result json.RawMessage) bool {
+	if !bytes.Contains(result, []byte(`"task"`)) {
+		return false
+	}
+	o, err := rawjson.ParseObject(result)
+	return err == nil && o.Get("content") == nil && anObject(o.Get("task")) == nil
+}
+
 func eraOfConn(u *upstream.Upstream) upstream.Era {
 	if l := u.Listing(); l != nil {
 		return l.Era
@@ -55,15 +68,21 @@ func eraOfConn(u *upstream.Upstream) upstream.Era {
 	return u.Status().Era
 }
 
+// mayNeedInput are the methods whose results may ask for input.
+var mayNeedInput = map[string]bool{"tools/call": true, "prompts/get": true, "resources/read": true}
+
 // endHop takes out what a modern upstream said to the gateway only.
-func endHop(o *rawjson.Object, client upstream.Era, from *member) error {
+func endHop(o *rawjson.Object, r Request, from *member) error {
 	kind, isText := o.GetString("resultType")
 	switch {
 	case o.Get("resultType") == nil || kind == "complete":
 	case !isText:
 		return errors.New("has a type that is no text")
-	case kind == "input_required" && client == upstream.ModernEra:
-		if err := from.checkInputRequests(o.Get("inputRequests")); err != nil {
+	case kind == "input_required" && r.Era == upstream.ModernEra:
+		if !mayNeedInput[r.Method] {
+			return fmt.Errorf("asks for input, which no answer to %s can", r.Method)
+		}
+		if err := from.publishInputRequests(o); err != nil {
 			return err
 		}
 	case kind == "input_required":
@@ -71,7 +90,7 @@ func endHop(o *rawjson.Object, client upstream.Era, from *member) error {
 	default:
 		return fmt.Errorf("has the unknown type %q", kind)
 	}
-	if client == upstream.LegacyEra {
+	if r.Era == upstream.LegacyEra {
 		o.Delete("resultType")
 	}
 	meta, err := rawjson.ParseObject(o.Get("_meta"))
@@ -93,10 +112,10 @@ func beginHop(o *rawjson.Object, method string, fromModern bool) {
 	if o.Get("resultType") == nil || !fromModern {
 		o.Set("resultType", rawjson.String("complete"))
 	}
-	if method != "resources/read" {
+	if kind, _ := o.GetString("resultType"); method != "resources/read" || kind != "complete" {
 		return
 	}
-	if o.Get("ttlMs") == nil {
+	if ttl := o.Get("ttlMs"); len(ttl) == 0 || ttl[0] < '0' || ttl[0] > '9' { // absent, or no time
 		o.Set("ttlMs", json.RawMessage("0"))
 	}
 	o.Set("cacheScope", rawjson.String("private")) // what a caller may read is that caller's own

@@ -13,6 +13,7 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 
+	"github.com/mcpagg/mcpagg/upstream"
 	"github.com/mcpagg/mcpagg/upstream/rawjson"
 )
 
@@ -41,16 +42,16 @@ type session struct {
 	wake    chan struct{} // holds a token while queue may not be empty
 
 	mu      sync.Mutex
-	active  int                           // HTTP requests being served, streams included; guarded by mu
-	touched time.Time                     // when active was last above 0; guarded by mu
-	queue   [][]byte                      // messages for the GET stream; guarded by mu
-	detach  context.CancelFunc            // ends the GET stream that is open; guarded by mu
-	calls   map[string]context.CancelFunc // requests of the client in flight, by raw id; guarded by mu
-	asked   map[string]chan reply         // requests to the client, by raw id; guarded by mu
-	lastID  int                           // of those; guarded by mu
-	logs    string                        // log level that the client set; guarded by mu
-	own     map[*member]*ownConn          // guarded by mu
-	talks   map[*member][]*talk           // calls in flight; guarded by mu
+	active  int                                // HTTP requests being served, streams included; guarded by mu
+	touched time.Time                          // when active was last above 0; guarded by mu
+	queue   [][]byte                           // messages for the GET stream; guarded by mu
+	detach  context.CancelFunc                 // ends the GET stream that is open; guarded by mu
+	calls   map[string]context.CancelCauseFunc // requests of the client in flight, by raw id; guarded by mu
+	asked   map[string]chan reply              // requests to the client, by raw id; guarded by mu
+	lastID  int                                // of those; guarded by mu
+	logs    json.RawMessage                    // log level that the client set, nil for none; guarded by mu
+	own     map[*member]*ownConn               // guarded by mu
+	talks   map[*member][]*talk                // calls in flight; guarded by mu
 }
 
 // A reply is the client's answer to a request of an upstream.
@@ -80,7 +81,7 @@ func newSession(owner Caller, version string, params rawjson.Object) *session {
 	s := &session{
 		id: rand.Text(), owner: owner, version: version, client: said(params),
 		wake: make(chan struct{}, 1), touched: time.Now(),
-		calls: map[string]context.CancelFunc{}, asked: map[string]chan reply{},
+		calls: map[string]context.CancelCauseFunc{}, asked: map[string]chan reply{},
 	}
 	s.ctx, s.end = context.WithCancelCause(context.Background())
 	return s
@@ -95,10 +96,10 @@ func (s *session) begin(id json.RawMessage) (ctx context.Context, end func(), ok
 	if _, taken := s.calls[key]; taken {
 		return nil, nil, false
 	}
-	ctx, cancel := context.WithCancel(s.ctx)
+	ctx, cancel := context.WithCancelCause(s.ctx)
 	s.calls[key] = cancel
 	return ctx, func() {
-		cancel()
+		cancel(nil)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(s.calls, key)
@@ -112,7 +113,8 @@ func (s *session) cancel(params rawjson.Object) {
 	cancel := s.calls[string(params.Get("requestId"))]
 	s.mu.Unlock()
 	if cancel != nil {
-		cancel()
+		reason, _ := params.GetString("reason")
+		cancel(&upstream.Cancelled{Reason: reason})
 	}
 }
 
@@ -148,13 +150,13 @@ func (s *session) tell(message []byte) error {
 	return nil
 }
 
-func (s *session) setLevel(level string) {
+func (s *session) setLevel(level json.RawMessage) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.logs = level
 }
 
-func (s *session) level() string {
+func (s *session) level() json.RawMessage {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.logs
@@ -180,13 +182,21 @@ func (s *session) ask(ctx context.Context, send func([]byte) error, method strin
 	case a := <-answer:
 		return a.result, a.err
 	case <-ctx.Done():
-		cancelled := rawjson.Object{}
-		cancelled.Set("requestId", id)
-		_ = send(notification("notifications/cancelled", cancelled.Bytes())) // nobody to tell if it fails
+		_ = send(notification("notifications/cancelled", cancelledParams(id, context.Cause(ctx)))) // nobody to tell if it fails
 		return nil, context.Cause(ctx)
 	case <-s.ctx.Done():
 		return nil, context.Cause(s.ctx)
 	}
+}
+
+// cancelledParams pass on why the upstream cancels its request, if it says so.
+func cancelledParams(id json.RawMessage, cause error) json.RawMessage {
+	params := rawjson.Object{}
+	params.Set("requestId", id)
+	if by := (*upstream.Cancelled)(nil); errors.As(cause, &by) && by.Reason != "" {
+		params.Set("reason", rawjson.String(by.Reason))
+	}
+	return params.Bytes()
 }
 
 func (s *session) expect() (id json.RawMessage, answer <-chan reply) {

@@ -187,19 +187,3 @@ func (s *session) updated(uri string) {
 	params.Set("uri", rawjson.String(uri))
 	s.push(requestBody(nil, "notifications/resources/updated", params.Bytes()))
 }
-
-// logLevels are those of RFC 5424, as MCP names them.
-var logLevels = map[string]bool{
-	"debug": true, "info": true, "notice": true, "warning": true,
-	"error": true, "critical": true, "alert": true, "emergency": true,
-}
-
-// setLevel serves logging/setLevel. Upstreams hear of it with the next call.
-func (g *Gateway) setLevel(_ context.Context, r Request) (json.RawMessage, error) {
-	level, _ := r.Params.GetString("level")
-	if !logLevels[level] || r.session == nil {
-		return nil, invalidParams("level %q is not a log level", level)
-	}
-	r.session.setLevel(level)
-	return json.RawMessage("{}"), nil
-}

@@ -1,0 +1,190 @@
+package aggregator
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+
+	"github.com/mcpagg/mcpagg/upstream/rawjson"
+)
+
+// kindOf is the capability that a client needs for a request of an upstream.
+var kindOf = map[string]string{
+	"sampling/createMessage": "sampling", "elicitation/create": "elicitation", "roots/list": "roots",
+}
+
+var requestKinds = []string{"sampling", "elicitation", "roots"}
+
+// defaultRequests are the kinds an upstream may ask for unless configured:
+// sampling spends the client's money.
+var defaultRequests = []string{"elicitation", "roots"}
+
+func (m *member) may(kind string) bool {
+	allowed := m.Requests
+	if allowed == nil {
+		allowed = defaultRequests
+	}
+	return kind != "" && slices.Contains(allowed, kind)
+}
+
+// ask passes a request of the upstream to a session's client, if both may.
+func (m *member) ask(ctx context.Context, s *session, stream *responder, method string, params json.RawMessage) (json.RawMessage, error) {
+	kind := kindOf[method]
+	if !m.may(kind) || s.capabilities().Get(kind) == nil {
+		m.log.Warn("refused a request of the upstream", "upstream", m.Name, "method", method)
+		return nil, &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: "the client does not support this method"}
+	}
+	if kind == "elicitation" {
+		var err error
+		if params, err = m.signed(params); err != nil {
+			return nil, invalidParams("%v", err)
+		}
+	}
+	params = without(params, taskParam)
+	send := s.tell
+	if stream != nil {
+		send = stream.send
+	}
+	result, err := s.ask(ctx, send, method, params)
+	if errors.Is(err, errGone) { // the call's stream broke; the session's own may be there
+		return s.ask(ctx, s.tell, method, params)
+	}
+	return result, err
+}
+
+// signed shows who asks, in the message of an elicitation: people must not take
+// an upstream's question for the gateway's or another upstream's.
+func (m *member) signed(elicitation json.RawMessage) (json.RawMessage, error) {
+	o, err := rawjson.ParseObject(elicitation)
+	if err != nil {
+		return nil, fmt.Errorf("has a malformed elicitation: %w", err)
+	}
+	message, _ := o.GetString("message")
+	o = slices.DeleteFunc(o, func(m rawjson.Member) bool { // a client may ignore case, and show the other one
+		return m.Name != "message" && strings.EqualFold(m.Name, "message")
+	})
+	o.Set("message", rawjson.String("["+m.Name+"] "+message))
+	return o.Bytes(), nil
+}
+
+// tasks are not passed on, so neither side must hear that the other has them
+// (MCP 2025-11-25 "Tasks", MCP 2026-07-28 extension of that name).
+const (
+	tasksCapability = "tasks"
+	tasksExtension  = "io.modelcontextprotocol/tasks"
+	taskParam       = "task" // asks for a request to be run as one
+)
+
+// mayAsk leaves of a client's capabilities what the upstream may use; nil
+// stays nil.
+func (m *member) mayAsk(capabilities json.RawMessage) json.RawMessage {
+	mentioned := func(kind string) bool { return !m.may(kind) && bytes.Contains(capabilities, []byte(kind)) }
+	if !bytes.ContainsRune(capabilities, '\\') && !mentioned(tasksCapability) && !slices.ContainsFunc(requestKinds, mentioned) {
+		return capabilities // as most are; an escape may hide a name
+	}
+	o, err := rawjson.ParseObject(capabilities)
+	if err != nil {
+		return nil
+	}
+	for _, kind := range requestKinds {
+		if !m.may(kind) {
+			o.Delete(kind)
+		}
+	}
+	o.Delete(tasksCapability)
+	if extensions, err := rawjson.ParseObject(o.Get("extensions")); err == nil && extensions.Get(tasksExtension) != nil {
+		extensions.Delete(tasksExtension)
+		o.Set("extensions", extensions.Bytes())
+	}
+	return o.Bytes()
+}
+
+// publishInputRequests makes what a modern upstream asks for, in place of an
+// answer, into what the client gets: signed, and only what the upstream may
+// ask (MCP 2026-07-28, "Multi Round-Trip Requests").
+func (m *member) publishInputRequests(result *rawjson.Object) error {
+	raw := result.Get("inputRequests")
+	if raw == nil {
+		return nil
+	}
+	requests, err := rawjson.ParseObject(raw)
+	if err != nil {
+		return fmt.Errorf("has malformed inputRequests: %w", err)
+	}
+	for i, request := range requests {
+		o, err := rawjson.ParseObject(request.Value)
+		if err != nil {
+			return fmt.Errorf("has a malformed input request: %w", err)
+		}
+		method, _ := o.GetString("method")
+		switch kind := kindOf[method]; {
+		case !m.may(kind):
+			return fmt.Errorf("asks for %q, which is not among the upstream's requests", method)
+		case kind == "elicitation":
+			params, err := m.signed(o.Get("params"))
+			if err != nil {
+				return err
+			}
+			o.Set("params", params)
+			requests[i].Value = o.Bytes()
+		}
+	}
+	result.Set("inputRequests", requests.Bytes())
+	return nil
+}
+
+// codeURLElicitation is the error of a call that needs somebody to visit a URL
+// first (MCP 2025-11-25, "URL Elicitation Required Error"). Its data list
+// elicitations.
+const codeURLElicitation = -32042
+
+// signError shows who asks in an error that asks for something.
+func (m *member) signError(err error) error {
+	var answer *jsonrpc.Error
+	if !errors.As(err, &answer) || answer.Code != codeURLElicitation {
+		return err
+	}
+	data, err := rawjson.ParseObject(answer.Data)
+	if err == nil && data.Get("elicitations") == nil {
+		return answer
+	}
+	if err != nil {
+		return badResult(m, fmt.Errorf("asks for input, but is malformed: %w", err))
+	}
+	elicitations, err := rawjson.ParseArray(data.Get("elicitations"))
+	if err != nil {
+		return badResult(m, fmt.Errorf("asks for input, but is malformed: %w", err))
+	}
+	for i, raw := range elicitations {
+		if elicitations[i], err = m.signed(raw); err != nil {
+			return badResult(m, err)
+		}
+	}
+	data.Set("elicitations", rawjson.Array(elicitations))
+	return &jsonrpc.Error{Code: answer.Code, Message: answer.Message, Data: data.Bytes()}
+}
+
+// capabilities are what the client said it can do when it opened the session.
+func (s *session) capabilities() rawjson.Object {
+	o, _ := rawjson.ParseObject(s.client.capabilities) // none, if they are malformed
+	return o
+}
+
+// without is an object without one of its members.
+func without(raw json.RawMessage, name string) json.RawMessage {
+	if !bytes.Contains(raw, []byte(name)) {
+		return raw
+	}
+	o, err := rawjson.ParseObject(raw)
+	if err != nil || o.Get(name) == nil {
+		return raw
+	}
+	o.Delete(name)
+	return o.Bytes()
+}
