@@ -161,7 +161,7 @@ func (g *Gateway) pass(ctx context.Context, r Request, m *member, publish func(*
 		return nil, err
 	}
 	before := eraOfConn(m.conn)
-	t := r.talk(m)
+	t := r.talk(m, conn)
 	defer t.end()
 	if conn == m.conn && t.notify != nil {
 		m.wantLogs(ctx, t.logLevel)

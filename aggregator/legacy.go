@@ -152,6 +152,8 @@ func (g *Gateway) notified(x *exchange, s *session) {
 	switch x.Method {
 	case "notifications/cancelled":
 		s.cancel(params)
+	case "notifications/progress":
+		s.progressed(params)
 	case "notifications/roots/list_changed":
 		for _, own := range s.ownConns() {
 			_ = own.conn.Notify(s.ctx, x.Method, x.params) // one that is not connected asks anew anyway

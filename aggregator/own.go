@@ -107,7 +107,7 @@ func (m *member) ownOptions(s *session, own *ownConn) upstream.Options {
 	opts.ClientCapabilities = m.mayAsk(s.client.capabilities)
 	opts.Protocol = m.ownProtocol(m.conn.Listing())
 	opts.Request = func(ctx context.Context, method string, params json.RawMessage) (json.RawMessage, error) {
-		return m.ask(ctx, s, nil, method, params)
+		return question{from: m, conn: own.conn, to: s, method: method, params: params}.ask(ctx)
 	}
 	opts.Notify = func(method string, params json.RawMessage) { s.told(m, own.conn, method, params) }
 	return opts

@@ -11,6 +11,7 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 
+	"github.com/mcpagg/mcpagg/upstream"
 	"github.com/mcpagg/mcpagg/upstream/rawjson"
 )
 
@@ -33,29 +34,71 @@ func (m *member) may(kind string) bool {
 	return kind != "" && slices.Contains(allowed, kind)
 }
 
-// ask passes a request of the upstream to a session's client, if both may.
-func (m *member) ask(ctx context.Context, s *session, stream *responder, method string, params json.RawMessage) (json.RawMessage, error) {
-	kind := kindOf[method]
-	if !m.may(kind) || s.capabilities().Get(kind) == nil {
-		m.log.Warn("refused a request of the upstream", "upstream", m.Name, "method", method)
+// A question is a live request of a legacy upstream to a session's client.
+type question struct {
+	from   *member
+	conn   *upstream.Upstream // that it came on
+	to     *session
+	stream *responder // of the call that it belongs to; nil for the session's own
+	method string
+	params json.RawMessage
+}
+
+// ask asks the client, if it and the upstream may do so.
+func (q question) ask(ctx context.Context) (json.RawMessage, error) {
+	kind := kindOf[q.method]
+	if !q.from.may(kind) || q.to.capabilities().Get(kind) == nil {
+		q.from.log.Warn("refused a request of the upstream", "upstream", q.from.Name, "method", q.method)
 		return nil, &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: "the client does not support this method"}
 	}
 	if kind == "elicitation" {
 		var err error
-		if params, err = m.signed(params); err != nil {
+		if q.params, err = q.from.signed(q.params); err != nil {
 			return nil, invalidParams("%v", err)
 		}
 	}
-	params = without(params, taskParam)
-	send := s.tell
-	if stream != nil {
-		send = stream.send
+	q.params = without(q.params, taskParam)
+	send := q.to.tell
+	if q.stream != nil {
+		send = q.stream.send
 	}
-	result, err := s.ask(ctx, send, method, params)
+	result, err := q.to.ask(ctx, send, q)
 	if errors.Is(err, errGone) { // the call's stream broke; the session's own may be there
-		return s.ask(ctx, s.tell, method, params)
+		return q.to.ask(ctx, q.to.tell, q)
 	}
 	return result, err
+}
+
+// body is the request as the client gets it, under the gateway's id. That also
+// takes the place of a progress token: those of two upstreams may be the same.
+func (q question) body(id json.RawMessage) []byte {
+	if token, meta := q.progressToken(); token != nil {
+		meta.Set("progressToken", id)
+		params, _ := rawjson.ParseObject(q.params)
+		params.Set("_meta", meta.Bytes())
+		q.params = params.Bytes()
+	}
+	return requestBody(id, q.method, q.params)
+}
+
+// progressed passes on the client's progress in answering.
+func (q question) progressed(ctx context.Context, progress rawjson.Object) {
+	token, _ := q.progressToken()
+	if token == nil {
+		return
+	}
+	progress.Set("progressToken", token)
+	_ = q.conn.Notify(ctx, "notifications/progress", progress.Bytes()) // lost with the connection
+}
+
+// progressToken is the upstream's own; nil if it wants no progress.
+func (q question) progressToken() (token json.RawMessage, meta rawjson.Object) {
+	if !bytes.Contains(q.params, []byte("progressToken")) {
+		return nil, nil
+	}
+	params, _ := rawjson.ParseObject(q.params) // malformed, it asks for nothing
+	meta, _ = rawjson.ParseObject(params.Get("_meta"))
+	return meta.Get("progressToken"), meta
 }
 
 // signed shows who asks, in the message of an elicitation: people must not take

@@ -47,11 +47,17 @@ type session struct {
 	queue   [][]byte                           // messages for the GET stream; guarded by mu
 	detach  context.CancelFunc                 // ends the GET stream that is open; guarded by mu
 	calls   map[string]context.CancelCauseFunc // requests of the client in flight, by raw id; guarded by mu
-	asked   map[string]chan reply              // requests to the client, by raw id; guarded by mu
+	asked   map[string]asked                   // requests to the client, by raw id; guarded by mu
 	lastID  int                                // of those; guarded by mu
 	logs    json.RawMessage                    // log level that the client set, nil for none; guarded by mu
 	own     map[*member]*ownConn               // guarded by mu
 	talks   map[*member][]*talk                // calls in flight; guarded by mu
+}
+
+// asked is a question that the client has not answered.
+type asked struct {
+	question
+	answer chan reply // takes one
 }
 
 // A reply is the client's answer to a request of an upstream.
@@ -81,7 +87,7 @@ func newSession(owner Caller, version string, params rawjson.Object) *session {
 	s := &session{
 		id: rand.Text(), owner: owner, version: version, client: said(params),
 		wake: make(chan struct{}, 1), touched: time.Now(),
-		calls: map[string]context.CancelCauseFunc{}, asked: map[string]chan reply{},
+		calls: map[string]context.CancelCauseFunc{}, asked: map[string]asked{},
 	}
 	s.ctx, s.end = context.WithCancelCause(context.Background())
 	return s
@@ -171,11 +177,19 @@ func (s *session) take() [][]byte {
 	return queued
 }
 
-// ask sends a request to the client, through send, and waits for its answer.
-func (s *session) ask(ctx context.Context, send func([]byte) error, method string, params json.RawMessage) (json.RawMessage, error) {
-	id, answer := s.expect()
+// patience is how long a client, and the person before it, may take to answer.
+const patience = 30 * time.Minute
+
+// errNoAnswer is why the gateway gives up on an answer.
+var errNoAnswer = &upstream.Cancelled{Reason: "no answer within 30 minutes"}
+
+// ask sends a question to the client, through send, and waits for its answer.
+func (s *session) ask(ctx context.Context, send func([]byte) error, q question) (json.RawMessage, error) {
+	id, answer := s.expect(q)
 	defer s.forget(id)
-	if err := send(requestBody(id, method, params)); err != nil {
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, errNoAnswer)
+	defer cancel()
+	if err := send(q.body(id)); err != nil {
 		return nil, err
 	}
 	select {
@@ -199,14 +213,14 @@ func cancelledParams(id json.RawMessage, cause error) json.RawMessage {
 	return params.Bytes()
 }
 
-func (s *session) expect() (id json.RawMessage, answer <-chan reply) {
+func (s *session) expect(q question) (id json.RawMessage, answer <-chan reply) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lastID++
 	id = rawjson.Value(s.lastID)
-	ch := make(chan reply, 1)
-	s.asked[string(id)] = ch
-	return id, ch
+	a := asked{q, make(chan reply, 1)}
+	s.asked[string(id)] = a
+	return id, a.answer
 }
 
 func (s *session) forget(id json.RawMessage) {
@@ -218,10 +232,10 @@ func (s *session) forget(id json.RawMessage) {
 // answered passes the client's answer to whoever asked; others are dropped.
 func (s *session) answered(message rawjson.Object) {
 	s.mu.Lock()
-	ch := s.asked[string(message.Get("id"))]
+	to, ok := s.asked[string(message.Get("id"))]
 	delete(s.asked, string(message.Get("id")))
 	s.mu.Unlock()
-	if ch == nil {
+	if !ok {
 		return
 	}
 	a := reply{result: message.Get("result")}
@@ -232,7 +246,17 @@ func (s *session) answered(message rawjson.Object) {
 		}
 		a = reply{err: refused}
 	}
-	ch <- a
+	to.answer <- a
+}
+
+// progressed passes the client's progress with a question to whoever asked.
+func (s *session) progressed(params rawjson.Object) {
+	s.mu.Lock()
+	to, ok := s.asked[string(params.Get("progressToken"))]
+	s.mu.Unlock()
+	if ok {
+		to.progressed(s.ctx, params)
+	}
 }
 
 // attach makes the caller the session's GET stream, in place of one that may

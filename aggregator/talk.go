@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 
+	"github.com/mcpagg/mcpagg/upstream"
 	"github.com/mcpagg/mcpagg/upstream/rawjson"
 )
 
@@ -13,6 +14,7 @@ import (
 type talk struct {
 	r             Request
 	m             *member
+	conn          *upstream.Upstream
 	progressToken json.RawMessage // the client's own; nil if it wants no progress
 	logLevel      json.RawMessage // from which the client wants log messages; nil if it did not say
 	notify        func(method string, params json.RawMessage)
@@ -20,10 +22,10 @@ type talk struct {
 	end           func()
 }
 
-// talk begins a talk. What the client does not want, or cannot be asked, stays
-// nil in it.
-func (r Request) talk(m *member) *talk {
-	t := &talk{r: r, m: m, logLevel: r.LogLevel, end: func() {}}
+// talk begins a talk over a connection to m. What the client does not want, or
+// cannot be asked, stays nil in it.
+func (r Request) talk(m *member, conn *upstream.Upstream) *talk {
+	t := &talk{r: r, m: m, conn: conn, logLevel: r.LogLevel, end: func() {}}
 	if r.session != nil {
 		t.logLevel = r.session.level()
 	}
@@ -35,7 +37,9 @@ func (r Request) talk(m *member) *talk {
 		t.notify = t.pass
 	}
 	if r.session != nil {
-		t.request = t.ask
+		if conn != m.conn || !conn.SharesStream() { // else nobody knows whose call asks
+			t.request = t.ask
+		}
 		t.end = r.session.join(m, t)
 	}
 	return t
@@ -74,5 +78,5 @@ func (t *talk) wantsLog(params json.RawMessage) bool {
 // ask passes a live request of the upstream to the client whose call this is,
 // on the call's own stream.
 func (t *talk) ask(ctx context.Context, method string, params json.RawMessage) (json.RawMessage, error) {
-	return t.m.ask(ctx, t.r.session, t.r.stream, method, params)
+	return question{from: t.m, conn: t.conn, to: t.r.session, stream: t.r.stream, method: method, params: params}.ask(ctx)
 }
