@@ -35,8 +35,9 @@ func (u *Upstream) Run(ctx context.Context) {
 		if err != nil {
 			u.notConnected(ctx, err, time.Since(began))
 		} else {
+			again, _ := u.subscriptions.current() // later ones are asked for by Subscribe
 			u.nowConnected(c, l, time.Since(began))
-			retry.settle(u.serve(ctx, c))
+			retry.settle(u.serve(ctx, c, again))
 			connects := u.Status().Connects
 			grace.Go(func() { u.forgetListing(ctx, connects) })
 		}
@@ -79,11 +80,12 @@ func (u *Upstream) remember(c *conn, err error) {
 }
 
 // serve keeps the listing up to date until the connection ends, closes it, and
-// returns how long it lived.
-func (u *Upstream) serve(ctx context.Context, c *conn) time.Duration {
+// returns how long it lived. Resources that were subscribed to on the last
+// connection are asked for again.
+func (u *Upstream) serve(ctx context.Context, c *conn, subscribed []string) time.Duration {
 	began := time.Now()
 	if c.listener == nil {
-		c.running.start(func() { u.resubscribe(c) })
+		c.running.start(func() { u.resubscribe(c, subscribed) })
 	}
 	u.keepListing(ctx, c)
 	lived := time.Since(began)

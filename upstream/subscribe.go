@@ -57,8 +57,7 @@ func subscribeCall(method, uri string) Call {
 
 // resubscribe repeats on a new connection to a legacy server what was asked
 // for on the last one.
-func (u *Upstream) resubscribe(c *conn) {
-	uris, _ := u.subscriptions.current()
+func (u *Upstream) resubscribe(c *conn, uris []string) {
 	for _, uri := range uris {
 		if c.life.Err() != nil {
 			return
