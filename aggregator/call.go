@@ -105,11 +105,11 @@ func (g *Gateway) readResource(ctx context.Context, r Request) (json.RawMessage,
 	uri, _ := r.Params.GetString("uri")
 	m, original, ok := g.route(uri)
 	if !ok {
-		return nil, notFoundIn(r.Era, noResource(uri))
+		return nil, notFoundIn(r.Era, upstream.LegacyEra, noResource(uri))
 	}
 	r.Params.Set("uri", rawjson.String(original))
 	result, err := g.pass(ctx, r, m, m.publishReadResult)
-	return result, notFoundIn(r.Era, err)
+	return result, notFoundIn(r.Era, eraOfConn(m.conn), err)
 }
 
 // complete serves completion/complete for a prompt's or a template's argument.

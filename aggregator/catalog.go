@@ -31,6 +31,7 @@ type Catalog struct {
 
 	listings []*upstream.Listing // what it was made of, one per upstream
 	replaced chan struct{}       // closed when a newer catalog took its place
+	told     chan struct{}       // closed when clients were told of this one
 }
 
 // A Hidden definition of an upstream is not published.
@@ -152,7 +153,7 @@ func (r ToolRules) admit(original string) bool {
 // merge makes the catalog of all parts. Where two publish one name, the
 // earlier one keeps it.
 func merge(generation uint64, members []*member, parts []*part) *Catalog {
-	c := &Catalog{Generation: generation, replaced: make(chan struct{})}
+	c := &Catalog{Generation: generation, replaced: make(chan struct{}), told: make(chan struct{})}
 	var instructions bytes.Buffer
 	for i, p := range parts {
 		m := members[i]

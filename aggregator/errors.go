@@ -8,6 +8,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 
 	"github.com/mcpagg/mcpagg/upstream"
+	"github.com/mcpagg/mcpagg/upstream/rawjson"
 )
 
 func invalidParams(format string, args ...any) error {
@@ -29,13 +30,21 @@ func noResource(uri string) error {
 }
 
 // notFoundIn gives the error for a missing resource the code that the client's
-// era has for it.
-func notFoundIn(client upstream.Era, err error) error {
+// era has for it. from is the era that the error comes from: invalid params of
+// the modern one that name a URI are of that kind.
+func notFoundIn(client, from upstream.Era, err error) error {
 	var answer *jsonrpc.Error
-	if client == upstream.ModernEra && errors.As(err, &answer) && answer.Code == codeNoResource {
-		return &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: answer.Message, Data: answer.Data}
+	if !errors.As(err, &answer) {
+		return err
 	}
-	return err
+	code := answer.Code
+	switch data, _ := rawjson.ParseObject(answer.Data); {
+	case client == upstream.ModernEra && code == codeNoResource:
+		code = jsonrpc.CodeInvalidParams
+	case client == upstream.LegacyEra && from == upstream.ModernEra && code == jsonrpc.CodeInvalidParams && data.Get("uri") != nil:
+		code = codeNoResource
+	}
+	return &jsonrpc.Error{Code: code, Message: answer.Message, Data: answer.Data}
 }
 
 // callFailed turns what went wrong on the way to an upstream, and is no answer

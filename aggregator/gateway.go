@@ -69,7 +69,9 @@ func New(opts Options) *Gateway {
 		g.addMember(u)
 	}
 	g.unprefixed = g.onlyUnprefixed()
-	g.catalog.Store(merge(0, g.inOrder, emptyParts(len(g.inOrder))))
+	first := merge(0, g.inOrder, emptyParts(len(g.inOrder)))
+	close(first.told) // there is nobody to tell
+	g.catalog.Store(first)
 	return g
 }
 
@@ -79,6 +81,7 @@ func (g *Gateway) addMember(u Upstream) {
 	u.Log = g.log
 	m := &member{Upstream: u, names: g.opts.Names, log: g.log}
 	opts := u.Options
+	opts.ClientCapabilities = m.announced()
 	opts.Notify = func(method string, params json.RawMessage) { g.told(m, method, params) }
 	m.conn = upstream.New(opts)
 	g.inOrder = append(g.inOrder, m)
@@ -131,6 +134,7 @@ func (g *Gateway) Settled(ctx context.Context) error {
 	for {
 		c := g.Catalog()
 		if c.shows(g.inOrder) {
+			<-c.told // who connects now is not told of it again
 			return nil
 		}
 		select {

@@ -127,8 +127,10 @@ func (c *httpClient) do(method, body string, edit func(*http.Request)) reply {
 	}
 	r := reply{status: resp.StatusCode, header: resp.Header, body: strings.TrimSpace(string(raw))}
 	if strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") {
-		r.events = data(raw)
-		r.body = r.events[len(r.events)-1]
+		r.events, r.body = data(raw), ""
+		if n := len(r.events); n > 0 {
+			r.body = r.events[n-1]
+		}
 	}
 	return r
 }

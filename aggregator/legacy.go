@@ -139,6 +139,10 @@ func (g *Gateway) servePost(w http.ResponseWriter, r *http.Request, x *exchange,
 	default:
 		p := newResponder(w, r, x)
 		result, err := g.serveRequest(x, s, p)
+		if by := (*upstream.Cancelled)(nil); errors.As(err, &by) {
+			p.end()
+			return
+		}
 		p.answer(result, err)
 	}
 }
@@ -161,7 +165,8 @@ func (g *Gateway) notified(x *exchange, s *session) {
 	}
 }
 
-// serveRequest answers one request. The connection it came on may break
+// serveRequest answers one request; its error is an *upstream.Cancelled if the
+// client wants no answer any more. The connection it came on may break
 // without the request being cancelled (MCP 2025-11-25, "Sending Messages"), so
 // it lives as long as the session lets it.
 func (g *Gateway) serveRequest(x *exchange, s *session, p *responder) (json.RawMessage, error) {
@@ -183,7 +188,7 @@ func (g *Gateway) serveRequest(x *exchange, s *session, p *responder) (json.RawM
 	}
 	result, ours, err := g.Serve(ctx, x.Request)
 	if by := (*upstream.Cancelled)(nil); err != nil && errors.As(context.Cause(ctx), &by) {
-		err = &jsonrpc.Error{Code: jsonrpc.CodeInternalError, Message: "the client has cancelled the request"}
+		return nil, by
 	}
 	if !ours {
 		return nil, &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: fmt.Sprintf("method %q is not supported", x.Method)}
@@ -235,7 +240,7 @@ func (g *Gateway) serveBatch(w http.ResponseWriter, r *http.Request, x *exchange
 
 func (g *Gateway) answerInBatch(x *exchange, s *session) json.RawMessage {
 	result, err := g.serveRequest(x, s, nil)
-	if err != nil {
+	if err != nil { // of a batch each is answered, cancelled or not
 		return answerBody(x.id, "error", rawjson.Value(wireError(err)))
 	}
 	return answerBody(x.id, "result", result)

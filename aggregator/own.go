@@ -3,8 +3,10 @@ package aggregator
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 
@@ -12,8 +14,12 @@ import (
 	"github.com/mcpagg/mcpagg/upstream/rawjson"
 )
 
-// maxOwnProcesses bounds the processes that sessions have of one upstream.
-const maxOwnProcesses = 50
+const (
+	// maxOwnProcesses bounds the processes that sessions have of one upstream.
+	maxOwnProcesses = 50
+	// restless is how long a session's connection counts as in use after a call.
+	restless = time.Second
+)
 
 // connFor is the connection that serves the request: the shared one, or one of
 // the session's own.
@@ -58,13 +64,22 @@ func (m *member) ownProtocol(l *upstream.Listing) upstream.Protocol {
 // session's client and tell it things.
 type ownConn struct {
 	conn  *upstream.Upstream
+	end   context.CancelFunc
 	level toldLevel // the session's
+	used  time.Time // when the last call began or ended; guarded by the session's mu
 }
 
 // ownConn returns the session's connection to m. It is dialled when it is
-// first asked for and ends with the session.
+// first asked for and ends with the session, or when it gives way to another
+// one; then the next call dials it anew.
 func (g *Gateway) ownConn(ctx context.Context, s *session, m *member) (*upstream.Upstream, error) {
 	own, err := g.openOwn(s, m)
+	if errors.Is(err, errFull) && g.makeRoom(m) {
+		own, err = g.openOwn(s, m)
+	}
+	if errors.Is(err, errFull) {
+		return nil, &jsonrpc.Error{Code: codeBusy, Message: fmt.Sprintf("upstream %q is busy: %d sessions have a process of it", m.Name, maxOwnProcesses)}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -72,23 +87,29 @@ func (g *Gateway) ownConn(ctx context.Context, s *session, m *member) (*upstream
 	return own.conn, nil
 }
 
+// errFull says that sessions have as many processes of an upstream as there may be.
+var errFull = errors.New("too many processes")
+
 func (g *Gateway) openOwn(s *session, m *member) (*ownConn, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if own := s.own[m]; own != nil {
+		own.used = time.Now()
 		return own, nil
 	}
 	if m.owned.Add(1) > maxOwnProcesses && m.URL == nil {
 		m.owned.Add(-1)
-		return nil, &jsonrpc.Error{Code: codeBusy, Message: fmt.Sprintf("upstream %q is busy: %d sessions have a process of it", m.Name, maxOwnProcesses)}
+		return nil, errFull
 	}
-	own := &ownConn{}
+	release := sync.OnceFunc(func() { m.owned.Add(-1) })
+	ctx, cancel := context.WithCancel(s.ctx)
+	own := &ownConn{used: time.Now(), end: func() { cancel(); release() }}
 	own.conn = upstream.New(m.ownOptions(s, own))
 	if !g.running.start(func() {
-		defer m.owned.Add(-1)
-		own.conn.Run(s.ctx)
+		defer own.end()
+		own.conn.Run(ctx)
 	}) {
-		m.owned.Add(-1)
+		own.end()
 		return nil, callFailed(errSessionEnded)
 	}
 	if s.own == nil {
@@ -96,6 +117,59 @@ func (g *Gateway) openOwn(s *session, m *member) (*ownConn, error) {
 	}
 	s.own[m] = own
 	return own, nil
+}
+
+// makeRoom ends the connection to m that was idle for longest, of a session
+// that nobody listens in if there is one.
+func (g *Gateway) makeRoom(m *member) bool {
+	var longest *session
+	var best idleness
+	for _, s := range g.sessions.all() {
+		if idle, ok := s.idleness(m); ok && (longest == nil || idle.before(best)) {
+			longest, best = s, idle
+		}
+	}
+	return longest != nil && longest.giveUp(m)
+}
+
+// idleness says who gives way first: sessions without an open stream, and
+// among them who was idle for longest.
+type idleness struct {
+	listens bool
+	since   time.Time
+}
+
+func (i idleness) before(other idleness) bool {
+	if i.listens != other.listens {
+		return other.listens
+	}
+	return i.since.Before(other.since)
+}
+
+// idleness is that of the session's connection to m; ok is false if there is
+// none, or it is in use.
+func (s *session) idleness(m *member) (_ idleness, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	own := s.own[m]
+	if own == nil || len(s.talks[m]) > 0 || time.Since(own.used) < restless {
+		return idleness{}, false
+	}
+	return idleness{s.active > 0, own.used}, true
+}
+
+// giveUp ends the session's connection to m, unless it is in use by now.
+func (s *session) giveUp(m *member) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	own := s.own[m]
+	if own == nil || len(s.talks[m]) > 0 {
+		return false
+	}
+	delete(s.own, m)
+	own.end()
+	m.log.Info("a session's idle connection gave way to another one", "upstream", m.Name)
+	return true
 }
 
 // ownOptions introduce the session's client to the upstream.
@@ -119,7 +193,7 @@ func (m *member) ownOptions(s *session, own *ownConn) upstream.Options {
 func (s *session) told(m *member, conn *upstream.Upstream, method string, params json.RawMessage) {
 	switch method {
 	case "notifications/resources/updated":
-		s.push(requestBody(nil, method, m.publishUpdate(params)))
+		s.pushOnce(notification(method, m.publishUpdate(params)))
 		return
 	case "notifications/message":
 		if level := s.level(); level != nil && !loudEnough(params, level) {
@@ -130,7 +204,7 @@ func (s *session) told(m *member, conn *upstream.Upstream, method string, params
 		only.notify(method, params)
 		return
 	}
-	s.push(requestBody(nil, method, params))
+	s.push(notification(method, params))
 }
 
 // onlyTalk is the only call to the upstream that is in flight, nil if there is
@@ -165,6 +239,9 @@ func (s *session) join(m *member, t *talk) (leave func()) {
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
+		if own := s.own[m]; own != nil {
+			own.used = time.Now()
+		}
 		for i, other := range s.talks[m] {
 			if other == t {
 				s.talks[m] = append(s.talks[m][:i:i], s.talks[m][i+1:]...)

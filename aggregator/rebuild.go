@@ -42,7 +42,8 @@ func (g *Gateway) rebuild(parts []*part) {
 	g.log.Info("catalog changed", "generation", c.Generation, "tools", len(c.tools.inOrder),
 		"prompts", len(c.prompts.inOrder), "resources", len(c.resources.inOrder))
 	g.notify(c.changed(old))
-	close(old.replaced) // only now: who waits for c is not told of it again
+	close(c.told)
+	close(old.replaced)
 }
 
 func emptyParts(n int) []*part {
@@ -92,7 +93,7 @@ func (g *Gateway) notify(changed listKinds) {
 	g.listeners.notify(changed)
 	for _, method := range changed.methods() {
 		for _, s := range g.sessions.all() {
-			s.push(notification(method, nil))
+			s.pushOnce(notification(method, nil))
 		}
 	}
 }

@@ -34,6 +34,26 @@ func (m *member) may(kind string) bool {
 	return kind != "" && slices.Contains(allowed, kind)
 }
 
+// announced are the capabilities of the gateway towards an upstream, over the
+// connection whose lists are published: what any client may be asked, since
+// some servers have tools only for clients that can be asked. Nobody can be over
+// a connection that all clients share.
+func (m *member) announced() json.RawMessage {
+	announced := rawjson.Object{}
+	if m.Isolation == Shared || m.Isolation == "" && m.URL == nil {
+		return announced.Bytes()
+	}
+	whole := map[string]string{
+		"sampling": `{"tools":{},"context":{}}`, "elicitation": `{"form":{},"url":{}}`, "roots": `{"listChanged":true}`,
+	}
+	for _, kind := range requestKinds {
+		if m.may(kind) {
+			announced.Set(kind, json.RawMessage(whole[kind]))
+		}
+	}
+	return announced.Bytes()
+}
+
 // A question is a live request of a legacy upstream to a session's client.
 type question struct {
 	from   *member

@@ -58,6 +58,17 @@ func (p *responder) close() {
 	p.done = true
 }
 
+// end ends the response without an answer, as for a request that the client
+// has cancelled (MCP 2025-11-25, "Cancellation").
+func (p *responder) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.done = true
+	if p.stream == nil {
+		newEventStream(p.w).open()
+	}
+}
+
 // notify is send for what may get lost.
 func (p *responder) notify(method string, params json.RawMessage) {
 	_ = p.send(requestBody(nil, method, params)) // lost with the stream

@@ -21,9 +21,10 @@ const (
 	defaultSessions    = 20_000
 	defaultSessionIdle = 30 * time.Minute
 
-	// maxQueued bounds what waits for a session's GET stream: messages that
-	// find it full are dropped, since the client does not read.
-	maxQueued = 256
+	// maxQueued and maxQueuedBytes bound what waits for a session's GET stream:
+	// messages that find it full are dropped, since the client does not read.
+	maxQueued      = 1024
+	maxQueuedBytes = 1 << 20
 )
 
 // errSessionEnded is why a call of a session that is gone ends.
@@ -45,6 +46,7 @@ type session struct {
 	active  int                                // HTTP requests being served, streams included; guarded by mu
 	touched time.Time                          // when active was last above 0; guarded by mu
 	queue   [][]byte                           // messages for the GET stream; guarded by mu
+	queued  int                                // bytes in queue; guarded by mu
 	detach  context.CancelFunc                 // ends the GET stream that is open; guarded by mu
 	calls   map[string]context.CancelCauseFunc // requests of the client in flight, by raw id; guarded by mu
 	asked   map[string]asked                   // requests to the client, by raw id; guarded by mu
@@ -127,12 +129,26 @@ func (s *session) cancel(params rawjson.Object) {
 // push queues a message for the GET stream. It does not block.
 func (s *session) push(message []byte) {
 	s.mu.Lock()
-	waits := slices.ContainsFunc(s.queue, func(m []byte) bool { return bytes.Equal(m, message) })
-	if !waits && len(s.queue) < maxQueued { // twice says no more than once
-		s.queue = append(s.queue, message)
+	s.pushLocked(message)
+	s.mu.Unlock()
+	s.poke()
+}
+
+// pushOnce is push for what says no more twice than once.
+func (s *session) pushOnce(message []byte) {
+	s.mu.Lock()
+	if !slices.ContainsFunc(s.queue, func(m []byte) bool { return bytes.Equal(m, message) }) {
+		s.pushLocked(message)
 	}
 	s.mu.Unlock()
 	s.poke()
+}
+
+func (s *session) pushLocked(message []byte) {
+	if len(s.queue) < maxQueued && s.queued+len(message) <= maxQueuedBytes {
+		s.queue = append(s.queue, message)
+		s.queued += len(message)
+	}
 }
 
 // poke wakes the GET stream.
@@ -172,9 +188,9 @@ func (s *session) level() json.RawMessage {
 func (s *session) take() [][]byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	queued := s.queue
-	s.queue = nil
-	return queued
+	messages := s.queue
+	s.queue, s.queued = nil, 0
+	return messages
 }
 
 // patience is how long a client, and the person before it, may take to answer.

@@ -167,7 +167,7 @@ func (g *Gateway) changeSubscription(
 	uri, _ := r.Params.GetString("uri")
 	m, original, ok := g.route(uri)
 	if !ok || r.session == nil {
-		return nil, notFoundIn(r.Era, noResource(uri))
+		return nil, notFoundIn(r.Era, upstream.LegacyEra, noResource(uri))
 	}
 	if m.isolation() != PerSession {
 		return json.RawMessage("{}"), shared(ctx, watched{m, original}, r.session)
@@ -185,5 +185,5 @@ func (g *Gateway) changeSubscription(
 func (s *session) updated(uri string) {
 	params := rawjson.Object{}
 	params.Set("uri", rawjson.String(uri))
-	s.push(requestBody(nil, "notifications/resources/updated", params.Bytes()))
+	s.pushOnce(notification("notifications/resources/updated", params.Bytes()))
 }
