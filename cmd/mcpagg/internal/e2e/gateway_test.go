@@ -23,6 +23,10 @@ type upstream struct {
 	command []string
 	env     map[string]string
 	url     string
+
+	prefix    *string // nil is the label
+	isolation string
+	requests  []string
 }
 
 // configuration writes upstreams as a gateway.hcl. The time to connect is
@@ -45,6 +49,15 @@ func configuration(upstreams []upstream) []byte {
 				fmt.Fprintf(&b, "    %s = %q\n", name, u.env[name])
 			}
 			b.WriteString("  }\n")
+		}
+		if u.prefix != nil {
+			fmt.Fprintf(&b, "  prefix = %q\n", *u.prefix)
+		}
+		if u.isolation != "" {
+			fmt.Fprintf(&b, "  isolation = %q\n", u.isolation)
+		}
+		if u.requests != nil {
+			fmt.Fprintf(&b, "  requests = %s\n", encode(u.requests))
 		}
 		b.WriteString("}\n")
 	}
