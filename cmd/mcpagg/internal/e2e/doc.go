@@ -1,19 +1,21 @@
 // Package e2e tests the mcpagg program from outside: the real binary, with real
-// MCP servers behind it and real MCP clients in front of it.
+// MCP servers behind it and real MCP clients in front of it. One of the clients
+// is the protocol's conformance suite, and its server is the Go SDK's.
 //
 //	go test -tags e2e -count=1 -timeout 25m ./cmd/mcpagg/internal/e2e/...
 //
-// Servers and clients are npm packages with exact versions (testdata/npm). The
-// first run installs them, with Node.js and Chromium, into a folder of the
-// user's cache; it needs x86-64 Linux, npm (or Debian, to install it) and a
-// network. What cannot be installed fails the run: nothing is skipped.
+// The other servers and all clients are npm packages with exact versions
+// (testdata/npm). The first run installs them, with Node.js and Chromium, into a
+// folder of the user's cache; it needs x86-64 Linux, npm (or Debian, to install
+// it) and a network. What cannot be installed fails the run: nothing is skipped.
 //
 // Where the kernel permits it, the tests run in namespaces of their own: the
 // network there is loopback only, so that no client reaches anything else, and
 // every process dies with the tests. Agents talk to a scripted model.
 //
-// Two environment variables change a run:
+// Environment variables change a run:
 //
-//	MCPAGG_CATALOGUES=DIR   also publish every recorded tools/list in DIR/*.json
-//	MCPAGG_E2E_BINARY=FILE  test this mcpagg instead of building one
+//	MCPAGG_CATALOGUES=DIR       also publish every recorded tools/list in DIR/*.json
+//	MCPAGG_CONFORMANCE_RUNS=N   run each conformance suite N times in a row (1)
+//	MCPAGG_E2E_BINARY=FILE      test this mcpagg instead of building one
 package e2e

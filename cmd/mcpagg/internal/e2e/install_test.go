@@ -32,6 +32,9 @@ const (
 	node    toolset = "node22"
 	servers toolset = "servers"
 	clients toolset = "clients"
+
+	conformance      toolset = "conformance"
+	conformanceAlpha toolset = "conformance-alpha"
 )
 
 // npm leaves the install scripts of packages alone. Claude Code's puts the
@@ -70,8 +73,9 @@ func install(ctx context.Context) error {
 		return err
 	}
 	var wg sync.WaitGroup
-	errs := make([]error, 2)
-	for i, s := range []toolset{servers, clients} {
+	others := []toolset{servers, clients, conformance, conformanceAlpha}
+	errs := make([]error, len(others))
+	for i, s := range others {
 		wg.Go(func() { errs[i] = s.install(ctx) })
 	}
 	wg.Wait()

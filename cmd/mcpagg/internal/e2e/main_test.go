@@ -9,13 +9,20 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path"
 	"path/filepath"
 	"testing"
 	"time"
 )
 
-// binaryEnv names the mcpagg under test.
-const binaryEnv = "MCPAGG_E2E_BINARY"
+const (
+	// binaryEnv names the mcpagg under test.
+	binaryEnv = "MCPAGG_E2E_BINARY"
+
+	// everythingServerEnv names the server that the conformance suites were
+	// written with in mind.
+	everythingServerEnv = "MCPAGG_E2E_EVERYTHING_SERVER"
+)
 
 func TestMain(m *testing.M) {
 	if os.Getenv(recordedEnv) != "" {
@@ -52,25 +59,39 @@ func run(m *testing.M) int {
 	return runInNamespaces()
 }
 
-// build builds mcpagg, unless one is given, and returns how to remove it.
+// build builds mcpagg and the SDK's everything-server, unless they are given,
+// and returns how to remove them.
 func build(ctx context.Context) (remove func(), err error) {
-	if os.Getenv(binaryEnv) != "" {
-		return func() {}, nil
-	}
 	dir, err := os.MkdirTemp("", "mcpagg-e2e-")
 	if err != nil {
 		return nil, err
 	}
-	binary := filepath.Join(dir, "mcpagg")
+	remove = func() { os.RemoveAll(dir) }
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", binary, "github.com/mcpagg/mcpagg/cmd/mcpagg")
+	for env, program := range map[string]string{
+		binaryEnv:           "github.com/mcpagg/mcpagg/cmd/mcpagg",
+		everythingServerEnv: "github.com/modelcontextprotocol/go-sdk/conformance/everything-server",
+	} {
+		if os.Getenv(env) != "" {
+			continue
+		}
+		if err := buildProgram(ctx, env, filepath.Join(dir, path.Base(program)), program); err != nil {
+			remove()
+			return nil, err
+		}
+	}
+	return remove, nil
+}
+
+// buildProgram builds one program into a file and names it in the environment.
+func buildProgram(ctx context.Context, env, file, program string) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", file, program)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	if err := cmd.Run(); err != nil {
-		os.RemoveAll(dir)
-		return nil, fmt.Errorf("building mcpagg: %w", err)
+		return fmt.Errorf("building %s: %w", program, err)
 	}
-	return func() { os.RemoveAll(dir) }, os.Setenv(binaryEnv, binary)
+	return os.Setenv(env, file)
 }
 
 func exitCode(err error) int {
