@@ -63,13 +63,16 @@ var suites = []suite{
 
 // A way is one for the suite to reach the server.
 type way struct {
-	name  string
-	stdio bool
+	name   string
+	stdio  bool
+	prefix bool // published names are not those that the suite asks for
 }
 
 var ways = []way{
 	{name: "HTTP"},
+	{name: "HTTP, prefix", prefix: true},
 	{name: "stdio", stdio: true},
+	{name: "stdio, prefix", stdio: true, prefix: true},
 }
 
 // runsEnv says how often in a row each suite is run through the gateway.
@@ -129,20 +132,27 @@ func (s suite) testDirect(t *testing.T) report {
 // start puts the server behind a gateway and returns what clients connect to.
 func (w way) start(t *testing.T, s suite) (address string) {
 	t.Helper()
-	u := upstream{label: "up", prefix: new(""), requests: []string{"sampling", "elicitation", "roots"}}
+	u := upstream{label: "up", requests: []string{"sampling", "elicitation", "roots"}}
 	if w.stdio {
 		u.command, u.isolation = []string{os.Getenv(everythingServerEnv)}, "session"
 	} else {
 		u.url = startEverythingServer(t, s.flags...)
 	}
+	tool := "up_test_simple_text"
+	if !w.prefix {
+		u.prefix, tool = new(""), "test_simple_text"
+	}
 	g := startGateway(t, u)
 	eventually(t, func() string {
 		list, err := listTools(t.Context(), modern(t, g.url))
-		if err != nil || !slices.Contains(names(list), "test_simple_text") {
+		if err != nil || !slices.Contains(names(list), tool) {
 			return fmt.Sprintf("the gateway lists %v, %v", names(list), err)
 		}
 		return ""
 	})
+	if w.prefix {
+		return startTranslator(t, g.url, u.label)
+	}
 	return g.url
 }
 

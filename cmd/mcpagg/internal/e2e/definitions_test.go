@@ -80,7 +80,8 @@ func rename(t testing.TB, raw json.RawMessage, name string) json.RawMessage {
 	return nil
 }
 
-// A member is one of a JSON object, with where its value is in the object.
+// A member is one of a JSON object, with where its value is in the object, or
+// an element of an array, which has no name.
 type member struct {
 	name       string
 	value      json.RawMessage
@@ -89,14 +90,17 @@ type member struct {
 
 func membersOf(raw json.RawMessage) ([]member, error) {
 	d := json.NewDecoder(bytes.NewReader(raw))
-	if _, err := d.Token(); err != nil {
+	opening, err := d.Token()
+	if err != nil {
 		return nil, err
 	}
 	var members []member
 	for d.More() {
-		name, err := d.Token()
-		if err != nil {
-			return nil, err
+		name := json.Token("")
+		if opening == json.Delim('{') {
+			if name, err = d.Token(); err != nil {
+				return nil, err
+			}
 		}
 		var value json.RawMessage
 		if err := d.Decode(&value); err != nil {
