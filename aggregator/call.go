@@ -24,6 +24,7 @@ type Request struct {
 	// Notify, if not nil, tells the client something ahead of the answer.
 	Notify func(method string, params json.RawMessage)
 
+	catalog *Catalog   // that it is served from, set by Serve
 	session *session   // of a legacy client; nil for others
 	stream  *responder // where a legacy client is asked; nil in a batch
 }
@@ -35,19 +36,20 @@ func (g *Gateway) Serve(ctx context.Context, r Request) (result json.RawMessage,
 	if err := checkCase(r.Params, "params"); err != nil {
 		return nil, true, err
 	}
+	r.catalog = g.catalogOf(r.session)
 	switch r.Method {
 	case "tools/list":
 		result, err = g.listTools(r)
 	case "tools/call":
 		result, err = g.callTool(ctx, r)
 	case "prompts/list":
-		result, err = g.listItems(r, "prompts", &g.Catalog().prompts)
+		result, err = g.listItems(r, "prompts", &r.catalog.prompts)
 	case "prompts/get":
 		result, err = g.getPrompt(ctx, r)
 	case "resources/list":
-		result, err = g.listItems(r, "resources", &g.Catalog().resources)
+		result, err = g.listItems(r, "resources", &r.catalog.resources)
 	case "resources/templates/list":
-		result, err = g.listItems(r, "resourceTemplates", &g.Catalog().templates)
+		result, err = g.listItems(r, "resourceTemplates", &r.catalog.templates)
 	case "resources/read":
 		result, err = g.readResource(ctx, r)
 	case "resources/subscribe":
@@ -67,7 +69,7 @@ func (g *Gateway) Serve(ctx context.Context, r Request) (result json.RawMessage,
 // callTool serves tools/call.
 func (g *Gateway) callTool(ctx context.Context, r Request) (json.RawMessage, error) {
 	name, _ := r.Params.GetString("name")
-	tool, ok := g.Catalog().tools.get(name)
+	tool, ok := r.catalog.tools.get(name)
 	if !ok {
 		return nil, unknown("tool", name)
 	}
@@ -89,7 +91,7 @@ func (g *Gateway) callTool(ctx context.Context, r Request) (json.RawMessage, err
 // getPrompt serves prompts/get.
 func (g *Gateway) getPrompt(ctx context.Context, r Request) (json.RawMessage, error) {
 	name, _ := r.Params.GetString("name")
-	prompt, ok := g.Catalog().prompts.get(name)
+	prompt, ok := r.catalog.prompts.get(name)
 	if !ok {
 		return nil, unknown("prompt", name)
 	}
@@ -103,7 +105,7 @@ func (g *Gateway) getPrompt(ctx context.Context, r Request) (json.RawMessage, er
 // readResource serves resources/read.
 func (g *Gateway) readResource(ctx context.Context, r Request) (json.RawMessage, error) {
 	uri, _ := r.Params.GetString("uri")
-	m, original, ok := g.route(uri)
+	m, original, ok := g.route(r.catalog, uri)
 	if !ok {
 		return nil, notFoundIn(r.Era, upstream.LegacyEra, noResource(uri))
 	}
@@ -121,7 +123,7 @@ func (g *Gateway) complete(ctx context.Context, r Request) (json.RawMessage, err
 	if err := checkCase(ref, "ref"); err != nil {
 		return nil, err
 	}
-	m, err := g.completer(&ref)
+	m, err := g.completer(r.catalog, &ref)
 	if err != nil {
 		return nil, err
 	}
@@ -130,11 +132,11 @@ func (g *Gateway) complete(ctx context.Context, r Request) (json.RawMessage, err
 }
 
 // completer finds who completes ref, and puts the original name or URI into it.
-func (g *Gateway) completer(ref *rawjson.Object) (*member, error) {
+func (g *Gateway) completer(c *Catalog, ref *rawjson.Object) (*member, error) {
 	switch kind, _ := ref.GetString("type"); kind {
 	case "ref/prompt":
 		name, _ := ref.GetString("name")
-		prompt, ok := g.Catalog().prompts.get(name)
+		prompt, ok := c.prompts.get(name)
 		if !ok {
 			return nil, unknown("prompt", name)
 		}
@@ -142,7 +144,7 @@ func (g *Gateway) completer(ref *rawjson.Object) (*member, error) {
 		return prompt.member, nil
 	case "ref/resource":
 		uri, _ := ref.GetString("uri")
-		m, original, ok := g.route(uri)
+		m, original, ok := g.route(c, uri)
 		if !ok {
 			return nil, unknown("resource", uri)
 		}

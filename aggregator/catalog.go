@@ -29,9 +29,9 @@ type Catalog struct {
 	// instructions are those of all upstreams, each under its label.
 	instructions string
 
-	listings []*upstream.Listing // what it was made of, one per upstream
-	replaced chan struct{}       // closed when a newer catalog took its place
-	told     chan struct{}       // closed when clients were told of this one
+	parts    []*part       // what it was made of, one per upstream
+	replaced chan struct{} // closed when a newer catalog took its place
+	told     chan struct{} // closed when clients were told of this one
 }
 
 // A Hidden definition of an upstream is not published.
@@ -94,7 +94,16 @@ func (m *member) publish(l *upstream.Listing) *part {
 	if l == nil {
 		return p
 	}
-	for _, raw := range l.Tools {
+	m.publishTools(p, l.Tools)
+	m.publishPrompts(p, l.Prompts)
+	m.publishResources(p, l.Resources)
+	m.publishTemplates(p, l.Templates)
+	return p
+}
+
+func (m *member) publishTools(p *part, raws []json.RawMessage) {
+	p.tools = nil
+	for _, raw := range raws {
 		t, err := newTool(m, raw)
 		switch {
 		case err != nil:
@@ -103,14 +112,20 @@ func (m *member) publish(l *upstream.Listing) *part {
 			p.tools = append(p.tools, t)
 		}
 	}
-	p.prompts = m.publishItems(p, "prompt", l.Prompts, promptShape, "name", func(name string) string {
+}
+
+func (m *member) publishPrompts(p *part, raws []json.RawMessage) {
+	p.prompts = m.publishItems(p, "prompt", raws, promptShape, "name", func(name string) string {
 		return m.names.publish(m.Name, m.Prefix, name)
 	})
-	p.resources = m.publishItems(p, "resource", l.Resources, resourceShape, "uri", m.publishURI)
-	p.templates = m.publishItems(p, "resource template", l.Templates, templateShape, "uriTemplate", func(t string) string {
-		return m.publishURI(t)
-	})
-	return p
+}
+
+func (m *member) publishResources(p *part, raws []json.RawMessage) {
+	p.resources = m.publishItems(p, "resource", raws, resourceShape, "uri", m.publishURI)
+}
+
+func (m *member) publishTemplates(p *part, raws []json.RawMessage) {
+	p.templates = m.publishItems(p, "resource template", raws, templateShape, "uriTemplate", m.publishURI)
 }
 
 // publishItems publishes definitions whose identity is the member key.
@@ -153,11 +168,10 @@ func (r ToolRules) admit(original string) bool {
 // merge makes the catalog of all parts. Where two publish one name, the
 // earlier one keeps it.
 func merge(generation uint64, members []*member, parts []*part) *Catalog {
-	c := &Catalog{Generation: generation, replaced: make(chan struct{}), told: make(chan struct{})}
+	c := &Catalog{Generation: generation, parts: slices.Clone(parts), replaced: make(chan struct{}), told: make(chan struct{})}
 	var instructions bytes.Buffer
 	for i, p := range parts {
 		m := members[i]
-		c.listings = append(c.listings, p.listing)
 		c.Hidden = append(c.Hidden, p.hidden...)
 		for _, t := range p.tools {
 			if taken, ok := c.tools.add(t.Name, t); !ok {

@@ -18,7 +18,7 @@ func (g *Gateway) listTools(r Request) (json.RawMessage, error) {
 	if r.Era == upstream.LegacyEra {
 		definition = func(t *Tool) json.RawMessage { return t.legacyDefinition }
 	}
-	return page(r, "tools", &g.Catalog().tools, func(t *Tool) string { return t.Name }, definition)
+	return page(r, "tools", &r.catalog.tools, func(t *Tool) string { return t.Name }, definition)
 }
 
 // listItems serves the other lists; member is where the result holds them.

@@ -104,7 +104,9 @@ func (g *Gateway) openOwn(s *session, m *member) (*ownConn, error) {
 	release := sync.OnceFunc(func() { m.owned.Add(-1) })
 	ctx, cancel := context.WithCancel(s.ctx)
 	own := &ownConn{used: time.Now(), end: func() { cancel(); release() }}
-	own.conn = upstream.New(m.ownOptions(s, own))
+	opts := m.ownOptions(s, own)
+	opts.Changed = func() { g.ownListed(s, own) }
+	own.conn = upstream.New(opts)
 	if !g.running.start(func() {
 		defer own.end()
 		own.conn.Run(ctx)
@@ -129,7 +131,15 @@ func (g *Gateway) makeRoom(m *member) bool {
 			longest, best = s, idle
 		}
 	}
-	return longest != nil && longest.giveUp(m)
+	if longest == nil {
+		return false
+	}
+	before := g.catalogOf(longest)
+	if !longest.giveUp(m) {
+		return false
+	}
+	g.tellOwn(longest, before)
+	return true
 }
 
 // idleness says who gives way first: sessions without an open stream, and
@@ -176,7 +186,6 @@ func (s *session) giveUp(m *member) bool {
 func (m *member) ownOptions(s *session, own *ownConn) upstream.Options {
 	opts := m.Options
 	opts.CallsOnly = true
-	opts.Changed = nil
 	opts.ClientInfo = s.client.info
 	opts.ClientCapabilities = m.mayAsk(s.client.capabilities)
 	opts.Protocol = m.ownProtocol(m.conn.Listing())

@@ -81,7 +81,7 @@ func (g *Gateway) reportHidden(c, old *Catalog) {
 // shows reports whether c was made of the upstreams' current listings.
 func (c *Catalog) shows(members []*member) bool {
 	for i, m := range members {
-		if c.listings[i] != m.conn.Listing() {
+		if c.parts[i].listing != m.conn.Listing() {
 			return false
 		}
 	}

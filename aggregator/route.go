@@ -2,19 +2,19 @@ package aggregator
 
 import "github.com/yosida95/uritemplate/v3"
 
-// route finds whose resource a published URI is, and its original URI.
+// route finds whose resource a published URI is, and its original URI. c is
+// what the client sees.
 //
 // A URI that carries a label belongs to that upstream, listed or not. One that
 // does not belongs to the upstream that lists it, or whose template fits it,
 // or is the only one with an empty prefix; a link to the web out of a result
 // carries none either. No upstream is ever tried to find out.
-func (g *Gateway) route(uri string) (m *member, original string, ok bool) {
+func (g *Gateway) route(c *Catalog, uri string) (m *member, original string, ok bool) {
 	if label, original, ok := splitURI(uri); ok {
 		if m := g.members[label]; m != nil && m.Prefix != "" {
 			return m, original, true
 		}
 	}
-	c := g.Catalog()
 	if it, ok := c.resources.get(uri); ok {
 		return it.member, it.original, true
 	}

@@ -41,6 +41,7 @@ type session struct {
 	end     context.CancelCauseFunc
 	client  clientSaid
 	wake    chan struct{} // holds a token while queue may not be empty
+	lists   ownLists
 
 	mu      sync.Mutex
 	active  int                                // HTTP requests being served, streams included; guarded by mu

@@ -165,7 +165,7 @@ func (g *Gateway) changeSubscription(
 	shared func(context.Context, watched, subscriber) error,
 ) (json.RawMessage, error) {
 	uri, _ := r.Params.GetString("uri")
-	m, original, ok := g.route(uri)
+	m, original, ok := g.route(r.catalog, uri)
 	if !ok || r.session == nil {
 		return nil, notFoundIn(r.Era, upstream.LegacyEra, noResource(uri))
 	}

@@ -46,6 +46,7 @@ var update = flag.Bool("update", false, "write what comes into the transcripts i
 //	up< N cancelled              nobody waits for the answer to request N
 //	up> N result|error JSON      the answer to request N
 //	up> N notify METHOD PARAMS   ahead of it, also "N ask ID METHOD PARAMS"
+//	up> N resource JSON          the resources of the session of request N alone
 //	up> notify METHOD PARAMS     on the streams that belong to no request
 //	up> update URI               to those who have subscribed to the resource
 //	up> tools JSON               another tool instead of those before, announced;

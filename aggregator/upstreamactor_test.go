@@ -231,6 +231,8 @@ func (u *upstreamActor) actOn(n int, line string) {
 		method, params, _ := strings.Cut(rest, " ")
 		meta, _ := rawjson.ParseObject(object(s.Params).Get("_meta"))
 		s.Notify(method, strings.ReplaceAll(params, "<token>", string(meta.Get("progressToken"))))
+	case "resource":
+		u.srv.SetResources(s.Request, rest)
 	case "ask":
 		fields := strings.SplitN(rest+" {}", " ", 3)
 		params := strings.TrimSuffix(fields[2], " {}")

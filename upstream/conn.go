@@ -54,6 +54,7 @@ type conn struct {
 	end     context.CancelCauseFunc
 	running group
 	outbox  chan []byte
+	maxList int      // bytes of all definitions in one list
 	lists   *kindSet // kinds of definitions whose list the server says has changed
 	lastID  atomic.Int64
 
@@ -75,6 +76,10 @@ func newConn(u *Upstream) *conn {
 		deadlines:  &u.deadlines,
 		outbox:     make(chan []byte, outboxSize),
 		lists:      newKindSet(),
+		maxList:    maxBytes,
+	}
+	if u.opts.CallsOnly {
+		c.maxList = maxOwnBytes
 	}
 	c.life, c.end = context.WithCancelCause(context.Background())
 	c.running.start(c.sendOutbox)

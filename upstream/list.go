@@ -20,6 +20,8 @@ const (
 	maxPages = 1000     // of one list
 	maxItems = 100_000  // in one list
 	maxBytes = 64 << 20 // of all definitions in one list
+	// maxOwnBytes is that of a connection for calls only, of which there are many.
+	maxOwnBytes = 1 << 20
 )
 
 // A kind is one of the four kinds of definitions.
@@ -130,8 +132,8 @@ func (c *conn) listKind(ctx context.Context, k kind) (items []json.RawMessage, t
 		for _, item := range page.items {
 			size += len(item)
 		}
-		if size > maxBytes {
-			return nil, 0, fmt.Errorf("more than %d MiB of them", maxBytes>>20)
+		if size > c.maxList {
+			return nil, 0, fmt.Errorf("more than %d MiB of them", c.maxList>>20)
 		}
 		if cursor == "" || page.ttl < ttl {
 			ttl = page.ttl

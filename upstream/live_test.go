@@ -397,6 +397,22 @@ func TestNotificationOfTheClient(t *testing.T) {
 	wantError(t, r.Notify(t.Context(), "notifications/roots/list_changed", nil), "stopped")
 }
 
+// testChangedList checks that a list that has changed is fetched, and no other.
+func testChangedList(t *testing.T, srv *upstreamtest.Server, r *running) {
+	eventually(t, "the GET stream is open", func() bool { return srv.Streams() == 1 })
+	srv.Broadcast(`{"jsonrpc":"2.0","method":"notifications/resources/list_changed"}`)
+	eventually(t, "the list is there", func() bool { return r.Listing().Resources != nil && r.Listing().Templates != nil })
+	if l := r.Listing(); l.Tools != nil || l.Prompts != nil || len(l.Resources) != 1 {
+		t.Errorf("listing %+v, want resources and templates only", l)
+	}
+	srv.ForgetSessions()
+	srv.DropStreams()
+	eventually(t, "a new session", func() bool { return r.Status().Connects == 3 })
+	if l := r.Listing(); l.Resources != nil {
+		t.Errorf("a new session has %s", l.Resources)
+	}
+}
+
 func TestCallsOnly(t *testing.T) {
 	for _, era := range []upstream.Era{upstream.LegacyEra, upstream.ModernEra} {
 		t.Run(string(era), func(t *testing.T) {
@@ -411,7 +427,6 @@ func TestCallsOnly(t *testing.T) {
 			}
 			if era == upstream.LegacyEra {
 				eventually(t, "the GET stream is open", func() bool { return srv.Streams() == 1 })
-				srv.Change(func(*upstreamtest.Script) {})
 				srv.Broadcast(`{"jsonrpc":"2.0","method":"notifications/message","params":{}}`)
 				if got := <-notes; got != "notifications/message" {
 					t.Errorf("notified of %s, want the log message", got)
@@ -421,6 +436,11 @@ func TestCallsOnly(t *testing.T) {
 				eventually(t, "a new session", func() bool { return r.Status().Connects == 2 })
 			}
 			r.mustTool(t, "odd", "{}")
+			defer func() {
+				if era == upstream.LegacyEra {
+					testChangedList(t, srv, r)
+				}
+			}()
 			for _, req := range srv.Requests("") {
 				if strings.HasSuffix(req.Method, "/list") || req.Method == "subscriptions/listen" {
 					t.Errorf("sent %s", req.Method)

@@ -115,9 +115,6 @@ func (u *Upstream) keepListing(ctx context.Context, c *conn) {
 			stale, refresh = u.refresh()
 			continue
 		case <-c.lists.added:
-			if u.opts.CallsOnly {
-				continue
-			}
 		}
 		if !sleep(ctx, max(pause, relistEvery-time.Since(last))) {
 			return
@@ -126,6 +123,9 @@ func (u *Upstream) keepListing(ctx context.Context, c *conn) {
 		if err := u.relist(ctx, c, c.lists.take()); err != nil && ctx.Err() == nil {
 			u.opts.Log.Warn("listing what has changed", "err", plain(err))
 			pause = relistPause
+			if u.opts.CallsOnly {
+				c.lists.take() // the definitions that everybody gets are good enough
+			}
 		}
 	}
 }

@@ -121,10 +121,10 @@ type Options struct {
 	// id in _meta; a progressToken is the gateway's own.
 	Notify func(method string, params json.RawMessage)
 
-	// CallsOnly connects for calls alone: nothing is listed, the listing has
-	// no definitions, and changes of lists are not followed. So a modern
-	// server over HTTP gets no Mcp-Param headers, which come from the tools'
-	// definitions.
+	// CallsOnly connects for calls alone: nothing is listed when it does, and of
+	// a legacy server only what it says has changed later; the listing holds no
+	// other definitions, and 1 MiB of a kind at most. So a modern server over
+	// HTTP gets no Mcp-Param headers, which come from the tools' definitions.
 	CallsOnly bool
 
 	// Changed, if not nil, is called after the value of Listing changed. Calls

@@ -119,6 +119,19 @@ func (s *Server) subscribe(req *Request) {
 	}
 }
 
+// SetResources makes the legacy session of r see other resources than the
+// rest, and tells it so.
+func (s *Server) SetResources(r *Request, definitions ...string) {
+	s.core.mu.Lock()
+	s.core.own[r.scope] = definitions
+	s.core.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for st := range s.streams[r.scope] {
+		st.send(`{"jsonrpc":"2.0","method":"notifications/resources/list_changed"}`)
+	}
+}
+
 // DropStreams ends every open stream that belongs to no request.
 func (s *Server) DropStreams() {
 	for _, st := range s.open() {

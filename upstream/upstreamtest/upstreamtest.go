@@ -166,10 +166,11 @@ type core struct {
 	received []Request                         // guarded by mu
 	live     map[string]context.CancelFunc     // requests under way, by scope and id; guarded by mu
 	asked    map[string]chan<- json.RawMessage // requests to the client, by scope and id; guarded by mu
+	own      map[string][]string               // resources of single sessions, by scope; guarded by mu
 }
 
 func newCore(s Script) *core {
-	return &core{script: s, live: map[string]context.CancelFunc{}, asked: map[string]chan<- json.RawMessage{}}
+	return &core{script: s, live: map[string]context.CancelFunc{}, asked: map[string]chan<- json.RawMessage{}, own: map[string][]string{}}
 }
 
 func (c *core) current() Script {
@@ -234,6 +235,11 @@ func (c *core) cancel(key string) {
 
 func (c *core) reply(r *Request) Reply {
 	s := c.current()
+	c.mu.Lock()
+	if own, ok := c.own[r.scope]; ok {
+		s.Resources = own
+	}
+	c.mu.Unlock()
 	modernMethod := r.Method == "server/discover" || r.Method == "subscriptions/listen"
 	switch {
 	case s.LegacyOnly && (modernMethod || r.Modern), s.ModernOnly && !r.Modern:

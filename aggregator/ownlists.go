@@ -1,0 +1,112 @@
+package aggregator
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/mcpagg/mcpagg/upstream"
+)
+
+// ownLists are what a session sees instead of the catalog, once an upstream of
+// the legacy era has changed its lists for this session alone.
+type ownLists struct {
+	some atomic.Bool // an own connection has listed something
+
+	mu     sync.Mutex
+	base   *Catalog // that merged was made of, nil for none; guarded by mu
+	merged *Catalog // guarded by mu
+}
+
+// catalogOf is what the session's client sees; without a session, what all do.
+func (g *Gateway) catalogOf(s *session) *Catalog {
+	base := g.Catalog()
+	if s == nil || !s.lists.some.Load() {
+		return base
+	}
+	s.lists.mu.Lock()
+	defer s.lists.mu.Unlock()
+	if s.lists.base != base {
+		s.lists.base, s.lists.merged = base, g.mergeOwn(base, s)
+	}
+	return s.lists.merged
+}
+
+// ownListed takes that the listing of the session's own connection has changed.
+func (g *Gateway) ownListed(s *session, own *ownConn) {
+	if l := own.conn.Listing(); !s.lists.some.Load() && (l == nil || l.Tools == nil && l.Prompts == nil && l.Resources == nil && l.Templates == nil) {
+		return // as on every new connection
+	}
+	before := g.catalogOf(s)
+	s.lists.some.Store(true)
+	g.tellOwn(s, before)
+}
+
+// tellOwn tells the session's client how what it sees differs from before.
+func (g *Gateway) tellOwn(s *session, before *Catalog) {
+	s.lists.mu.Lock()
+	s.lists.base = nil // merge anew
+	s.lists.mu.Unlock()
+	for _, method := range g.catalogOf(s).changed(before).methods() {
+		s.pushOnce(notification(method, nil))
+	}
+}
+
+// mergeOwn is base with the lists that the session's own connections have.
+func (g *Gateway) mergeOwn(base *Catalog, s *session) *Catalog {
+	parts := slices.Clone(base.parts)
+	differs := false
+	for i, m := range g.inOrder {
+		if own := s.ownListing(m); own != nil {
+			if p := m.overlay(parts[i], own); p != nil {
+				parts[i], differs = p, true
+			}
+		}
+	}
+	if !differs {
+		return base
+	}
+	return merge(base.Generation, g.inOrder, parts)
+}
+
+// ownListing is that of the session's own connection to m, nil for none.
+func (s *session) ownListing(m *member) *upstream.Listing {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if own := s.own[m]; own != nil {
+		return own.conn.Listing()
+	}
+	return nil
+}
+
+// overlay is base with the lists that differ in own, which has those that have
+// changed only. It is nil if none does.
+func (m *member) overlay(base *part, own *upstream.Listing) *part {
+	if base.listing == nil {
+		return nil
+	}
+	p := *base
+	p.hidden = slices.Clone(base.hidden)
+	differs := false
+	for _, kind := range []struct {
+		own, base []json.RawMessage
+		publish   func(*part, []json.RawMessage)
+	}{
+		{own.Tools, base.listing.Tools, m.publishTools},
+		{own.Prompts, base.listing.Prompts, m.publishPrompts},
+		{own.Resources, base.listing.Resources, m.publishResources},
+		{own.Templates, base.listing.Templates, m.publishTemplates},
+	} {
+		equal := func(a, b json.RawMessage) bool { return bytes.Equal(a, b) }
+		if kind.own != nil && !slices.EqualFunc(kind.own, kind.base, equal) {
+			kind.publish(&p, kind.own)
+			differs = true
+		}
+	}
+	if !differs {
+		return nil
+	}
+	return &p
+}
