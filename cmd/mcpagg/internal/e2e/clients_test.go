@@ -101,16 +101,8 @@ func testRemoteClient(t *testing.T, g *gateway) {
 func testTypeScript(t *testing.T, g *gateway, script, wantVersion string) {
 	t.Parallel()
 	s := newSandbox(t)
-	source, err := os.ReadFile(filepath.Join("testdata", script))
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := s.write(t, script, source)
-	if err := os.Symlink(filepath.Join(clients.dir(), "node_modules"), filepath.Join(s.work(), "node_modules")); err != nil {
-		t.Fatal(err)
-	}
 	grown := strings.TrimSuffix(script, ".mjs")
-	out := s.run(t, nil, filepath.Join(nodeBin, "node"), file, g.url, grown)
+	out := s.run(t, nil, append(s.script(t, script), g.url, grown)...)
 	var got struct {
 		Version       string
 		Before, After []string
@@ -128,4 +120,19 @@ func testTypeScript(t *testing.T, g *gateway, script, wantVersion string) {
 	if name := "growing_" + grown; slices.Contains(got.Before, name) || !slices.Contains(got.After, name) {
 		t.Errorf("after list_changed there is no %q\nbefore %v\nafter  %v", name, got.Before, got.After)
 	}
+}
+
+// script makes a script in testdata ready to run, beside the packages that it
+// imports, and returns the command without arguments.
+func (s sandbox) script(t testing.TB, name string) (argv []string) {
+	t.Helper()
+	source, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := s.write(t, name, source)
+	if err := os.Symlink(filepath.Join(clients.dir(), "node_modules"), filepath.Join(s.work(), "node_modules")); err != nil {
+		t.Fatal(err)
+	}
+	return []string{filepath.Join(nodeBin, "node"), file}
 }
