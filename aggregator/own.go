@@ -192,14 +192,13 @@ func (m *member) ownOptions(s *session, own *ownConn) upstream.Options {
 	opts.Request = func(ctx context.Context, method string, params json.RawMessage) (json.RawMessage, error) {
 		return question{from: m, conn: own.conn, to: s, method: method, params: params}.ask(ctx)
 	}
-	opts.Notify = func(method string, params json.RawMessage) { s.told(m, own.conn, method, params) }
+	opts.Notify = func(method string, params json.RawMessage) { s.told(m, method, params) }
 	return opts
 }
 
 // told passes on what an upstream tells over the session's own connection, but
-// belongs to no call that is known: where its messages come on one stream, on
-// that of the only call that can have caused it, and else on the session's.
-func (s *session) told(m *member, conn *upstream.Upstream, method string, params json.RawMessage) {
+// belongs to no call: on the session's stream.
+func (s *session) told(m *member, method string, params json.RawMessage) {
 	switch method {
 	case "notifications/resources/updated":
 		s.pushOnce(notification(method, m.publishUpdate(params)))
@@ -209,22 +208,7 @@ func (s *session) told(m *member, conn *upstream.Upstream, method string, params
 			return
 		}
 	}
-	if only := s.onlyTalk(m); only != nil && only.notify != nil && conn.SharesStream() {
-		only.notify(method, params)
-		return
-	}
 	s.push(notification(method, params))
-}
-
-// onlyTalk is the only call to the upstream that is in flight, nil if there is
-// none or another one.
-func (s *session) onlyTalk(m *member) *talk {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if talks := s.talks[m]; len(talks) == 1 {
-		return talks[0]
-	}
-	return nil
 }
 
 // publishUpdate puts the published URI into the params of an update.

@@ -3,6 +3,8 @@ package upstream
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -103,12 +105,28 @@ func (d *duplex) pass(m message) {
 		return
 	}
 	switch {
-	case m.isRequest():
-		d.conn.received(m, d.asker())
-	case m.method == cancelled && d.endListening(m):
+	case m.method == cancelled && (d.endListening(m) || d.takeBack(m)):
 	case !d.note(m):
 		d.conn.received(m, nil)
 	}
+}
+
+// takeBack forgets a request of the server that waits for its turn, and reports
+// whether there is one.
+func (d *duplex) takeBack(m message) bool {
+	params, _ := rawjson.ParseObject(m.params)
+	id := params.Get("requestId")
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, w := range d.waiting {
+		for i, note := range w.notes {
+			if note.isRequest() && string(note.id) == string(id) {
+				w.notes = slices.Delete(w.notes, i, i+1)
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // endListening ends the subscriptions/listen request that the server cancels,
@@ -125,27 +143,6 @@ func (d *duplex) endListening(m message) bool {
 	return d.settle(id, outcome{err: errors.New("the server has ended its stream")})
 }
 
-// asker is the call that a request of the server must belong to: the only one
-// under way, if somebody serves requests for it; else nil.
-func (d *duplex) asker() *request {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	var only *request
-	for _, w := range d.waiting {
-		if w.request.deadline == nil {
-			continue // the gateway's own
-		}
-		if only != nil {
-			return nil
-		}
-		only = w.request
-	}
-	if only == nil || only.serve == nil {
-		return nil
-	}
-	return only
-}
-
 // settle ends the request id, and reports whether there was one.
 func (d *duplex) settle(id int64, o outcome) bool {
 	d.mu.Lock()
@@ -159,16 +156,20 @@ func (d *duplex) settle(id int64, o outcome) bool {
 	return true
 }
 
-// note keeps a notification for the request it belongs to, and reports whether
-// there is one.
+// note keeps a message for the request it belongs to, and reports whether it
+// does: there may be none, or it cannot be told. What belongs to one request is
+// so passed on in its order, questions of the server included.
 func (d *duplex) note(m message) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	w := d.ownerLocked(m)
-	if w == nil || w.request.notify == nil {
+	full := w != nil && (len(w.notes) >= maxQueued || w.queued >= maxQueuedBytes)
+	switch {
+	case w == nil:
 		return false
-	}
-	if len(w.notes) < maxQueued && w.queued < maxQueuedBytes {
+	case full && m.isRequest():
+		return false // it must not get lost
+	case !full:
 		w.notes = append(w.notes, m)
 		w.queued += len(m.params)
 	}
@@ -179,16 +180,33 @@ func (d *duplex) note(m message) bool {
 	return true
 }
 
-// ownerLocked is the request that a notification belongs to; nil if there is
-// none, or that cannot be told.
+// ownerLocked is the request that a message belongs to, if its caller wants it;
+// nil if there is none, or that cannot be told.
 func (d *duplex) ownerLocked(m message) *waiter {
-	if m.method == "notifications/message" {
-		return d.loggingLocked()
+	var w *waiter
+	switch id, ok := about(m); {
+	case m.isRequest() && m.method != "ping":
+		if w = d.onlyLocked(func(r *request) bool { return r.deadline != nil }); w == nil || w.request.serve == nil {
+			return nil
+		}
+		return w
+	case ok:
+		w = d.waiting[id]
+	case m.method == "notifications/message" && d.conn.modern:
+		w = d.loggingLocked()
+	case d.conn.request != nil && !forConnection(m): // all calls are of one client
+		w = d.onlyLocked(func(r *request) bool { return r.deadline != nil })
 	}
-	if id, ok := about(m); ok {
-		return d.waiting[id]
+	if w == nil || w.request.notify == nil {
+		return nil
 	}
-	return nil
+	return w
+}
+
+// forConnection reports whether a message is about no call.
+func forConnection(m message) bool {
+	return m.isRequest() || m.method == cancelled || m.method == "notifications/resources/updated" ||
+		strings.HasSuffix(m.method, "/list_changed")
 }
 
 // strayTime is how long a server may take to stop logging for a request that
@@ -201,9 +219,15 @@ func (d *duplex) loggingLocked() *waiter {
 	if time.Now().Before(d.strays) {
 		return nil
 	}
+	return d.onlyLocked(func(r *request) bool { return r.logs })
+}
+
+// onlyLocked is the only request of a sort that is under way; nil if there is
+// none, or another one.
+func (d *duplex) onlyLocked(sort func(*request) bool) *waiter {
 	var only *waiter
 	for _, w := range d.waiting {
-		if !w.request.logs {
+		if !sort(w.request) {
 			continue
 		}
 		if only != nil {

@@ -109,21 +109,24 @@ func TestElicitationDuringACall(t *testing.T) {
 	})
 }
 
+// A request that the server cancels ends; if it still waits for its turn,
+// nobody is asked.
 func TestServerCancelsItsRequest(t *testing.T) {
 	eachLive(t, func(t *testing.T, r *running) {
-		ended := make(chan struct{})
+		var asked sync.WaitGroup
 		result, err := r.asking(t.Context(), "withdraw", "{}", func(ctx context.Context, method string, _ json.RawMessage) (json.RawMessage, error) {
 			if method == "elicitation/create" {
+				asked.Add(1)
+				defer asked.Done()
 				<-ctx.Done()
-				close(ended)
 				return nil, ctx.Err()
 			}
-			<-ended
 			return json.RawMessage(`{"roots":[]}`), nil
 		})
 		if err != nil || !strings.Contains(string(result), `"result":{"roots":[]}`) {
 			t.Errorf("got %s, %v, want the answer to roots/list", result, err)
 		}
+		asked.Wait()
 	})
 }
 
