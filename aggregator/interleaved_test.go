@@ -92,20 +92,37 @@ func TestTwoErasAtOnce(t *testing.T) {
 		testTwoEras(t, up, 8, true)
 	})
 	t.Run("stdio", func(t *testing.T) { // log messages there tell calls apart only if there is one at a time
-		value := func(text string) upstream.Secret {
-			return func(context.Context) (string, error) { return text, nil }
-		}
-		self, err := os.Executable()
-		if err != nil {
-			t.Fatal(err)
-		}
-		testTwoEras(t, aggregator.Upstream{
-			Options: upstream.Options{Name: "up", Command: []string{self}, Env: map[string]upstream.Secret{
-				chattyEnv: value("1"), "GORACE": value("atexit_sleep_ms=0"), "GOCOVERDIR": value(os.Getenv("GOCOVERDIR")),
-			}},
-			Prefix: "up", Isolation: aggregator.PerSession,
-		}, 1, false)
+		testTwoEras(t, chattyProcess(t, aggregator.PerSession), 1, false)
 	})
+}
+
+// chattyProcess is the upstream over stdio.
+func chattyProcess(t *testing.T, isolation aggregator.Isolation) aggregator.Upstream {
+	value := func(text string) upstream.Secret {
+		return func(context.Context) (string, error) { return text, nil }
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return aggregator.Upstream{
+		Options: upstream.Options{Name: "up", Command: []string{self}, Env: map[string]upstream.Secret{
+			chattyEnv: value("1"), "GORACE": value("atexit_sleep_ms=0"), "GOCOVERDIR": value(os.Getenv("GOCOVERDIR")),
+		}},
+		Prefix: "up", Isolation: isolation,
+	}
+}
+
+// A legacy process that clients share cannot ask: nobody knows whom it means.
+func TestSharedProcessesCannotAsk(t *testing.T) {
+	up := chattyProcess(t, aggregator.Shared)
+	up.Protocol = upstream.Legacy
+	_, url := start(t, aggregator.Options{Upstreams: []aggregator.Upstream{up}})
+	c := newTalker(t, url, upstream.LegacyEra)
+	got, err := c.round("x", `"name":"up_chat","arguments":{"id":"x"},`)
+	if err != nil || len(got) != 3 || got[0] != "progress" || got[1] != "progress" || !strings.Contains(got[2], `"answered":""`) {
+		t.Errorf("got %q, %v, want progress alone and a question that nobody has answered", got, err)
+	}
 }
 
 func testTwoEras(t *testing.T, up aggregator.Upstream, parallel int, updates bool) {

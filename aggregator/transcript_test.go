@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -81,6 +82,30 @@ func TestTranscripts(t *testing.T) {
 				t.Errorf("(-transcript +what came):\n%s", diff)
 			}
 		})
+	}
+}
+
+// docs/protocol.md links to tests that are there, and to every transcript.
+func TestTranscriptsAreInTheDocumentation(t *testing.T) {
+	page, err := os.ReadFile("../docs/protocol.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	linked := map[string]bool{}
+	for _, link := range regexp.MustCompile(`\]\(([^)#]+)\)`).FindAllStringSubmatch(string(page), -1) {
+		file := filepath.Join("../docs", link[1])
+		if linked[file] = true; strings.Contains(link[1], "://") {
+			continue
+		}
+		if _, err := os.Stat(file); err != nil {
+			t.Errorf("docs/protocol.md links to nothing: %v", err)
+		}
+	}
+	files, _ := filepath.Glob("testdata/protocol/*.txtar") // the pattern is well formed
+	for _, file := range files {
+		if !linked[filepath.Join("../aggregator", file)] {
+			t.Errorf("docs/protocol.md does not link to %s", file)
+		}
 	}
 }
 

@@ -151,8 +151,10 @@ type upstreamBlock struct {
 	// Who shares a connection, or a process: `shared` is one for all clients;
 	// with `session`, every session of a client of the older revisions gets its
 	// own, and the upstream can then ask that client for input, and its log
-	// messages reach it. Where it is not given, HTTP upstreams of the older
-	// revisions are isolated by session, and all others are shared.
+	// messages reach it. Of 50 processes the longest idle one gives way to the
+	// next session's. Where it is not given, HTTP upstreams of the older
+	// revisions are isolated by session, and all others are shared. HTTP servers
+	// that speak the newest revision only have nothing to isolate.
 	Isolation isolation `hcl:"isolation"`
 	// What the upstream may ask clients for. Without it, that is elicitation
 	// and roots; sampling, which spends the client's model, has to be listed.
