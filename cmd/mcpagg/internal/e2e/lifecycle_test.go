@@ -10,6 +10,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -42,6 +43,42 @@ func TestStop(t *testing.T) {
 			g.checkGone(t)
 		})
 	}
+}
+
+// TestAbandonedSessions begins more sessions with processes of their own than
+// there may be processes, and ends none: the longest idle ones give way.
+func TestAbandonedSessions(t *testing.T) {
+	t.Parallel()
+	g := startGateway(t, upstream{label: "up", command: []string{os.Getenv(everythingServerEnv)}, isolation: "session"})
+	g.awaitTools(t, "up")
+	clients := make([]*httpClient, 60)
+	for i := range clients {
+		clients[i] = legacy(t, g.url)
+		eventually(t, func() string { // whoever has just been served does not give way
+			if _, err := callTool(t.Context(), clients[i], "up_test_simple_text", object{}); err != nil {
+				return err.Error()
+			}
+			return ""
+		})
+	}
+	eventually(t, func() string { // those that gave way take a moment to end
+		if got := len(g.processes()); got != 52 {
+			return fmt.Sprintf("%d processes, want the gateway, 50 of sessions and the one that is shared", got)
+		}
+		return ""
+	})
+	if _, err := callTool(t.Context(), clients[0], "up_test_simple_text", object{}); err != nil {
+		t.Errorf("a session whose process gave way: %v", err)
+	}
+	for _, c := range clients {
+		c.close(t)
+	}
+	eventually(t, func() string {
+		if got := len(g.processes()); got != 2 {
+			return fmt.Sprintf("%d processes after the sessions have ended", got)
+		}
+		return ""
+	})
 }
 
 // TestKilled ends a gateway that cannot clean up. Its upstreams must see that
