@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -30,6 +31,7 @@ type responder struct {
 	mu     sync.Mutex
 	w      http.ResponseWriter
 	stream *eventStream // nil until the first message; guarded by mu
+	quiet  *time.Timer  // runs while the stream is open and nothing is said; guarded by mu
 	done   bool         // the answer is written; guarded by mu
 }
 
@@ -46,16 +48,43 @@ func (p *responder) send(message []byte) error {
 	}
 	if p.stream == nil {
 		p.stream = newEventStream(p.w)
+		p.quiet = time.AfterFunc(keepAlive, p.stillHere)
 	}
+	p.quiet.Reset(keepAlive)
 	p.stream.message(message)
 	return p.stream.err
+}
+
+// stillHere keeps proxies from ending a stream on which nothing is said, since
+// somebody thinks about a question or a tool takes long.
+func (p *responder) stillHere() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.done || p.stream.err != nil {
+		return
+	}
+	p.stream.comment()
+	p.quiet.Reset(keepAlive)
+}
+
+// finishLocked makes sure that nothing is written any more. It reports false if
+// that was so already.
+func (p *responder) finishLocked() bool {
+	if p.done {
+		return false
+	}
+	p.done = true
+	if p.quiet != nil {
+		p.quiet.Stop()
+	}
+	return true
 }
 
 // close makes sure that nothing is written any more.
 func (p *responder) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.done = true
+	p.finishLocked()
 }
 
 // end ends the response without an answer, as for a request that the client
@@ -63,8 +92,7 @@ func (p *responder) close() {
 func (p *responder) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.done = true
-	if p.stream == nil {
+	if p.finishLocked() && p.stream == nil {
 		newEventStream(p.w).open()
 	}
 }
@@ -78,10 +106,9 @@ func (p *responder) notify(method string, params json.RawMessage) {
 func (p *responder) answer(result json.RawMessage, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.done {
+	if !p.finishLocked() {
 		return
 	}
-	p.done = true
 	status, body := http.StatusOK, []byte(nil)
 	if err == nil {
 		body = answerBody(p.id, "result", result)
