@@ -86,6 +86,13 @@ func newConn(u *Upstream) *conn {
 	return c
 }
 
+func (c *conn) era() Era {
+	if c.modern {
+		return ModernEra
+	}
+	return LegacyEra
+}
+
 // close ends the connection and waits for what runs for it.
 func (c *conn) close() {
 	c.end(errStopped)
@@ -136,7 +143,7 @@ func (c *conn) ask(ctx context.Context, call Call) (json.RawMessage, error) {
 func (c *conn) prepare(call Call) (*request, error) {
 	r := &request{
 		id: c.lastID.Add(1), method: call.Method, params: call.Params,
-		serve: call.Request, deadline: call.deadline,
+		serve: call.Request, deadline: call.deadline, own: call.Own,
 	}
 	var params rawjson.Object
 	if call.Params != nil {
@@ -236,8 +243,9 @@ func (c *conn) received(m message, r *request) {
 }
 
 // unclaimed passes on a notification that no call takes.
+// Progress belongs to a call or to nobody.
 func (c *conn) unclaimed(m message) {
-	if c.notify != nil && m.method != acknowledged {
+	if c.notify != nil && m.method != acknowledged && m.method != "notifications/progress" {
 		c.notify(m.method, withoutSubscription(m.params))
 	}
 }

@@ -52,7 +52,7 @@ func (d *duplex) send(ctx context.Context, body []byte) error { return d.write(c
 
 func (d *duplex) roundTrip(ctx context.Context, r *request) (message, error) {
 	w := d.expect(r)
-	defer d.forget(r.id)
+	defer d.forget(w)
 	if err := d.write(ctx, r.body()); err != nil {
 		return message{}, err
 	}
@@ -83,13 +83,20 @@ func (d *duplex) last(w *waiter) (message, error) {
 }
 
 // passNotes passes on what came for the request so far, on the goroutine of
-// its caller: a slow one holds up nobody else.
+// its caller: a slow one holds up nobody else. What still waits can be taken
+// back.
 func (d *duplex) passNotes(w *waiter) {
-	d.mu.Lock()
-	notes := w.notes
-	w.notes, w.queued = nil, 0
-	d.mu.Unlock()
-	for _, m := range notes {
+	for {
+		d.mu.Lock()
+		if len(w.notes) == 0 {
+			w.notes = nil
+			d.mu.Unlock()
+			return
+		}
+		m := w.notes[0]
+		w.notes = w.notes[1:]
+		w.queued -= len(m.params)
+		d.mu.Unlock()
 		d.conn.received(m, w.request)
 	}
 }
@@ -122,6 +129,7 @@ func (d *duplex) takeBack(m message) bool {
 		for i, note := range w.notes {
 			if note.isRequest() && string(note.id) == string(id) {
 				w.notes = slices.Delete(w.notes, i, i+1)
+				w.queued -= len(note.params)
 				return true
 			}
 		}
@@ -186,7 +194,7 @@ func (d *duplex) ownerLocked(m message) *waiter {
 	var w *waiter
 	switch id, ok := about(m); {
 	case m.isRequest() && m.method != "ping":
-		if w = d.onlyLocked(func(r *request) bool { return r.deadline != nil }); w == nil || w.request.serve == nil {
+		if w = d.onlyCallLocked(); w == nil || w.request.serve == nil {
 			return nil
 		}
 		return w
@@ -194,13 +202,22 @@ func (d *duplex) ownerLocked(m message) *waiter {
 		w = d.waiting[id]
 	case m.method == "notifications/message" && d.conn.modern:
 		w = d.loggingLocked()
-	case d.conn.request != nil && !forConnection(m): // all calls are of one client
-		w = d.onlyLocked(func(r *request) bool { return r.deadline != nil })
+	case !forConnection(m):
+		w = d.onlyCallLocked()
 	}
 	if w == nil || w.request.notify == nil {
 		return nil
 	}
 	return w
+}
+
+// onlyCallLocked is the only call of a client that is under way, if all calls
+// are of one client: with several, one may have caused what comes for another.
+func (d *duplex) onlyCallLocked() *waiter {
+	if d.conn.request == nil {
+		return nil
+	}
+	return d.onlyLocked(func(r *request) bool { return r.deadline != nil && !r.own })
 }
 
 // forConnection reports whether a message is about no call.
@@ -261,11 +278,20 @@ func (d *duplex) expect(r *request) *waiter {
 	return w
 }
 
-func (d *duplex) forget(id int64) {
+// forget ends a request that may have been given up: questions that came with
+// it and wait for their turn are refused.
+func (d *duplex) forget(w *waiter) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	if w := d.waiting[id]; w != nil && w.request.logs { // it was given up
+	if _, waits := d.waiting[w.request.id]; waits && w.request.logs {
 		d.strays = time.Now().Add(strayTime)
 	}
-	delete(d.waiting, id)
+	delete(d.waiting, w.request.id)
+	notes := w.notes
+	w.notes = nil
+	d.mu.Unlock()
+	for _, m := range notes {
+		if m.isRequest() {
+			d.conn.post(answerTo(m.id, "error", string(errorObject(callEnded))))
+		}
+	}
 }

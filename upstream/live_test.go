@@ -65,6 +65,11 @@ func eachLive(t *testing.T, test func(t *testing.T, r *running), change ...func(
 			for _, c := range change {
 				c(&opts)
 			}
+			if opts.Request == nil { // all calls are of one client
+				opts.Request = func(context.Context, string, json.RawMessage) (json.RawMessage, error) {
+					return nil, errors.New("it belongs to no call")
+				}
+			}
 			r := run(t, opts)
 			test(t, r)
 			r.stop() // checks that no goroutine is left
@@ -276,13 +281,13 @@ func TestRequestAndNotificationsOfNoCall(t *testing.T) {
 	eventually(t, "the GET stream is open", func() bool { return srv.Streams() == 1 })
 	srv.Broadcast(`{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`)
 	srv.Broadcast(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7}}`)
+	srv.Broadcast(`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":7}}`) // of no call
 	srv.Broadcast(`{"jsonrpc":"2.0","id":1,"method":"roots/list","params":` + odd + `}`)
 	if got, want := <-answers, `{"jsonrpc":"2.0","id":1,"result":{"method":"roots/list","params":`+odd+`}}`; got != want {
 		t.Errorf("answer %s, want %s", got, want)
 	}
 	for _, note := range []string{
 		`notifications/message {"data":` + odd + `}`,
-		`notifications/progress {"progressToken":7}`,
 		`notifications/elicitation/complete {"elicitationId":"1"}`,
 		`notifications/resources/updated {"uri":"a:b","_meta":{"x":1.0}}`,
 	} {
@@ -295,48 +300,63 @@ func TestRequestAndNotificationsOfNoCall(t *testing.T) {
 }
 
 // Log messages come on a call's own stream over HTTP. Where there is only one
-// stream, they belong to nobody, but still come before the answer.
+// stream, they belong to the only call, if all are of one client.
 func TestLogAndProgressInOrder(t *testing.T) {
-	var unclaimed []string
 	eachLive(t, func(t *testing.T, r *running) {
-		unclaimed = nil
-		http := strings.HasSuffix(t.Name(), "/http")
 		calls := 1
-		if http {
+		if strings.HasSuffix(t.Name(), "/http") {
 			calls = 8
 		}
 		var wg sync.WaitGroup
 		for n := range calls {
 			wg.Go(func() {
-				var got, wantCall, wantOthers []string
-				_, err := r.Call(t.Context(), upstream.Call{
-					Method: "tools/call", Params: toolParams("talk", fmt.Sprint(n)), Progress: true,
-					Notify: func(method string, params json.RawMessage) { got = append(got, what(method, params)) },
-				})
-				if err != nil {
-					t.Error(err)
-				}
+				var want []string
 				for i := range 10 {
-					log := fmt.Sprintf(`notifications/message {"level":"info","data":{"of":%d,"i":%d},"_meta":{"x":1.0}}`, n, i)
-					if http {
-						wantCall = append(wantCall, log)
-					} else {
-						wantOthers = append(wantOthers, log)
-					}
-					wantCall = append(wantCall, fmt.Sprintf("notifications/progress %d %d", i, n))
+					want = append(want, logLine(n, i), fmt.Sprintf("notifications/progress %d %d", i, n))
 				}
-				if diff := cmp.Diff(wantCall, got); diff != "" {
+				if diff := cmp.Diff(want, r.talk(t, n)); diff != "" {
 					t.Errorf("notifications of call %d (-want +got):\n%s", n, diff)
-				}
-				if diff := cmp.Diff(wantOthers, unclaimed); diff != "" {
-					t.Errorf("notifications of no call (-want +got):\n%s", diff)
 				}
 			})
 		}
 		wg.Wait()
 	}, func(o *upstream.Options) {
-		o.Notify = func(method string, params json.RawMessage) { unclaimed = append(unclaimed, what(method, params)) }
+		o.Notify = func(method string, params json.RawMessage) { t.Errorf("of no call: %s", what(method, params)) }
 	})
+}
+
+// Nobody knows whose call a log message belongs to where clients share a
+// process, but it comes before the answer.
+func TestLogOfASharedProcess(t *testing.T) {
+	var unclaimed, want, wantCall []string
+	opts := act("live")
+	opts.Notify = func(method string, params json.RawMessage) { unclaimed = append(unclaimed, what(method, params)) }
+	got := run(t, opts).talk(t, 1)
+	for i := range 10 {
+		want, wantCall = append(want, logLine(1, i)), append(wantCall, fmt.Sprintf("notifications/progress %d 1", i))
+	}
+	if diff := cmp.Diff(want, unclaimed); diff != "" {
+		t.Errorf("notifications of no call (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(wantCall, got); diff != "" {
+		t.Errorf("notifications of the call (-want +got):\n%s", diff)
+	}
+}
+
+// talk calls the tool that logs and makes progress, and returns what came of it.
+func (r *running) talk(t *testing.T, n int) (got []string) {
+	_, err := r.Call(t.Context(), upstream.Call{
+		Method: "tools/call", Params: toolParams("talk", fmt.Sprint(n)), Progress: true,
+		Notify: func(method string, params json.RawMessage) { got = append(got, what(method, params)) },
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	return got
+}
+
+func logLine(of, i int) string {
+	return fmt.Sprintf(`notifications/message {"level":"info","data":{"of":%d,"i":%d},"_meta":{"x":1.0}}`, of, i)
 }
 
 // what is a notification as text, without the token of progress.

@@ -126,7 +126,8 @@ type request struct {
 	// with it; nil refuses.
 	ctx      context.Context
 	serve    requestHandler
-	deadline *deadline // nil in a request of the gateway's own
+	deadline *deadline // nil in a request of the connection's own
+	own      bool      // the gateway's own, though it is a call
 }
 
 type headerField struct{ name, value string }

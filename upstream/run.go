@@ -112,7 +112,7 @@ func (u *Upstream) keepListing(ctx context.Context, c *conn) {
 			return
 		case <-refresh:
 			c.lists.add(stale...)
-			stale, refresh = u.refresh()
+			refresh = nil // until they are there
 			continue
 		case <-c.lists.added:
 		}
@@ -126,6 +126,8 @@ func (u *Upstream) keepListing(ctx context.Context, c *conn) {
 			if u.opts.CallsOnly {
 				c.lists.take() // the definitions that everybody gets are good enough
 			}
+		} else {
+			stale, refresh = u.refresh()
 		}
 	}
 }
@@ -153,8 +155,13 @@ func (u *Upstream) refresh() (stale []kind, when <-chan time.Time) {
 // missed makes up for what may have happened while no stream was open, and
 // finds out whether the session is still there.
 func (u *Upstream) missed(c *conn) {
+	l := u.Listing()
+	for _, k := range kinds {
+		if !u.opts.CallsOnly || l != nil && *l.items(k) != nil {
+			c.lists.add(k)
+		}
+	}
 	if !u.opts.CallsOnly {
-		c.lists.add(kinds...)
 		return
 	}
 	c.running.start(func() {

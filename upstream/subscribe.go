@@ -49,6 +49,13 @@ func (u *Upstream) Unsubscribe(ctx context.Context, uri string) error {
 	return err
 }
 
+// Subscriptions are the resources that were subscribed to and not unsubscribed
+// from, in that order.
+func (u *Upstream) Subscriptions() []string {
+	uris, _ := u.subscriptions.current()
+	return slices.Clone(uris)
+}
+
 func subscribeCall(method, uri string) Call {
 	params := rawjson.Object{}
 	params.Set("uri", rawjson.String(uri))

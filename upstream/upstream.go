@@ -118,7 +118,7 @@ type Options struct {
 	// answer that follows on the same stream is returned by Call. Calls may
 	// overlap where there are several streams. It must not block, since it
 	// holds up the stream. Params are as they came, but for the subscription's
-	// id in _meta; a progressToken is the gateway's own.
+	// id in _meta. Progress that no call takes is dropped.
 	Notify func(method string, params json.RawMessage)
 
 	// CallsOnly connects for calls alone: nothing is listed when it does, and of
@@ -126,6 +126,10 @@ type Options struct {
 	// other definitions, and 1 MiB of a kind at most. So a modern server over
 	// HTTP gets no Mcp-Param headers, which come from the tools' definitions.
 	CallsOnly bool
+
+	// Subscriptions are resources that are subscribed to as if by Subscribe, once
+	// there is a connection.
+	Subscriptions []string
 
 	// Changed, if not nil, is called after the value of Listing changed. Calls
 	// do not overlap. It must not block.
@@ -163,6 +167,9 @@ type Listing struct {
 	// unknown (MCP 2026-07-28, "Caching").
 	TTL struct{ Tools, Prompts, Resources, Templates time.Duration }
 }
+
+// Declares reports whether the server has a capability, such as "logging".
+func (l *Listing) Declares(capability string) bool { return l.declares(capability, "") }
 
 // SpeaksLegacy reports whether the server has a revision of the legacy era.
 func (l *Listing) SpeaksLegacy() bool {
@@ -214,7 +221,8 @@ type Call struct {
 	// Request, if not nil, serves the requests of a legacy server that belong
 	// to this call (elicitation/create and others): over Streamable HTTP those
 	// on the call's own stream, over stdio and HTTP+SSE those that come while
-	// no other call is under way. What it returns goes to the server as it is,
+	// no other call is under way, if there is an Options.Request, which says
+	// that all calls are of one client. What it returns goes to the server as it is,
 	// an error if that is a *jsonrpc.Error. It runs on a goroutine of its own,
 	// which CallTimeout does not count, and must return when ctx ends: with the
 	// call, the connection, or when the server cancels its request, which is a
@@ -223,7 +231,14 @@ type Call struct {
 	// is answered with -32601.
 	Request func(ctx context.Context, method string, params json.RawMessage) (json.RawMessage, error)
 
-	deadline *deadline // set by Upstream.Call; nil in a request of the gateway's own
+	// Own says that no client has sent the request, so that nothing the server
+	// sends meanwhile belongs to it.
+	Own bool
+	// Era, if not nil, is set to that of the connection the request was sent on,
+	// once there is one.
+	Era *Era
+
+	deadline *deadline // set by Upstream.Call; nil in a request of the connection's own
 }
 
 // An Upstream keeps the gateway connected to one MCP server. It is safe for
@@ -287,7 +302,7 @@ func New(opts Options) *Upstream {
 		awaited:    true,
 		moved:      make(chan struct{}),
 
-		subscriptions: subscriptions{changed: make(chan struct{}, 1)},
+		subscriptions: subscriptions{uris: slices.Clone(opts.Subscriptions), changed: make(chan struct{}, 1)},
 	}
 	if opts.ClientInfo != nil {
 		u.clientInfo = opts.ClientInfo
@@ -311,12 +326,12 @@ func (u *Upstream) Listing() *Listing { return u.listing.Load() }
 
 // SharesStream reports whether all messages of the server come on one stream,
 // as over stdio and HTTP+SSE, where most do not say which call they belong to.
-// It is false while there is no connection.
+// It is true while there is no connection, since nobody knows.
 func (u *Upstream) SharesStream() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.conn == nil {
-		return false
+		return true
 	}
 	_, exact := u.conn.transport.(*streamable)
 	return !exact
@@ -349,6 +364,9 @@ func (u *Upstream) try(ctx context.Context, call Call) (json.RawMessage, error) 
 	c, err := u.connected(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if call.Era != nil {
+		*call.Era = c.era()
 	}
 	return c.call(ctx, call)
 }
