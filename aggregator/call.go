@@ -110,8 +110,8 @@ func (g *Gateway) readResource(ctx context.Context, r Request) (json.RawMessage,
 		return nil, notFoundIn(r.Era, upstream.LegacyEra, noResource(uri))
 	}
 	r.Params.Set("uri", rawjson.String(original))
-	result, err := g.pass(ctx, r, m, m.publishReadResult)
-	return result, notFoundIn(r.Era, eraOfConn(m.conn), err)
+	result, from, err := g.passTo(ctx, r, m, m.publishReadResult)
+	return result, notFoundIn(r.Era, from, err)
 }
 
 // complete serves completion/complete for a prompt's or a template's argument.
@@ -158,25 +158,31 @@ func (g *Gateway) completer(c *Catalog, ref *rawjson.Object) (*member, error) {
 // pass sends the request, whose names are the original ones by now, to its
 // upstream and makes the client's result of the answer.
 func (g *Gateway) pass(ctx context.Context, r Request, m *member, publish func(*rawjson.Object) error) (json.RawMessage, error) {
-	conn, err := g.connFor(ctx, r, m)
+	result, _, err := g.passTo(ctx, r, m, publish)
+	return result, err
+}
+
+// passTo is pass, and says of which era the answer is.
+func (g *Gateway) passTo(ctx context.Context, r Request, m *member, publish func(*rawjson.Object) error) (_ json.RawMessage, era upstream.Era, _ error) {
+	conn, leave, err := g.connFor(ctx, r, m)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	before := eraOfConn(m.conn)
+	defer leave()
 	t := r.talk(m, conn)
-	defer t.end()
 	if conn == m.conn && t.notify != nil {
 		m.wantLogs(ctx, t.logLevel)
 	}
 	result, err := conn.Call(ctx, upstream.Call{
-		Method: r.Method, Params: r.Params.Bytes(),
+		Method: r.Method, Params: r.Params.Bytes(), Era: &era,
 		ClientInfo: r.ClientInfo, ClientCapabilities: m.mayAsk(r.ClientCapabilities), LogLevel: t.logLevel,
 		Progress: t.progressToken != nil, Notify: t.notify, Request: t.request,
 	})
 	if err != nil {
-		return nil, callFailed(m.signError(err))
+		return nil, era, callFailed(m.signError(r, err))
 	}
-	return finish(r, before, m, result, publish)
+	result, err = finish(r, era, m, result, publish)
+	return result, era, err
 }
 
 // paramNames are the members of params, and of a completion's ref, that say

@@ -1,6 +1,7 @@
 package aggregator
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -159,8 +160,13 @@ func (g *Gateway) notified(x *exchange, s *session) {
 	case "notifications/progress":
 		s.progressed(params)
 	case "notifications/roots/list_changed":
-		for _, own := range s.ownConns() {
-			_ = own.conn.Notify(s.ctx, x.Method, x.params) // one that is not connected asks anew anyway
+		params := bytes.Clone(x.params)
+		for m, own := range s.ownConns() {
+			if m.may("roots") {
+				g.running.start(func() {
+					_ = own.conn.Notify(s.ctx, x.Method, params) // one that is not connected asks anew anyway
+				})
+			}
 		}
 	}
 }
@@ -248,16 +254,19 @@ func (g *Gateway) answerInBatch(x *exchange, s *session) json.RawMessage {
 
 // serveGet is the session's stream for what belongs to no request.
 func (g *Gateway) serveGet(w http.ResponseWriter, r *http.Request, _ *exchange, s *session) {
-	ctx, detach := s.attach(r.Context())
+	ctx, reader, detach := s.attach(r.Context())
 	defer detach()
-	defer s.detached(ctx)
 	stream := newEventStream(w)
 	stream.open()
 	tick := time.NewTicker(keepAlive)
 	defer tick.Stop()
 	for stream.err == nil && ctx.Err() == nil { // what is queued is for the newest stream
-		for _, message := range s.take() {
-			stream.message(message)
+		messages := s.take(reader)
+		for i, message := range messages {
+			if stream.message(message); stream.err != nil {
+				s.putBack(messages[i:])
+				return
+			}
 		}
 		select {
 		case <-ctx.Done():

@@ -153,12 +153,21 @@ func TestUpstreamsMustNotAskForSampling(t *testing.T) {
 		},
 	})
 	_, url := start(t, aggregator.Options{Upstreams: []aggregator.Upstream{at(t, "up", srv.URL.String())}})
-	c := newHTTPClient(t, url)
-	if r := c.modern("tools/call", "up_t", `"name":"up_t","arguments":{"ask":1},`); !strings.Contains(r.body, `"inputRequests":{"x":{"method":"elicitation/create","params":{"n":1.0,"message":"[up] Sure?"}}},"requestState":"s"`) {
-		t.Errorf("elicitation: %s", r.body)
+	c := newTalker(t, url, upstream.ModernEra)
+	call := func(params string) (got string) {
+		if err := c.post("POST", modernBody("1", "tools/call", params), "up_t", nil, func(m string) { got = m }); err != nil {
+			t.Fatal(err)
+		}
+		return got
 	}
-	if r := c.modern("tools/call", "up_t", `"name":"up_t","arguments":{"sample":1},`); !strings.Contains(r.body, `asks for \"sampling/createMessage\", which is not among the upstream's requests`) {
-		t.Errorf("sampling: %s", r.body)
+	if got := call(`"name":"up_t","arguments":{"ask":1},`); !strings.Contains(got, `"inputRequests":{"x":{"method":"elicitation/create","params":{"n":1.0,"message":"[up] Sure?"}}},"requestState":"s"`) {
+		t.Errorf("elicitation: %s", got)
+	}
+	if got := call(`"name":"up_t","arguments":{"sample":1},`); !strings.Contains(got, `asks for \"sampling/createMessage\", which is not among the upstream's requests`) {
+		t.Errorf("sampling: %s", got)
+	}
+	if r := newHTTPClient(t, url).modern("tools/call", "up_t", `"name":"up_t","arguments":{"ask":1},`); !strings.Contains(r.body, `asks for \"elicitation/create\", which the client does not support`) {
+		t.Errorf("a client that cannot be asked: %s", r.body)
 	}
 }
 

@@ -106,7 +106,7 @@ func TestSubscriptions(t *testing.T) {
 
 func TestLogLevels(t *testing.T) {
 	srv := upstreamtest.New(t, upstreamtest.Script{
-		LegacyOnly: true, Tools: []string{plainTool},
+		LegacyOnly: true, Tools: []string{plainTool}, Capabilities: `{"tools":{},"logging":{}}`,
 		Reply: func(r *upstreamtest.Request) upstreamtest.Reply {
 			if r.Method == "tools/call" {
 				r.Notify("notifications/message", `{"level":"info","data":{"n":1.0}}`)

@@ -3,8 +3,12 @@ package aggregator
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
+
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 
 	"github.com/mcpagg/mcpagg/upstream"
 	"github.com/mcpagg/mcpagg/upstream/rawjson"
@@ -41,49 +45,108 @@ func (g *Gateway) setLevel(r Request) (json.RawMessage, error) {
 	}
 	name, _ := r.Params.GetString("level")
 	r.session.setLevel(rawjson.String(name)) // not the request's own memory
-	for _, own := range r.session.ownConns() {
-		g.running.start(func() { own.level.tell(r.session.ctx, own.conn, r.session.level()) })
+	for m, own := range r.session.ownConns() {
+		if own.level.soon.CompareAndSwap(false, true) && !g.running.start(func() {
+			own.level.soon.Store(false) // what is set from now on needs another one
+			own.level.tell(r.session.ctx, m, own.conn, r.session.wantedLevel)
+		}) {
+			own.level.soon.Store(false)
+		}
 	}
 	return json.RawMessage("{}"), nil
 }
 
+// wantedLevel is the level that an upstream should be told, whatever it was.
+func (s *session) wantedLevel(json.RawMessage) json.RawMessage { return s.level() }
+
 // A toldLevel is the log level that a connection to a legacy upstream was told.
+// It is safe for concurrent use.
 type toldLevel struct {
-	telling  sync.Mutex      // held while the upstream is told, so that it hears the newest last
-	level    json.RawMessage // guarded by telling; nil for none
-	connects int             // of the upstream then, for a later connection knows nothing; guarded by telling
+	soon atomic.Bool // somebody is about to tell
+
+	mu       sync.Mutex
+	telling  chan struct{}   // closed when who tells at the moment is done, nil if nobody does; guarded by mu
+	level    json.RawMessage // nil for none; guarded by mu
+	connects int             // of the upstream then, for a later connection knows nothing; guarded by mu
 }
 
-// tell tells the upstream the level, unless it knows. Upstreams without
-// logging refuse, which does not matter.
-func (t *toldLevel) tell(ctx context.Context, conn *upstream.Upstream, level json.RawMessage) {
-	t.telling.Lock()
-	defer t.telling.Unlock()
-	if string(t.level) == string(level) && t.connects == conn.Status().Connects || level == nil {
+// tell tells the upstream the level that is wanted in place of what it was
+// told, unless it knows or has no log. One is told after the other, so that the
+// newest comes last.
+func (t *toldLevel) tell(ctx context.Context, m *member, conn *upstream.Upstream, wanted func(told json.RawMessage) json.RawMessage) {
+	if l := m.conn.Listing(); l != nil && !l.Declares("logging") {
 		return
 	}
-	params := rawjson.Object{}
-	params.Set("level", level)
-	_, _ = conn.Call(ctx, upstream.Call{Method: "logging/setLevel", Params: params.Bytes()})
-	t.level, t.connects = level, conn.Status().Connects
+	for {
+		level, turn := t.begin(conn, wanted)
+		switch {
+		case level != nil:
+			err := setLevel(ctx, conn, level)
+			t.end(conn, level, err)
+			return
+		case turn == nil:
+			return
+		}
+		select {
+		case <-turn:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
-// raise is tell for a connection that several clients share: it only ever makes
-// the upstream say more, and each client gets what it wants of that.
-func (t *toldLevel) raise(ctx context.Context, conn *upstream.Upstream, level json.RawMessage) {
-	t.telling.Lock()
-	known := t.level
-	t.telling.Unlock()
-	if known != nil && severity(known) < severity(level) {
-		level = known
+// begin returns the level to tell; without one, turn is what to wait for, nil
+// for nothing.
+func (t *toldLevel) begin(conn *upstream.Upstream, wanted func(json.RawMessage) json.RawMessage) (level json.RawMessage, turn <-chan struct{}) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	connects := conn.Status().Connects
+	told := t.level
+	if t.connects != connects && t.connects > 0 {
+		told = nil // another connection was
 	}
-	t.tell(ctx, conn, level)
+	switch level = wanted(told); {
+	case level == nil || string(level) == string(told):
+		return nil, nil
+	case t.telling != nil:
+		return nil, t.telling
+	}
+	t.telling, t.connects = make(chan struct{}), connects
+	return level, nil
+}
+
+// end notes what the upstream was told. One that refuses knows as well.
+func (t *toldLevel) end(conn *upstream.Upstream, level json.RawMessage, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if refused := (*jsonrpc.Error)(nil); err == nil || errors.As(err, &refused) {
+		t.level = level
+	}
+	if t.connects == 0 { // it was the first connection, and waited for
+		t.connects = conn.Status().Connects
+	}
+	close(t.telling)
+	t.telling = nil
+}
+
+func setLevel(ctx context.Context, conn *upstream.Upstream, level json.RawMessage) error {
+	params := rawjson.Object{}
+	params.Set("level", level)
+	_, err := conn.Call(ctx, upstream.Call{Method: "logging/setLevel", Params: params.Bytes(), Own: true})
+	return err
 }
 
 // wantLogs makes a legacy upstream that clients share send log messages, if the
-// client wants some and they come on the stream of its call.
+// client wants some and they come on the stream of its call. It only ever makes
+// the upstream say more, and each client gets what it wants of that.
 func (m *member) wantLogs(ctx context.Context, level json.RawMessage) {
-	if level != nil && eraOfConn(m.conn) == upstream.LegacyEra && !m.conn.SharesStream() {
-		m.level.raise(ctx, m.conn, level)
+	if level == nil || eraOfConn(m.conn) != upstream.LegacyEra || m.conn.SharesStream() {
+		return
 	}
+	m.level.tell(ctx, m, m.conn, func(told json.RawMessage) json.RawMessage {
+		if told != nil && severity(told) <= severity(level) {
+			return told
+		}
+		return level
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -14,18 +15,11 @@ import (
 	"github.com/mcpagg/mcpagg/upstream/rawjson"
 )
 
-const (
-	// maxOwnProcesses bounds the processes that sessions have of one upstream.
-	maxOwnProcesses = 50
-	// restless is how long a session's connection counts as in use after a call.
-	restless = time.Second
-)
-
 // connFor is the connection that serves the request: the shared one, or one of
-// the session's own.
-func (g *Gateway) connFor(ctx context.Context, r Request, m *member) (*upstream.Upstream, error) {
+// the session's own. It is in use until leave is called.
+func (g *Gateway) connFor(ctx context.Context, r Request, m *member) (conn *upstream.Upstream, leave func(), err error) {
 	if r.session == nil || m.isolation() != PerSession {
-		return m.conn, nil
+		return m.conn, func() {}, nil
 	}
 	return g.ownConn(ctx, r.session, m)
 }
@@ -63,123 +57,74 @@ func (m *member) ownProtocol(l *upstream.Listing) upstream.Protocol {
 // An ownConn is a session's own connection to an upstream, which may ask the
 // session's client and tell it things.
 type ownConn struct {
-	conn  *upstream.Upstream
-	end   context.CancelFunc
-	level toldLevel // the session's
-	used  time.Time // when the last call began or ended; guarded by the session's mu
+	conn    *upstream.Upstream
+	end     context.CancelFunc
+	stopped chan struct{} // closed when it has ended, and its process
+	level   toldLevel     // the session's
+
+	users int       // requests that use it; guarded by the session's mu
+	used  time.Time // when the last one ended; guarded by the session's mu
 }
 
-// ownConn returns the session's connection to m. It is dialled when it is
-// first asked for and ends with the session, or when it gives way to another
-// one; then the next call dials it anew.
-func (g *Gateway) ownConn(ctx context.Context, s *session, m *member) (*upstream.Upstream, error) {
+// ownConn returns the session's connection to m, which is in use until leave is
+// called. It is dialled when it is first asked for and ends with the session,
+// or when it gives way to another one; then the next request dials it anew.
+func (g *Gateway) ownConn(ctx context.Context, s *session, m *member) (conn *upstream.Upstream, leave func(), err error) {
 	own, err := g.openOwn(s, m)
-	if errors.Is(err, errFull) && g.makeRoom(m) {
+	for tries := 0; tries < 3 && errors.Is(err, errFull) && g.makeRoom(ctx, m); tries++ {
 		own, err = g.openOwn(s, m)
 	}
 	if errors.Is(err, errFull) {
-		return nil, &jsonrpc.Error{Code: codeBusy, Message: fmt.Sprintf("upstream %q is busy: %d sessions have a process of it", m.Name, maxOwnProcesses)}
+		err = &jsonrpc.Error{Code: codeBusy, Message: fmt.Sprintf("upstream %q is busy: %d sessions use a process of it", m.Name, maxOwnProcesses)}
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	own.level.tell(ctx, own.conn, s.level())
-	return own.conn, nil
+	own.level.tell(ctx, m, own.conn, s.wantedLevel)
+	return own.conn, func() { s.leaveOwn(own) }, nil
 }
 
-// errFull says that sessions have as many processes of an upstream as there may be.
-var errFull = errors.New("too many processes")
+func (s *session) leaveOwn(own *ownConn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	own.users--
+	own.used = time.Now()
+}
 
+// openOwn is ownConn without making room: it fails with errFull.
 func (g *Gateway) openOwn(s *session, m *member) (*ownConn, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if own := s.own[m]; own != nil {
-		own.used = time.Now()
+		own.users++
 		return own, nil
 	}
 	if m.owned.Add(1) > maxOwnProcesses && m.URL == nil {
 		m.owned.Add(-1)
 		return nil, errFull
 	}
-	release := sync.OnceFunc(func() { m.owned.Add(-1) })
-	ctx, cancel := context.WithCancel(s.ctx)
-	own := &ownConn{used: time.Now(), end: func() { cancel(); release() }}
+	own := &ownConn{stopped: make(chan struct{}), users: 1}
 	opts := m.ownOptions(s, own)
+	opts.Subscriptions = s.unwatched[m]
 	opts.Changed = func() { g.ownListed(s, own) }
 	own.conn = upstream.New(opts)
+	var ctx context.Context
+	ctx, own.end = context.WithCancel(s.ctx)
 	if !g.running.start(func() {
+		defer close(own.stopped)
+		defer m.owned.Add(-1)
 		defer own.end()
 		own.conn.Run(ctx)
 	}) {
-		own.end()
+		m.owned.Add(-1)
 		return nil, callFailed(errSessionEnded)
 	}
 	if s.own == nil {
 		s.own = map[*member]*ownConn{}
 	}
 	s.own[m] = own
+	delete(s.unwatched, m)
 	return own, nil
-}
-
-// makeRoom ends the connection to m that was idle for longest, of a session
-// that nobody listens in if there is one.
-func (g *Gateway) makeRoom(m *member) bool {
-	var longest *session
-	var best idleness
-	for _, s := range g.sessions.all() {
-		if idle, ok := s.idleness(m); ok && (longest == nil || idle.before(best)) {
-			longest, best = s, idle
-		}
-	}
-	if longest == nil {
-		return false
-	}
-	before := g.catalogOf(longest)
-	if !longest.giveUp(m) {
-		return false
-	}
-	g.tellOwn(longest, before)
-	return true
-}
-
-// idleness says who gives way first: sessions without an open stream, and
-// among them who was idle for longest.
-type idleness struct {
-	listens bool
-	since   time.Time
-}
-
-func (i idleness) before(other idleness) bool {
-	if i.listens != other.listens {
-		return other.listens
-	}
-	return i.since.Before(other.since)
-}
-
-// idleness is that of the session's connection to m; ok is false if there is
-// none, or it is in use.
-func (s *session) idleness(m *member) (_ idleness, ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	own := s.own[m]
-	if own == nil || len(s.talks[m]) > 0 || time.Since(own.used) < restless {
-		return idleness{}, false
-	}
-	return idleness{s.active > 0, own.used}, true
-}
-
-// giveUp ends the session's connection to m, unless it is in use by now.
-func (s *session) giveUp(m *member) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	own := s.own[m]
-	if own == nil || len(s.talks[m]) > 0 {
-		return false
-	}
-	delete(s.own, m)
-	own.end()
-	m.log.Info("a session's idle connection gave way to another one", "upstream", m.Name)
-	return true
 }
 
 // ownOptions introduce the session's client to the upstream.
@@ -221,37 +166,11 @@ func (m *member) publishUpdate(params json.RawMessage) json.RawMessage {
 	return o.Bytes()
 }
 
-// join notes that t is in flight, until the returned function is called.
-func (s *session) join(m *member, t *talk) (leave func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.talks == nil {
-		s.talks = map[*member][]*talk{}
-	}
-	s.talks[m] = append(s.talks[m], t)
-	return func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if own := s.own[m]; own != nil {
-			own.used = time.Now()
-		}
-		for i, other := range s.talks[m] {
-			if other == t {
-				s.talks[m] = append(s.talks[m][:i:i], s.talks[m][i+1:]...)
-			}
-		}
-	}
-}
-
 // ownConns are the session's connections so far.
-func (s *session) ownConns() []*ownConn {
+func (s *session) ownConns() map[*member]*ownConn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var all []*ownConn
-	for _, own := range s.own {
-		all = append(all, own)
-	}
-	return all
+	return maps.Clone(s.own)
 }
 
 // A group is goroutines that are waited for together. Unlike with

@@ -39,9 +39,19 @@ func (g *Gateway) ownListed(s *session, own *ownConn) {
 	if l := own.conn.Listing(); !s.lists.some.Load() && (l == nil || l.Tools == nil && l.Prompts == nil && l.Resources == nil && l.Templates == nil) {
 		return // as on every new connection
 	}
-	before := g.catalogOf(s)
+	before := s.lists.seen(g)
 	s.lists.some.Store(true)
 	g.tellOwn(s, before)
+}
+
+// seen is what the session's client has seen last.
+func (l *ownLists) seen(g *Gateway) *Catalog {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.merged != nil {
+		return l.merged
+	}
+	return g.Catalog()
 }
 
 // tellOwn tells the session's client how what it sees differs from before.

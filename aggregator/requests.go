@@ -67,7 +67,7 @@ type question struct {
 // ask asks the client, if it and the upstream may do so.
 func (q question) ask(ctx context.Context) (json.RawMessage, error) {
 	kind := kindOf[q.method]
-	if !q.from.may(kind) || q.to.capabilities().Get(kind) == nil {
+	if !q.from.may(kind) || !canAnswer(q.to.capabilities(), kind, q.params) {
 		q.from.log.Warn("refused a request of the upstream", "upstream", q.from.Name, "method", q.method)
 		return nil, &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: "the client does not support this method"}
 	}
@@ -83,7 +83,7 @@ func (q question) ask(ctx context.Context) (json.RawMessage, error) {
 		send = q.stream.send
 	}
 	result, err := q.to.ask(ctx, send, q)
-	if errors.Is(err, errGone) { // the call's stream broke; the session's own may be there
+	if errors.Is(err, errGone) && q.stream != nil { // the call's stream broke; the session's own may be there
 		return q.to.ask(ctx, q.to.tell, q)
 	}
 	return result, err
@@ -113,7 +113,7 @@ func (q question) progressed(ctx context.Context, progress rawjson.Object) {
 
 // progressToken is the upstream's own; nil if it wants no progress.
 func (q question) progressToken() (token json.RawMessage, meta rawjson.Object) {
-	if !bytes.Contains(q.params, []byte("progressToken")) {
+	if !mentions(q.params, "progressToken") {
 		return nil, nil
 	}
 	params, _ := rawjson.ParseObject(q.params) // malformed, it asks for nothing
@@ -128,12 +128,44 @@ func (m *member) signed(elicitation json.RawMessage) (json.RawMessage, error) {
 	if err != nil {
 		return nil, fmt.Errorf("has a malformed elicitation: %w", err)
 	}
+	dropLookalikes(&o, "message", "mode", "url", "requestedSchema", "elicitationId")
 	message, _ := o.GetString("message")
-	o = slices.DeleteFunc(o, func(m rawjson.Member) bool { // a client may ignore case, and show the other one
-		return m.Name != "message" && strings.EqualFold(m.Name, "message")
-	})
 	o.Set("message", rawjson.String("["+m.Name+"] "+message))
 	return o.Bytes(), nil
+}
+
+// dropLookalikes drops members that equal one of names but for case: a client
+// that ignores case would take them for it, and show what nobody has checked.
+func dropLookalikes(o *rawjson.Object, names ...string) {
+	*o = slices.DeleteFunc(*o, func(member rawjson.Member) bool {
+		return slices.ContainsFunc(names, func(name string) bool {
+			return member.Name != name && strings.EqualFold(member.Name, name)
+		})
+	})
+}
+
+// canAnswer reports whether a client with the capabilities can be asked. One
+// that names no mode of elicitation has forms (MCP 2025-11-25, "Elicitation").
+func canAnswer(capabilities rawjson.Object, kind string, params json.RawMessage) bool {
+	raw := capabilities.Get(kind)
+	if raw == nil || string(raw) == "null" || kind != "elicitation" {
+		return raw != nil && string(raw) != "null"
+	}
+	modes, _ := rawjson.ParseObject(raw) // malformed, it names none
+	o, _ := rawjson.ParseObject(params)
+	if mode, _ := o.GetString("mode"); mode == "url" {
+		return modes.Get("url") != nil
+	}
+	return modes.Get("form") != nil || modes.Get("url") == nil
+}
+
+// can reports whether the request's client can be asked.
+func (r Request) can(kind string, params json.RawMessage) bool {
+	if r.session != nil {
+		return canAnswer(r.session.capabilities(), kind, params)
+	}
+	capabilities, _ := rawjson.ParseObject(r.ClientCapabilities) // the door has looked at them
+	return canAnswer(capabilities, kind, params)
 }
 
 // tasks are not passed on, so neither side must hear that the other has them
@@ -171,7 +203,7 @@ func (m *member) mayAsk(capabilities json.RawMessage) json.RawMessage {
 // publishInputRequests makes what a modern upstream asks for, in place of an
 // answer, into what the client gets: signed, and only what the upstream may
 // ask (MCP 2026-07-28, "Multi Round-Trip Requests").
-func (m *member) publishInputRequests(result *rawjson.Object) error {
+func (m *member) publishInputRequests(r Request, result *rawjson.Object) error {
 	raw := result.Get("inputRequests")
 	if raw == nil {
 		return nil
@@ -185,18 +217,21 @@ func (m *member) publishInputRequests(result *rawjson.Object) error {
 		if err != nil {
 			return fmt.Errorf("has a malformed input request: %w", err)
 		}
+		dropLookalikes(&o, "method", "params")
 		method, _ := o.GetString("method")
 		switch kind := kindOf[method]; {
 		case !m.may(kind):
 			return fmt.Errorf("asks for %q, which is not among the upstream's requests", method)
+		case !r.can(kind, o.Get("params")):
+			return fmt.Errorf("asks for %q, which the client does not support", method)
 		case kind == "elicitation":
 			params, err := m.signed(o.Get("params"))
 			if err != nil {
 				return err
 			}
 			o.Set("params", params)
-			requests[i].Value = o.Bytes()
 		}
+		requests[i].Value = o.Bytes()
 	}
 	result.Set("inputRequests", requests.Bytes())
 	return nil
@@ -207,15 +242,22 @@ func (m *member) publishInputRequests(result *rawjson.Object) error {
 // elicitations.
 const codeURLElicitation = -32042
 
-// signError shows who asks in an error that asks for something.
-func (m *member) signError(err error) error {
+// signError shows who asks in an error that asks for something, if the upstream
+// may ask and the client can be asked.
+func (m *member) signError(r Request, err error) error {
 	var answer *jsonrpc.Error
 	if !errors.As(err, &answer) || answer.Code != codeURLElicitation {
 		return err
 	}
 	data, err := rawjson.ParseObject(answer.Data)
-	if err == nil && data.Get("elicitations") == nil {
+	dropLookalikes(&data, "elicitations")
+	switch {
+	case err == nil && data.Get("elicitations") == nil:
 		return answer
+	case !m.may("elicitation"):
+		return badResult(m, errors.New("asks somebody to visit a URL, and elicitation is not among the upstream's requests"))
+	case !r.can("elicitation", json.RawMessage(`{"mode":"url"}`)):
+		return badResult(m, errors.New("asks somebody to visit a URL, which the client does not support"))
 	}
 	if err != nil {
 		return badResult(m, fmt.Errorf("asks for input, but is malformed: %w", err))
@@ -241,7 +283,7 @@ func (s *session) capabilities() rawjson.Object {
 
 // without is an object without one of its members.
 func without(raw json.RawMessage, name string) json.RawMessage {
-	if !bytes.Contains(raw, []byte(name)) {
+	if !mentions(raw, name) {
 		return raw
 	}
 	o, err := rawjson.ParseObject(raw)
@@ -250,4 +292,9 @@ func without(raw json.RawMessage, name string) json.RawMessage {
 	}
 	o.Delete(name)
 	return o.Bytes()
+}
+
+// mentions is a quick look for the name of a member, which an escape may hide.
+func mentions(raw json.RawMessage, name string) bool {
+	return bytes.Contains(raw, []byte(name)) || bytes.ContainsRune(raw, '\\')
 }

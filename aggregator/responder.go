@@ -51,8 +51,10 @@ func (p *responder) send(message []byte) error {
 		p.quiet = time.AfterFunc(keepAlive, p.stillHere)
 	}
 	p.quiet.Reset(keepAlive)
-	p.stream.message(message)
-	return p.stream.err
+	if p.stream.message(message); p.stream.err != nil {
+		return errGone
+	}
+	return nil
 }
 
 // stillHere keeps proxies from ending a stream on which nothing is said, since

@@ -18,10 +18,9 @@ const serverInfoKey = "io.modelcontextprotocol/serverInfo"
 // finish makes the client's result of the upstream's: the members of the hop
 // are the gateway's own, publish (nil for none) rewrites URIs, and all else
 // stays byte for byte. A result that needs neither is not even taken apart.
-// before is the upstream's era when the call began; it may have become another
-// one meanwhile, and nobody knows which one answered.
-func finish(r Request, before upstream.Era, from *member, result json.RawMessage, publish func(*rawjson.Object) error) (json.RawMessage, error) {
-	fromModern := before == upstream.ModernEra || eraOfConn(from.conn) == upstream.ModernEra
+// era is that of the connection which the answer came on.
+func finish(r Request, era upstream.Era, from *member, result json.RawMessage, publish func(*rawjson.Object) error) (json.RawMessage, error) {
+	fromModern := era == upstream.ModernEra
 	if trimmed := bytes.TrimLeft(result, " \t\r\n"); len(trimmed) == 0 || trimmed[0] != '{' {
 		return nil, badResult(from, errors.New("is not a JSON object"))
 	}
@@ -41,6 +40,7 @@ func finish(r Request, before upstream.Era, from *member, result json.RawMessage
 		}
 	}
 	if r.Era == upstream.ModernEra {
+		dropLookalikes(&o, "resultType", "inputRequests", "requestState")
 		beginHop(&o, r.Method, fromModern)
 	}
 	if publish != nil && mentionsResource(result) {
@@ -82,7 +82,7 @@ func endHop(o *rawjson.Object, r Request, from *member) error {
 		if !mayNeedInput[r.Method] {
 			return fmt.Errorf("asks for input, which no answer to %s can", r.Method)
 		}
-		if err := from.publishInputRequests(o); err != nil {
+		if err := from.publishInputRequests(r, o); err != nil {
 			return err
 		}
 	case kind == "input_required":

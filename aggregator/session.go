@@ -25,6 +25,9 @@ const (
 	// messages that find it full are dropped, since the client does not read.
 	maxQueued      = 1024
 	maxQueuedBytes = 1 << 20
+	// maxTold is maxQueuedBytes for what must not get lost; an upstream's message
+	// may have 16 MiB.
+	maxTold = 20 << 20
 )
 
 // errSessionEnded is why a call of a session that is gone ends.
@@ -43,18 +46,18 @@ type session struct {
 	wake    chan struct{} // holds a token while queue may not be empty
 	lists   ownLists
 
-	mu      sync.Mutex
-	active  int                                // HTTP requests being served, streams included; guarded by mu
-	touched time.Time                          // when active was last above 0; guarded by mu
-	queue   [][]byte                           // messages for the GET stream; guarded by mu
-	queued  int                                // bytes in queue; guarded by mu
-	detach  context.CancelFunc                 // ends the GET stream that is open; guarded by mu
-	calls   map[string]context.CancelCauseFunc // requests of the client in flight, by raw id; guarded by mu
-	asked   map[string]asked                   // requests to the client, by raw id; guarded by mu
-	lastID  int                                // of those; guarded by mu
-	logs    json.RawMessage                    // log level that the client set, nil for none; guarded by mu
-	own     map[*member]*ownConn               // guarded by mu
-	talks   map[*member][]*talk                // calls in flight; guarded by mu
+	mu        sync.Mutex
+	active    int                                // HTTP requests being served, streams included; guarded by mu
+	touched   time.Time                          // when active was last above 0; guarded by mu
+	queue     [][]byte                           // messages for the GET stream; guarded by mu
+	queued    int                                // bytes in queue; guarded by mu
+	stream    *getStream                         // that is open, nil for none; guarded by mu
+	calls     map[string]context.CancelCauseFunc // requests of the client in flight, by raw id; guarded by mu
+	asked     map[string]asked                   // requests to the client, by raw id; guarded by mu
+	lastID    int                                // of those; guarded by mu
+	logs      json.RawMessage                    // log level that the client set, nil for none; guarded by mu
+	own       map[*member]*ownConn               // guarded by mu
+	unwatched map[*member][]string               // subscriptions of connections that gave way; guarded by mu
 }
 
 // asked is a question that the client has not answered.
@@ -135,11 +138,13 @@ func (s *session) push(message []byte) {
 	s.poke()
 }
 
-// pushOnce is push for what says no more twice than once.
+// pushOnce is push for what says no more twice than once. It finds room where
+// messages that matter less have left none.
 func (s *session) pushOnce(message []byte) {
 	s.mu.Lock()
-	if !slices.ContainsFunc(s.queue, func(m []byte) bool { return bytes.Equal(m, message) }) {
-		s.pushLocked(message)
+	waits := slices.ContainsFunc(s.queue, func(m []byte) bool { return bytes.Equal(m, message) })
+	if !waits && len(s.queue) < 2*maxQueued && s.queued+len(message) <= 2*maxQueuedBytes {
+		s.queueLocked(message)
 	}
 	s.mu.Unlock()
 	s.poke()
@@ -147,9 +152,13 @@ func (s *session) pushOnce(message []byte) {
 
 func (s *session) pushLocked(message []byte) {
 	if len(s.queue) < maxQueued && s.queued+len(message) <= maxQueuedBytes {
-		s.queue = append(s.queue, message)
-		s.queued += len(message)
+		s.queueLocked(message)
 	}
+}
+
+func (s *session) queueLocked(message []byte) {
+	s.queue = append(s.queue, message)
+	s.queued += len(message)
 }
 
 // poke wakes the GET stream.
@@ -161,15 +170,18 @@ func (s *session) poke() {
 }
 
 // tell is push for what must not get lost: it fails if the client has no
-// stream open.
+// stream open, or does not read what came before.
 func (s *session) tell(message []byte) error {
 	s.mu.Lock()
-	listening := s.detach != nil
+	told := s.stream != nil && s.queued+len(message) <= maxTold
+	if told {
+		s.queueLocked(message)
+	}
 	s.mu.Unlock()
-	if !listening {
+	if !told {
 		return errGone
 	}
-	s.push(message)
+	s.poke()
 	return nil
 }
 
@@ -185,13 +197,26 @@ func (s *session) level() json.RawMessage {
 	return s.logs
 }
 
-// take empties the queue.
-func (s *session) take() [][]byte {
+// take empties the queue, for the stream that is open.
+func (s *session) take(reader *getStream) [][]byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.stream != reader {
+		return nil
+	}
 	messages := s.queue
 	s.queue, s.queued = nil, 0
 	return messages
+}
+
+// putBack is for messages that could not be written, ahead of newer ones.
+func (s *session) putBack(messages [][]byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.queue = append(messages, s.queue...)
+	for _, m := range messages {
+		s.queued += len(m)
+	}
 }
 
 // patience is how long a client, and the person before it, may take to answer.
@@ -213,7 +238,10 @@ func (s *session) ask(ctx context.Context, send func([]byte) error, q question) 
 	case a := <-answer:
 		return a.result, a.err
 	case <-ctx.Done():
-		_ = send(notification("notifications/cancelled", cancelledParams(id, context.Cause(ctx)))) // nobody to tell if it fails
+		withdrawn := notification("notifications/cancelled", cancelledParams(id, context.Cause(ctx)))
+		if send(withdrawn) != nil {
+			_ = s.tell(withdrawn) // nobody to tell if it fails
+		}
 		return nil, context.Cause(ctx)
 	case <-s.ctx.Done():
 		return nil, context.Cause(s.ctx)
@@ -256,7 +284,7 @@ func (s *session) answered(message rawjson.Object) {
 		return
 	}
 	a := reply{result: message.Get("result")}
-	if raw := message.Get("error"); raw != nil {
+	if raw := message.Get("error"); raw != nil && string(raw) != "null" {
 		refused := &jsonrpc.Error{}
 		if json.Unmarshal(raw, refused) != nil {
 			refused = &jsonrpc.Error{Code: jsonrpc.CodeInternalError, Message: "the client answered with a malformed error"}
@@ -276,25 +304,28 @@ func (s *session) progressed(params rawjson.Object) {
 	}
 }
 
-// attach makes the caller the session's GET stream, in place of one that may
-// be open: a client that lost its connection must not be locked out by it.
-func (s *session) attach(ctx context.Context) (context.Context, context.CancelFunc) {
+// A getStream is a client's stream for what belongs to no request.
+type getStream struct{ replaced context.CancelFunc }
+
+// attach makes the caller the session's stream, until ctx ends, in place of one
+// that may be open: a client that lost its connection must not be locked out by
+// it. detach ends that.
+func (s *session) attach(ctx context.Context) (_ context.Context, stream *getStream, detach func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.detach != nil {
-		s.detach()
+	if s.stream != nil {
+		s.stream.replaced()
 	}
-	s.detach = cancel
-	return ctx, cancel
-}
-
-// detached notes that the stream that ended was the last one, if it was.
-func (s *session) detached(ctx context.Context) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if ctx.Err() == nil { // nobody took its place
-		s.detach = nil
+	stream = &getStream{cancel}
+	s.stream = stream
+	return ctx, stream, func() {
+		cancel()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.stream == stream { // nobody took its place
+			s.stream = nil
+		}
 	}
 }
 
@@ -304,6 +335,7 @@ type sessions struct {
 	idle              time.Duration
 
 	mu       sync.Mutex
+	closed   bool                // no more may open; guarded by mu
 	byID     map[string]*session // guarded by mu
 	byCaller map[string]int      // open sessions; guarded by mu
 }
@@ -320,7 +352,7 @@ func newSessions(l Limits) *sessions {
 func (ss *sessions) open(s *session) bool {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	if len(ss.byID) >= ss.max || ss.maxPerCaller > 0 && ss.byCaller[s.owner.ID] >= ss.maxPerCaller {
+	if ss.closed || len(ss.byID) >= ss.max || ss.maxPerCaller > 0 && ss.byCaller[s.owner.ID] >= ss.maxPerCaller {
 		return false
 	}
 	ss.byID[s.id] = s
@@ -384,6 +416,9 @@ func (ss *sessions) sweep(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
+			ss.mu.Lock()
+			ss.closed = true
+			ss.mu.Unlock()
 			for _, s := range ss.all() {
 				ss.close(s.id)
 			}

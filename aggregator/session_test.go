@@ -62,7 +62,7 @@ func TestWhatNobodyReadsIsBounded(t *testing.T) {
 	for i := range 10 * maxQueued {
 		s.push(fmt.Appendf(nil, `{"n":%d}`, i/2))
 	}
-	if got := len(s.take()); got != maxQueued {
+	if got := len(s.take(nil)); got != maxQueued {
 		t.Errorf("%d messages wait, want %d", got, maxQueued)
 	}
 }

@@ -89,13 +89,20 @@ func (s *subscriptions) updated(m *member, uri string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for w, watchers := range s.byURI {
-		if w.m != m || !strings.HasPrefix(uri, w.uri) {
+		if w.m != m || !isPart(uri, w.uri) {
 			continue
 		}
 		for who := range watchers {
 			who.updated(m.publishURI(uri))
 		}
 	}
+}
+
+// isPart reports whether a resource is another one or part of it, which an
+// update may be about (MCP 2025-11-25, "Subscriptions").
+func isPart(uri, of string) bool {
+	rest, ok := strings.CutPrefix(uri, of)
+	return ok && (rest == "" || strings.HasSuffix(of, "/") || strings.ContainsRune("/?#", rune(rest[0])))
 }
 
 // watch makes who be told of updates of the resource.
@@ -106,10 +113,11 @@ func (g *Gateway) watch(ctx context.Context, w watched, who subscriber) error {
 	if !ok {
 		return invalidParams("more than %d subscriptions", maxSubscriptions)
 	}
-	if !first {
-		return nil
+	err := ctx.Err() // nobody forgets a client that has gone already
+	if err == nil && first {
+		err = w.m.conn.Subscribe(ctx, w.uri)
 	}
-	if err := w.m.conn.Subscribe(ctx, w.uri); err != nil {
+	if err != nil {
 		g.subscriptions.remove(w, who)
 		return callFailed(err)
 	}
@@ -172,10 +180,11 @@ func (g *Gateway) changeSubscription(
 	if m.isolation() != PerSession {
 		return json.RawMessage("{}"), shared(ctx, watched{m, original}, r.session)
 	}
-	conn, err := g.ownConn(ctx, r.session, m)
+	conn, leave, err := g.ownConn(ctx, r.session, m)
 	if err != nil {
 		return nil, err
 	}
+	defer leave()
 	if err := own(conn, ctx, original); err != nil {
 		return nil, callFailed(err)
 	}

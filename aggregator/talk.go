@@ -19,13 +19,12 @@ type talk struct {
 	logLevel      json.RawMessage // from which the client wants log messages; nil if it did not say
 	notify        func(method string, params json.RawMessage)
 	request       func(ctx context.Context, method string, params json.RawMessage) (json.RawMessage, error)
-	end           func()
 }
 
 // talk begins a talk over a connection to m. What the client does not want, or
 // cannot be asked, stays nil in it.
 func (r Request) talk(m *member, conn *upstream.Upstream) *talk {
-	t := &talk{r: r, m: m, conn: conn, logLevel: r.LogLevel, end: func() {}}
+	t := &talk{r: r, m: m, conn: conn, logLevel: r.LogLevel}
 	if r.session != nil {
 		t.logLevel = r.session.level()
 	}
@@ -37,10 +36,7 @@ func (r Request) talk(m *member, conn *upstream.Upstream) *talk {
 		t.notify = t.pass
 	}
 	if r.session != nil {
-		if conn != m.conn || !conn.SharesStream() { // else nobody knows whose call asks
-			t.request = t.ask
-		}
-		t.end = r.session.join(m, t)
+		t.request = t.ask
 	}
 	return t
 }
