@@ -30,6 +30,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"golang.org/x/time/rate"
+
 	"github.com/mcpagg/mcpagg/upstream"
 )
 
@@ -79,7 +81,7 @@ func (g *Gateway) addMember(u Upstream) {
 	u.ClientVersion = g.opts.Version
 	u.Changed = g.markStale
 	u.Log = g.log
-	m := &member{Upstream: u, names: g.opts.Names, log: g.log}
+	m := &member{Upstream: u, names: g.opts.Names, log: g.log, complaints: rate.NewLimiter(5, 50)}
 	opts := u.Options
 	opts.ClientCapabilities = m.announced()
 	opts.Notify = func(method string, params json.RawMessage) { g.told(m, method, params) }

@@ -167,7 +167,7 @@ func (g *Gateway) agree(ctx context.Context, l *listener, wanted json.RawMessage
 	agreed, _ := rawjson.ParseObject(rawjson.Value(l.wants))
 	var uris []string
 	for _, uri := range want.ResourceSubscriptions {
-		if m, original, ok := g.route(g.Catalog(), uri); ok && g.watch(ctx, watched{m, original}, l) == nil {
+		if m, original, ok := g.route(g.Catalog(), uri); ok && len(uri) <= maxWatchedURI && g.watch(ctx, watched{m, original}, l) == nil {
 			uris = append(uris, uri)
 		}
 	}

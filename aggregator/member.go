@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"golang.org/x/time/rate"
+
 	"github.com/mcpagg/mcpagg/upstream"
 )
 
@@ -15,6 +17,8 @@ type member struct {
 	names Names
 	conn  *upstream.Upstream // shared, and the one whose listing is published
 	log   *slog.Logger
+	// complaints bounds how often what the upstream does wrong is logged.
+	complaints *rate.Limiter
 
 	level       toldLevel    // of conn
 	owned       atomic.Int32 // connections that sessions have of their own

@@ -68,7 +68,9 @@ type question struct {
 func (q question) ask(ctx context.Context) (json.RawMessage, error) {
 	kind := kindOf[q.method]
 	if !q.from.may(kind) || !canAnswer(q.to.capabilities(), kind, q.params) {
-		q.from.log.Warn("refused a request of the upstream", "upstream", q.from.Name, "method", q.method)
+		if q.from.complaints.Allow() {
+			q.from.log.Warn("refused a request of the upstream", "upstream", q.from.Name, "method", q.method)
+		}
 		return nil, &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: "the client does not support this method"}
 	}
 	if kind == "elicitation" {
@@ -99,6 +101,11 @@ func (q question) body(id json.RawMessage) []byte {
 		q.params = params.Bytes()
 	}
 	return requestBody(id, q.method, q.params)
+}
+
+// heard reports whether anybody is there who can see the question.
+func (q question) heard() bool {
+	return q.to.listens() || q.stream != nil && !q.stream.hungUp()
 }
 
 // progressed passes on the client's progress in answering.
@@ -252,7 +259,7 @@ func (m *member) signError(r Request, err error) error {
 	data, err := rawjson.ParseObject(answer.Data)
 	dropLookalikes(&data, "elicitations")
 	switch {
-	case err == nil && data.Get("elicitations") == nil:
+	case len(answer.Data) == 0 || string(answer.Data) == "null" || err == nil && data.Get("elicitations") == nil:
 		return answer
 	case !m.may("elicitation"):
 		return badResult(m, errors.New("asks somebody to visit a URL, and elicitation is not among the upstream's requests"))

@@ -27,6 +27,7 @@ type responder struct {
 	era    upstream.Era
 	id     json.RawMessage // of the request
 	events bool            // answer in an event stream where either would do
+	gone   <-chan struct{} // closed when the client has hung up
 
 	mu     sync.Mutex
 	w      http.ResponseWriter
@@ -36,14 +37,14 @@ type responder struct {
 }
 
 func newResponder(w http.ResponseWriter, r *http.Request, x *exchange) *responder {
-	return &responder{era: x.Era, id: x.id, events: prefersEvents(r), w: w}
+	return &responder{era: x.Era, id: x.id, events: prefersEvents(r), gone: r.Context().Done(), w: w}
 }
 
 // send says something ahead of the answer.
 func (p *responder) send(message []byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.done {
+	if p.done || p.hungUp() {
 		return errGone
 	}
 	if p.stream == nil {
@@ -55,6 +56,15 @@ func (p *responder) send(message []byte) error {
 		return errGone
 	}
 	return nil
+}
+
+func (p *responder) hungUp() bool {
+	select {
+	case <-p.gone:
+		return true
+	default:
+		return false
+	}
 }
 
 // stillHere keeps proxies from ending a stream on which nothing is said, since

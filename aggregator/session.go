@@ -197,6 +197,13 @@ func (s *session) level() json.RawMessage {
 	return s.logs
 }
 
+// listens reports whether the client has a stream of the session's open.
+func (s *session) listens() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stream != nil
+}
+
 // take empties the queue, for the stream that is open.
 func (s *session) take(reader *getStream) [][]byte {
 	s.mu.Lock()
@@ -219,8 +226,15 @@ func (s *session) putBack(messages [][]byte) {
 	}
 }
 
-// patience is how long a client, and the person before it, may take to answer.
-const patience = 30 * time.Minute
+const (
+	// patience is how long a client, and the person before it, may take to answer.
+	patience = 30 * time.Minute
+	// unheardTime, twice, is how long a question waits while no stream of the
+	// client is open: it may have lost its connection, or be gone for good.
+	unheardTime = time.Minute
+)
+
+var errUnheard = errors.New("the client has gone")
 
 // errNoAnswer is why the gateway gives up on an answer.
 var errNoAnswer = &upstream.Cancelled{Reason: "no answer within 30 minutes"}
@@ -234,18 +248,27 @@ func (s *session) ask(ctx context.Context, send func([]byte) error, q question) 
 	if err := send(q.body(id)); err != nil {
 		return nil, err
 	}
-	select {
-	case a := <-answer:
-		return a.result, a.err
-	case <-ctx.Done():
-		withdrawn := notification("notifications/cancelled", cancelledParams(id, context.Cause(ctx)))
-		if send(withdrawn) != nil {
-			_ = s.tell(withdrawn) // nobody to tell if it fails
+	look := time.NewTicker(unheardTime)
+	defer look.Stop()
+	for unheard := 0; unheard < 2; {
+		select {
+		case a := <-answer:
+			return a.result, a.err
+		case <-look.C:
+			if unheard++; q.heard() {
+				unheard = 0
+			}
+		case <-ctx.Done():
+			withdrawn := notification("notifications/cancelled", cancelledParams(id, context.Cause(ctx)))
+			if send(withdrawn) != nil {
+				_ = s.tell(withdrawn) // nobody to tell if it fails
+			}
+			return nil, context.Cause(ctx)
+		case <-s.ctx.Done():
+			return nil, context.Cause(s.ctx)
 		}
-		return nil, context.Cause(ctx)
-	case <-s.ctx.Done():
-		return nil, context.Cause(s.ctx)
 	}
+	return nil, errUnheard
 }
 
 // cancelledParams pass on why the upstream cancels its request, if it says so.

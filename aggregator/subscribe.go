@@ -10,8 +10,13 @@ import (
 	"github.com/mcpagg/mcpagg/upstream/rawjson"
 )
 
-// maxSubscriptions bounds the resources that one client may watch.
-const maxSubscriptions = 1000
+const (
+	// maxSubscriptions bounds the resources that one client may watch at an
+	// upstream, and together at those that it shares with others.
+	maxSubscriptions = 1000
+	// maxWatchedURI bounds the URI of each.
+	maxWatchedURI = 8 << 10
+)
 
 // A subscriber is told of updates: a session, or a modern client's listener.
 type subscriber interface {
@@ -173,6 +178,9 @@ func (g *Gateway) changeSubscription(
 	shared func(context.Context, watched, subscriber) error,
 ) (json.RawMessage, error) {
 	uri, _ := r.Params.GetString("uri")
+	if len(uri) > maxWatchedURI {
+		return nil, invalidParams("the URI of a subscription is longer than %d bytes", maxWatchedURI)
+	}
 	m, original, ok := g.route(r.catalog, uri)
 	if !ok || r.session == nil {
 		return nil, notFoundIn(r.Era, upstream.LegacyEra, noResource(uri))
@@ -185,6 +193,9 @@ func (g *Gateway) changeSubscription(
 		return nil, err
 	}
 	defer leave()
+	if len(conn.Subscriptions()) >= maxSubscriptions && r.Method == "resources/subscribe" {
+		return nil, invalidParams("more than %d subscriptions", maxSubscriptions)
+	}
 	if err := own(conn, ctx, original); err != nil {
 		return nil, callFailed(err)
 	}

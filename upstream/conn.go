@@ -8,8 +8,11 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/mcpagg/mcpagg/upstream/rawjson"
 )
@@ -64,6 +67,9 @@ type conn struct {
 	listener  *listener                                   // of a modern server, once connected
 	served    served                                      // what the server asked
 
+	complaints *rate.Limiter
+	swallowed  atomic.Int64 // complaints since the last one that was logged
+
 	paramHeaders atomic.Pointer[map[string][]paramHeader] // by tool; see headers.go
 }
 
@@ -77,6 +83,7 @@ func newConn(u *Upstream) *conn {
 		outbox:     make(chan []byte, outboxSize),
 		lists:      newKindSet(),
 		maxList:    maxBytes,
+		complaints: rate.NewLimiter(5, 50), // as often as somebody can read them
 	}
 	if u.opts.CallsOnly {
 		c.maxList = maxOwnBytes
@@ -84,6 +91,18 @@ func newConn(u *Upstream) *conn {
 	c.life, c.end = context.WithCancelCause(context.Background())
 	c.running.start(c.sendOutbox)
 	return c
+}
+
+// complain logs what the server does wrong, but no flood of it.
+func (c *conn) complain(text string, args ...any) {
+	if !c.complaints.Allow() {
+		c.swallowed.Add(1)
+		return
+	}
+	if n := c.swallowed.Swap(0); n > 0 {
+		args = append(args, "not_logged_before", n)
+	}
+	c.log.Warn(text, args...)
 }
 
 func (c *conn) era() Era {
@@ -228,6 +247,8 @@ func (c *conn) introduce(meta *rawjson.Object, call Call) {
 // Options.Notify does.
 func (c *conn) received(m message, r *request) {
 	switch {
+	case m.isNotification() && !strings.HasPrefix(m.method, "notifications/"):
+		c.log.Debug("dropped a request without an id", "method", printable(m.method, 80))
 	case m.isAnswer():
 		c.log.Debug("dropped an answer nobody waits for", "id", printable(string(m.id), 40))
 	case m.isRequest():

@@ -36,7 +36,7 @@ type waiter struct {
 	noted   chan struct{} // holds a token while notes may not be empty
 
 	notes  []message // what came ahead of the answer; guarded by the duplex's mu
-	queued int       // bytes in notes; guarded by the duplex's mu
+	queued int       // bytes of the messages in notes; guarded by the duplex's mu
 }
 
 type outcome struct {
@@ -95,7 +95,7 @@ func (d *duplex) passNotes(w *waiter) {
 		}
 		m := w.notes[0]
 		w.notes = w.notes[1:]
-		w.queued -= len(m.params)
+		w.queued -= m.size
 		d.mu.Unlock()
 		d.conn.received(m, w.request)
 	}
@@ -129,7 +129,7 @@ func (d *duplex) takeBack(m message) bool {
 		for i, note := range w.notes {
 			if note.isRequest() && string(note.id) == string(id) {
 				w.notes = slices.Delete(w.notes, i, i+1)
-				w.queued -= len(note.params)
+				w.queued -= note.size
 				return true
 			}
 		}
@@ -179,7 +179,7 @@ func (d *duplex) note(m message) bool {
 		return false // it must not get lost
 	case !full:
 		w.notes = append(w.notes, m)
-		w.queued += len(m.params)
+		w.queued += m.size
 	}
 	select {
 	case w.noted <- struct{}{}:

@@ -313,7 +313,7 @@ func (t *streamable) readMessages(body io.Reader) {
 			return
 		}
 		if err := eachMessage(ev.data, func(m message) { t.conn.received(m, nil) }); err != nil {
-			t.conn.log.Warn("skipped an event that is no message", "err", err)
+			t.conn.complain("skipped an event that is no message", "err", err)
 		}
 	}
 }

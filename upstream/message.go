@@ -21,10 +21,12 @@ type message struct {
 	params json.RawMessage
 	result json.RawMessage
 	err    *jsonrpc.Error
+	size   int // bytes of the whole message
 }
 
-func (m *message) isAnswer() bool  { return m.method == "" }
-func (m *message) isRequest() bool { return m.method != "" && m.id != nil }
+func (m *message) isAnswer() bool       { return m.method == "" }
+func (m *message) isRequest() bool      { return m.method != "" && m.id != nil }
+func (m *message) isNotification() bool { return m.method != "" && m.id == nil }
 
 // answers reports whether m is the answer to request id.
 func (m *message) answers(id int64) bool {
@@ -83,7 +85,7 @@ func parseMessage(raw []byte) (message, error) {
 	if err != nil {
 		return message{}, err
 	}
-	m := message{id: o.Get("id"), params: o.Get("params"), result: o.Get("result")}
+	m := message{id: o.Get("id"), params: o.Get("params"), result: o.Get("result"), size: len(raw)}
 	m.method, _ = o.GetString("method")
 	if e := o.Get("error"); e != nil && string(e) != "null" {
 		if m.err, err = parseError(e); err != nil {

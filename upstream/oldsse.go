@@ -87,7 +87,7 @@ func (s *oldSSE) readMessages(events *eventReader) {
 			continue
 		}
 		if err := eachMessage(ev.data, s.pass); err != nil {
-			s.conn.log.Warn("skipped an event that is no message", "err", err)
+			s.conn.complain("skipped an event that is no message", "err", err)
 		}
 	}
 }

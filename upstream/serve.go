@@ -17,6 +17,8 @@ import (
 const (
 	// maxServed bounds the requests of the server that are served at once.
 	maxServed = 64
+	// maxServedBytes bounds them together, but for one that is larger.
+	maxServedBytes = 32 << 20
 	// answerTimeout bounds sending an answer to one of them.
 	answerTimeout = 30 * time.Second
 )
@@ -39,7 +41,7 @@ var (
 func (c *conn) answer(m message, r *request) {
 	switch {
 	case c.stateless: // there is no way to answer
-		c.log.Warn("dropped a request of the server", "method", printable(m.method, 80))
+		c.complain("dropped a request of the server", "method", printable(m.method, 80))
 		return
 	case m.method == "ping":
 		c.post(answerTo(m.id, "result", "{}"))
@@ -47,11 +49,11 @@ func (c *conn) answer(m message, r *request) {
 	}
 	serve, of, hold := c.handler(r)
 	if serve == nil || c.modern { // the modern revision knows no such requests
-		c.log.Warn("refused a request of the server", "method", printable(m.method, 80))
+		c.complain("refused a request of the server", "method", printable(m.method, 80))
 		c.post(answerTo(m.id, "error", string(errorObject(notSupported))))
 		return
 	}
-	ctx, done, err := c.served.begin(of, m.id)
+	ctx, done, err := c.served.begin(of, m.id, m.size)
 	if errors.Is(err, errServed) {
 		return
 	}
@@ -98,7 +100,7 @@ func (c *conn) serve(ctx context.Context, m message, serve requestHandler) {
 	case err != nil && ctx.Err() != nil:
 		body = answerTo(m.id, "error", string(errorObject(callEnded)))
 	case err != nil:
-		c.log.Warn("serving a request of the server", "method", printable(m.method, 80), "err", err)
+		c.complain("serving a request of the server", "method", printable(m.method, 80), "err", err)
 		body = answerTo(m.id, "error", string(errorObject(noAnswerMade)))
 	case result != nil:
 		body = answerTo(m.id, "result", string(result))
@@ -106,7 +108,7 @@ func (c *conn) serve(ctx context.Context, m message, serve requestHandler) {
 	sending, cancel := context.WithTimeout(c.life, answerTimeout)
 	defer cancel()
 	if err := c.transport.send(sending, body); err != nil && c.life.Err() == nil {
-		c.log.Warn("answering a request of the server", "method", printable(m.method, 80), "err", err)
+		c.complain("answering a request of the server", "method", printable(m.method, 80), "err", err)
 	}
 }
 
@@ -137,28 +139,31 @@ var errServed = errors.New("served already")
 type served struct {
 	mu   sync.Mutex
 	byID map[string]context.CancelCauseFunc // guarded by mu
+	size int                                // bytes of them; guarded by mu
 }
 
-// begin adds a request until done is called, which ends its context.
-func (s *served) begin(of context.Context, id json.RawMessage) (ctx context.Context, done func(), err error) {
+// begin adds a request of so many bytes until done is called, which ends its context.
+func (s *served) begin(of context.Context, id json.RawMessage, size int) (ctx context.Context, done func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	key := string(id)
 	switch {
 	case s.byID[key] != nil:
 		return nil, nil, errServed
-	case len(s.byID) >= maxServed:
+	case len(s.byID) >= maxServed || s.size > 0 && s.size+size > maxServedBytes:
 		return nil, nil, errors.New("too many")
 	case s.byID == nil:
 		s.byID = map[string]context.CancelCauseFunc{}
 	}
 	ctx, end := context.WithCancelCause(of)
 	s.byID[key] = end
+	s.size += size
 	return ctx, sync.OnceFunc(func() {
 		end(nil)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(s.byID, key)
+		s.size -= size
 	}), nil
 }
 

@@ -134,7 +134,7 @@ func (s *stdio) readLine(line []byte) {
 		if id != 0 && s.settle(id, outcome{err: fmt.Errorf("answered with a malformed message: %w", err)}) {
 			return
 		}
-		s.log.Warn("skipped text on stdout that is no message", "line", s.redacted(line), "err", err)
+		s.conn.complain("skipped text on stdout that is no message", "line", s.redacted(line), "err", err)
 	}
 }
 
@@ -158,10 +158,10 @@ func (s *stdio) oversized(head, tail []byte) {
 	id, notification := identify(head, tail)
 	switch {
 	case notification:
-		s.log.Warn("dropped a notification", "err", err)
+		s.conn.complain("dropped a notification", "err", err)
 	case s.settle(id, outcome{err: err}):
 	case id != 0:
-		s.log.Warn("dropped an answer nobody waits for", "err", err)
+		s.conn.complain("dropped an answer nobody waits for", "err", err)
 	default:
 		s.conn.end(err)
 	}
