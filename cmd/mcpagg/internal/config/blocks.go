@@ -154,7 +154,8 @@ type upstreamBlock struct {
 	// messages reach it. Of 50 processes the longest idle one gives way to the
 	// next session's. Where it is not given, HTTP upstreams of the older
 	// revisions are isolated by session, and all others are shared. HTTP servers
-	// that speak the newest revision only have nothing to isolate.
+	// that speak the newest revision only have nothing to isolate; those that
+	// speak older ones as well are spoken to in one of these then.
 	Isolation isolation `hcl:"isolation"`
 	// What the upstream may ask clients for. Without it, that is elicitation
 	// and roots; sampling, which spends the client's model, has to be listed.
