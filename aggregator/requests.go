@@ -35,12 +35,12 @@ func (m *member) may(kind string) bool {
 }
 
 // announced are the capabilities of the gateway towards an upstream, over the
-// connection whose lists are published: what any client may be asked, since
-// some servers have tools only for clients that can be asked. Nobody can be over
-// a connection that all clients share.
+// connection whose lists are published: what it was configured to ask for, since
+// some servers have tools only for clients that can be asked. By default, and
+// over a connection that all clients share, there are none.
 func (m *member) announced() json.RawMessage {
 	announced := rawjson.Object{}
-	if m.Isolation == Shared || m.Isolation == "" && m.URL == nil {
+	if m.Requests == nil || m.Isolation == Shared || m.Isolation == "" && m.URL == nil {
 		return announced.Bytes()
 	}
 	whole := map[string]string{

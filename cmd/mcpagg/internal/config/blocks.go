@@ -159,6 +159,8 @@ type upstreamBlock struct {
 	Isolation isolation `hcl:"isolation"`
 	// What the upstream may ask clients for. Without it, that is elicitation
 	// and roots; sampling, which spends the client's model, has to be listed.
+	// What is listed is announced where tools are listed for all clients, too:
+	// some servers have tools only for clients that can be asked.
 	Requests requestKinds `hcl:"requests"`
 	// Words to group upstreams by.
 	Tags words `hcl:"tags"`
