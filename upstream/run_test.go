@@ -331,6 +331,24 @@ func TestStaleListsAreFetchedAnew(t *testing.T) {
 	}
 }
 
+// For how long a list is fresh is what came with it, not with the first one.
+func TestFreshnessOfTheNewestList(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fakeServer, u *Upstream, _ *[]string) {
+		f.set(func() { f.ttls = []int{60_000} })
+		wait(77 * time.Minute)
+		f.set(func() {
+			var got []time.Duration
+			for _, at := range f.listed {
+				got = append(got, at.Truncate(time.Second))
+			}
+			want := []time.Duration{0, 75 * time.Minute, 76*time.Minute + 15*time.Second}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("listed (-want +got):\n%s", diff)
+			}
+		})
+	}, func(f *fakeServer, o *Options) { f.ttls, o.Protocol = []int{3_600_000}, Modern })
+}
+
 // However often a server says that its list has changed, it is fetched twice a
 // second at most.
 func TestListsAreNotFetchedAllTheTime(t *testing.T) {
