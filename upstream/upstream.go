@@ -365,6 +365,9 @@ func (u *Upstream) try(ctx context.Context, call Call) (json.RawMessage, error) 
 	if err != nil {
 		return nil, err
 	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx) // it need not be sent, nor cancelled
+	}
 	if call.Era != nil {
 		*call.Era = c.era()
 	}
