@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -128,5 +129,35 @@ func TestLogLevels(t *testing.T) {
 	}
 	if got := srv.Requests("logging/setLevel"); len(got) != 1 || string(got[0].Params) != `{"level":"info"}` {
 		t.Errorf("the upstream was told %v", got)
+	}
+}
+
+// An upstream that never answers a log level holds up one call for a moment,
+// and no other.
+func TestUpstreamThatHangsOnALogLevel(t *testing.T) {
+	t.Parallel()
+	srv := upstreamtest.New(t, upstreamtest.Script{
+		LegacyOnly: true, Tools: []string{plainTool}, Capabilities: `{"tools":{},"logging":{}}`,
+		Reply: func(r *upstreamtest.Request) upstreamtest.Reply {
+			if r.Method == "logging/setLevel" {
+				<-r.Context.Done()
+			}
+			return upstreamtest.Result(`{"content":[]}`)
+		},
+	})
+	_, url := start(t, aggregator.Options{Upstreams: []aggregator.Upstream{at(t, "up", srv.URL.String())}})
+	c := connect(t, url, upstream.LegacyEra)
+	c.request("logging/setLevel", `{"level":"info"}`)
+	for i, atMost := range []time.Duration{20 * time.Second, time.Second} {
+		began := time.Now()
+		if r := c.request("tools/call", `{"name":"up_t"}`); !strings.Contains(r.body, `"content":[]`) {
+			t.Errorf("call %d: %s", i, r.body)
+		}
+		if took := time.Since(began); took > atMost {
+			t.Errorf("call %d took %v, want %v at most", i, took, atMost)
+		}
+	}
+	if got := srv.Requests("logging/setLevel"); len(got) != 1 {
+		t.Errorf("told %d times, want once", len(got))
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 
@@ -81,8 +82,7 @@ func (t *toldLevel) tell(ctx context.Context, m *member, conn *upstream.Upstream
 		level, turn := t.begin(conn, wanted)
 		switch {
 		case level != nil:
-			err := setLevel(ctx, conn, level)
-			t.end(conn, level, err)
+			t.end(conn, level, setLevel(ctx, conn, level))
 			return
 		case turn == nil:
 			return
@@ -129,10 +129,20 @@ func (t *toldLevel) end(conn *upstream.Upstream, level json.RawMessage, err erro
 	t.telling = nil
 }
 
+// tellTimeout bounds how long calls wait until an upstream knows the level.
+const tellTimeout = 5 * time.Second
+
+// setLevel tells a connected upstream once: one that does not answer in time
+// would hold up every call.
 func setLevel(ctx context.Context, conn *upstream.Upstream, level json.RawMessage) error {
+	bound, cancel := context.WithTimeout(ctx, tellTimeout)
+	defer cancel()
 	params := rawjson.Object{}
 	params.Set("level", level)
-	_, err := conn.Call(ctx, upstream.Call{Method: "logging/setLevel", Params: params.Bytes(), Own: true})
+	_, err := conn.Call(bound, upstream.Call{Method: "logging/setLevel", Params: params.Bytes(), Own: true})
+	if ctx.Err() == nil && bound.Err() != nil && conn.Status().State == upstream.Connected {
+		return nil
+	}
 	return err
 }
 
