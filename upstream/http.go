@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -31,6 +32,7 @@ type streamable struct {
 	version string // sent with every request; "" before it is negotiated
 	session string // "" if the server has none
 
+	deleted sync.Once // the session
 	running group
 }
 
@@ -45,12 +47,13 @@ func (t *streamable) close() {
 	if t.session == "" || errors.Is(context.Cause(t.conn.life), errSessionGone) {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), deleteTimeout)
-	defer cancel()
-	if resp, err := t.do(ctx, http.MethodDelete, t.url, nil, t.fields()...); err == nil {
-		_ = resp.Body.Close()
-	}
-	t.session = ""
+	t.deleted.Do(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), deleteTimeout)
+		defer cancel()
+		if resp, err := t.do(ctx, http.MethodDelete, t.url, nil, t.fields()...); err == nil {
+			_ = resp.Body.Close()
+		}
+	})
 }
 
 // fields are the headers of every request.
