@@ -105,7 +105,7 @@ func (g *Gateway) getPrompt(ctx context.Context, r Request) (json.RawMessage, er
 // readResource serves resources/read.
 func (g *Gateway) readResource(ctx context.Context, r Request) (json.RawMessage, error) {
 	uri, _ := r.Params.GetString("uri")
-	m, original, ok := g.route(r.catalog, uri)
+	m, original, ok := r.catalog.route(uri)
 	if !ok {
 		return nil, notFoundIn(r.Era, upstream.LegacyEra, noResource(uri))
 	}
@@ -123,7 +123,7 @@ func (g *Gateway) complete(ctx context.Context, r Request) (json.RawMessage, err
 	if err := checkCase(ref, "ref"); err != nil {
 		return nil, err
 	}
-	m, err := g.completer(r.catalog, &ref)
+	m, err := r.catalog.completer(&ref)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +132,7 @@ func (g *Gateway) complete(ctx context.Context, r Request) (json.RawMessage, err
 }
 
 // completer finds who completes ref, and puts the original name or URI into it.
-func (g *Gateway) completer(c *Catalog, ref *rawjson.Object) (*member, error) {
+func (c *Catalog) completer(ref *rawjson.Object) (*member, error) {
 	switch kind, _ := ref.GetString("type"); kind {
 	case "ref/prompt":
 		name, _ := ref.GetString("name")
@@ -144,7 +144,7 @@ func (g *Gateway) completer(c *Catalog, ref *rawjson.Object) (*member, error) {
 		return prompt.member, nil
 	case "ref/resource":
 		uri, _ := ref.GetString("uri")
-		m, original, ok := g.route(c, uri)
+		m, original, ok := c.route(uri)
 		if !ok {
 			return nil, unknown("resource", uri)
 		}
@@ -164,16 +164,16 @@ func (g *Gateway) pass(ctx context.Context, r Request, m *member, publish func(*
 
 // passTo is pass, and says of which era the answer is.
 func (g *Gateway) passTo(ctx context.Context, r Request, m *member, publish func(*rawjson.Object) error) (_ json.RawMessage, era upstream.Era, _ error) {
-	conn, leave, err := g.connFor(ctx, r, m)
+	in, err := g.instanceFor(ctx, r, m)
 	if err != nil {
 		return nil, "", err
 	}
-	defer leave()
-	t := r.talk(m, conn)
-	if conn == m.conn && t.notify != nil {
-		m.wantLogs(ctx, t.logLevel)
+	defer in.leave()
+	t := r.talk(m, in.conn)
+	if in.owner.session == nil && t.notify != nil {
+		in.wantLogs(ctx, t.logLevel)
 	}
-	result, err := conn.Call(ctx, upstream.Call{
+	result, err := in.conn.Call(ctx, upstream.Call{
 		Method: r.Method, Params: r.Params.Bytes(), Era: &era,
 		ClientInfo: r.ClientInfo, ClientCapabilities: m.mayAsk(r.ClientCapabilities), LogLevel: t.logLevel,
 		Progress: t.progressToken != nil, Notify: t.notify, Request: t.request,

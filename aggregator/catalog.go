@@ -29,7 +29,8 @@ type Catalog struct {
 	// instructions are those of all upstreams, each under its label.
 	instructions string
 
-	parts    []*part       // what it was made of, one per upstream
+	*configuration
+	parts    []*part       // what it was made of, one for each member
 	replaced chan struct{} // closed when a newer catalog took its place
 	told     chan struct{} // closed when clients were told of this one
 }
@@ -165,13 +166,20 @@ func (r ToolRules) admit(original string) bool {
 	return (r.Allow == nil || slices.ContainsFunc(r.Allow, matches)) && !slices.ContainsFunc(r.Deny, matches)
 }
 
+// with is the catalog of the same configuration and generation that is made of
+// other parts.
+func (c *Catalog) with(parts []*part) *Catalog { return merge(c.Generation, c.configuration, parts) }
+
 // merge makes the catalog of all parts. Where two publish one name, the
 // earlier one keeps it.
-func merge(generation uint64, members []*member, parts []*part) *Catalog {
-	c := &Catalog{Generation: generation, parts: slices.Clone(parts), replaced: make(chan struct{}), told: make(chan struct{})}
+func merge(generation uint64, of *configuration, parts []*part) *Catalog {
+	c := &Catalog{
+		Generation: generation, configuration: of, parts: slices.Clone(parts),
+		replaced: make(chan struct{}), told: make(chan struct{}),
+	}
 	var instructions bytes.Buffer
 	for i, p := range parts {
-		m := members[i]
+		m := of.members[i]
 		c.Hidden = append(c.Hidden, p.hidden...)
 		for _, t := range p.tools {
 			if taken, ok := c.tools.add(t.Name, t); !ok {

@@ -55,9 +55,9 @@ func (g *Gateway) Handler() http.Handler {
 // to it together with its raw params.
 func (g *Gateway) serveMCP(w http.ResponseWriter, r *http.Request) {
 	caller := Anonymous
-	if g.opts.Authenticate != nil {
+	if g.authenticate != nil {
 		var err error
-		if caller, err = g.opts.Authenticate(r); err != nil {
+		if caller, err = g.authenticate(r); err != nil {
 			refuse(w, http.StatusUnauthorized, jsonrpc.CodeInvalidRequest, "sign-in required")
 			return
 		}
@@ -97,7 +97,7 @@ func (f *refusal) write(w http.ResponseWriter) { refuse(w, f.status, f.code, f.m
 
 // readMessage reads the body whole and keeps its params as they are.
 func (g *Gateway) readMessage(w http.ResponseWriter, r *http.Request, x *exchange) *refusal {
-	limit := cmp.Or(g.opts.Limits.RequestBytes, defaultRequestBytes)
+	limit := cmp.Or(g.Catalog().Limits.RequestBytes, defaultRequestBytes)
 	var body []byte
 	err := error(&http.MaxBytesError{Limit: limit})
 	if r.ContentLength <= limit {
@@ -215,7 +215,7 @@ var capabilities = json.RawMessage(`{"completions":{},"logging":{},"prompts":{"l
 	`"resources":{"listChanged":true,"subscribe":true},"tools":{"listChanged":true}}`)
 
 func (g *Gateway) implementation() *mcp.Implementation {
-	return &mcp.Implementation{Name: "mcpagg", Title: "mcpagg gateway", Version: g.opts.Version}
+	return &mcp.Implementation{Name: "mcpagg", Title: "mcpagg gateway", Version: g.version}
 }
 
 func parseParams(raw json.RawMessage) (rawjson.Object, error) {

@@ -24,13 +24,10 @@ package aggregator
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"log/slog"
-	"slices"
+	"net/http"
 	"sync"
 	"sync/atomic"
-
-	"golang.org/x/time/rate"
 
 	"github.com/mcpagg/mcpagg/upstream"
 )
@@ -38,73 +35,52 @@ import (
 // A Gateway serves many MCP servers as one. It is safe for concurrent use.
 type Gateway struct {
 	// Set by New, never changed.
-	opts          Options
+	version       string
+	authenticate  func(*http.Request) (Caller, error) // nil if nobody signs in
 	log           *slog.Logger
-	inOrder       []*member
-	members       map[string]*member // by label
-	unprefixed    *member            // the only upstream with an empty prefix, or nil
+	life          context.Context // until Run returns
+	end           context.CancelFunc
 	listeners     listeners
 	subscriptions subscriptions
-	running       group // what sessions started
+	running       group // links, instances, and what sessions started
 	sessions      *sessions
 	rates         *rates
 	stale         chan struct{} // holds a token while a listing may have changed
 	draining      chan struct{} // closed by Drain
 	drainOnce     sync.Once
 
-	catalog atomic.Pointer[Catalog]
+	reloading  sync.Mutex // held during a reload
+	publishing sync.Mutex // held while the catalog is replaced
+	catalog    atomic.Pointer[Catalog]
 }
 
 // New builds a gateway. It connects to nothing before Run.
 func New(opts Options) *Gateway {
-	opts.Version = cmp.Or(opts.Version, "dev")
 	g := &Gateway{
-		opts:     opts,
-		log:      opts.Log,
-		members:  map[string]*member{},
-		sessions: newSessions(opts.Limits),
-		rates:    newRates(opts.Limits.CallsPerMinute),
-		stale:    make(chan struct{}, 1),
-		draining: make(chan struct{}),
+		version:      cmp.Or(opts.Version, "dev"),
+		authenticate: opts.Authenticate,
+		log:          opts.Log,
+		sessions:     newSessions(opts.Limits),
+		rates:        newRates(opts.Limits.CallsPerMinute),
+		stale:        make(chan struct{}, 1),
+		draining:     make(chan struct{}),
 	}
-	for _, u := range opts.Upstreams {
-		g.addMember(u)
-	}
-	g.unprefixed = g.onlyUnprefixed()
-	first := merge(0, g.inOrder, emptyParts(len(g.inOrder)))
+	g.life, g.end = context.WithCancel(context.Background())
+	c := g.configure(opts, nil)
+	first := merge(0, c, emptyParts(len(c.members)))
 	close(first.told) // there is nobody to tell
 	g.catalog.Store(first)
 	return g
 }
 
-func (g *Gateway) addMember(u Upstream) {
-	u.ClientVersion = g.opts.Version
-	u.Changed = g.markStale
-	u.Log = g.log
-	m := &member{Upstream: u, names: g.opts.Names, log: g.log, complaints: rate.NewLimiter(5, 50)}
-	opts := u.Options
-	opts.ClientCapabilities = m.announced()
-	opts.Notify = func(method string, params json.RawMessage) { g.told(m, method, params) }
-	m.conn = upstream.New(opts)
-	g.inOrder = append(g.inOrder, m)
-	g.members[u.Name] = m
-}
-
-func (g *Gateway) onlyUnprefixed() *member {
-	bare := slices.DeleteFunc(slices.Clone(g.inOrder), func(m *member) bool { return m.Prefix != "" })
-	if len(bare) != 1 {
-		return nil
-	}
-	return bare[0]
-}
-
 // Run connects to the upstreams, keeps the catalog up to date and ends idle
 // sessions. It returns when ctx has ended and all upstreams have stopped.
 func (g *Gateway) Run(ctx context.Context) {
-	var running sync.WaitGroup
-	for _, m := range g.inOrder {
-		running.Go(func() { m.conn.Run(ctx) })
+	defer context.AfterFunc(ctx, g.end)()
+	for _, m := range g.Catalog().members {
+		g.start(m.link)
 	}
+	var running sync.WaitGroup
 	running.Go(func() { g.sessions.sweep(ctx) })
 	running.Go(func() {
 		select {
@@ -115,6 +91,7 @@ func (g *Gateway) Run(ctx context.Context) {
 	})
 	g.keepCatalog(ctx)
 	running.Wait()
+	g.end()
 	g.running.wait()
 }
 
@@ -126,16 +103,12 @@ func (g *Gateway) Drain() { g.drainOnce.Do(func() { close(g.draining) }) }
 // Settled waits until every upstream's first attempt to connect has ended, and
 // the catalog shows it.
 func (g *Gateway) Settled(ctx context.Context) error {
-	for _, m := range g.inOrder {
-		select {
-		case <-m.conn.Attempted():
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+	if err := attempted(ctx, g.Catalog().members); err != nil {
+		return err
 	}
 	for {
 		c := g.Catalog()
-		if c.shows(g.inOrder) {
+		if c.shows() {
 			<-c.told // who connects now is not told of it again
 			return nil
 		}
@@ -147,20 +120,33 @@ func (g *Gateway) Settled(ctx context.Context) error {
 	}
 }
 
+// attempted waits until the first attempt to connect to each has ended.
+func attempted(ctx context.Context, members []*member) error {
+	for _, m := range members {
+		select {
+		case <-m.shared.conn.Attempted():
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
 // Catalog is what the gateway publishes at the moment.
 func (g *Gateway) Catalog() *Catalog { return g.catalog.Load() }
 
 // An UpstreamStatus is an upstream's label and state.
 type UpstreamStatus struct {
-	Name string
-	upstream.Status
+	Name            string
+	upstream.Status     // of the shared instance
+	Instances       int // that sessions and callers have of their own
 }
 
 // Upstreams tells the state of every upstream, in the order of the configuration.
 func (g *Gateway) Upstreams() []UpstreamStatus {
 	var all []UpstreamStatus
-	for _, m := range g.inOrder {
-		all = append(all, UpstreamStatus{m.Name, m.conn.Status()})
+	for _, m := range g.Catalog().members {
+		all = append(all, UpstreamStatus{m.Name, m.shared.conn.Status(), len(m.instances())})
 	}
 	return all
 }

@@ -42,18 +42,18 @@ func (g *Gateway) hostAllowed(r *http.Request) bool {
 	if !ok || !isLoopback(local.String()) {
 		return true
 	}
-	return isLoopback(r.Host) || g.opts.PublicURL != nil && sameHost(r.Host, g.opts.PublicURL)
+	return isLoopback(r.Host) || g.Catalog().PublicURL != nil && sameHost(r.Host, g.Catalog().PublicURL)
 }
 
 func (g *Gateway) originAllowed(origin, host string) bool {
-	if slices.Contains(g.opts.AllowedOrigins, origin) {
+	if slices.Contains(g.Catalog().AllowedOrigins, origin) {
 		return true
 	}
 	u, err := url.Parse(origin)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || origin != u.Scheme+"://"+u.Host {
 		return false // more, or something else, than an origin
 	}
-	return strings.EqualFold(u.Host, host) || g.opts.PublicURL != nil && u.Scheme == g.opts.PublicURL.Scheme && sameHost(u.Host, g.opts.PublicURL)
+	return strings.EqualFold(u.Host, host) || g.Catalog().PublicURL != nil && u.Scheme == g.Catalog().PublicURL.Scheme && sameHost(u.Host, g.Catalog().PublicURL)
 }
 
 // allowCrossOrigin lets the origin's pages read the answer. Of the headers that
@@ -112,5 +112,5 @@ func (g *Gateway) clientAddr(r *http.Request) string {
 
 func (g *Gateway) trusted(addr string) bool {
 	ip, err := netip.ParseAddr(addr)
-	return err == nil && slices.ContainsFunc(g.opts.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(ip.Unmap()) })
+	return err == nil && slices.ContainsFunc(g.Catalog().TrustedProxies, func(p netip.Prefix) bool { return p.Contains(ip.Unmap()) })
 }

@@ -161,10 +161,10 @@ func (g *Gateway) notified(x *exchange, s *session) {
 		s.progressed(params)
 	case "notifications/roots/list_changed":
 		params := bytes.Clone(x.params)
-		for m, own := range s.ownConns() {
-			if m.may("roots") {
+		for _, in := range g.ownInstances(s) {
+			if in.link.rules.Load().may("roots") {
 				g.running.start(func() {
-					_ = own.conn.Notify(s.ctx, x.Method, params) // one that is not connected asks anew anyway
+					_ = in.conn.Notify(s.ctx, x.Method, params) // one that is not connected asks anew anyway
 				})
 			}
 		}

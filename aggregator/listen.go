@@ -135,7 +135,7 @@ func (g *Gateway) serveListen(w http.ResponseWriter, r *http.Request, x *exchang
 	stream := newEventStream(w)
 	meta := rawjson.Object{}
 	meta.Set(metaSubscription, x.id)
-	stream.notify("notifications/subscriptions/acknowledged", meta, "notifications", g.agree(r.Context(), l, wanted))
+	stream.notify("notifications/subscriptions/acknowledged", meta, "notifications", g.agree(r.Context(), x.Request, l, wanted))
 	tick := time.NewTicker(keepAlive)
 	defer tick.Stop()
 	for stream.err == nil {
@@ -159,7 +159,7 @@ func (g *Gateway) serveListen(w http.ResponseWriter, r *http.Request, x *exchang
 
 // agree subscribes to the resources that the client wants to watch, and says
 // what it will be told of.
-func (g *Gateway) agree(ctx context.Context, l *listener, wanted json.RawMessage) json.RawMessage {
+func (g *Gateway) agree(ctx context.Context, r Request, l *listener, wanted json.RawMessage) json.RawMessage {
 	var want struct {
 		ResourceSubscriptions []string `json:"resourceSubscriptions"`
 	}
@@ -167,7 +167,7 @@ func (g *Gateway) agree(ctx context.Context, l *listener, wanted json.RawMessage
 	agreed, _ := rawjson.ParseObject(rawjson.Value(l.wants))
 	var uris []string
 	for _, uri := range want.ResourceSubscriptions {
-		if m, original, ok := g.route(g.Catalog(), uri); ok && len(uri) <= maxWatchedURI && g.watch(ctx, watched{m, original}, l) == nil {
+		if m, original, ok := g.Catalog().route(uri); ok && len(uri) <= maxWatchedURI && g.listenTo(ctx, r, m, original, l) == nil {
 			uris = append(uris, uri)
 		}
 	}
@@ -175,6 +175,15 @@ func (g *Gateway) agree(ctx context.Context, l *listener, wanted json.RawMessage
 		agreed.Set("resourceSubscriptions", rawjson.Value(uris))
 	}
 	return agreed.Bytes()
+}
+
+func (g *Gateway) listenTo(ctx context.Context, r Request, m *member, original string, l *listener) error {
+	in, err := g.instanceFor(ctx, r, m)
+	if err != nil {
+		return err
+	}
+	defer in.leave()
+	return g.watch(ctx, watched{in, original}, l)
 }
 
 // notify sends a notification whose params have the _meta and, if name is not

@@ -46,12 +46,12 @@ func (g *Gateway) setLevel(r Request) (json.RawMessage, error) {
 	}
 	name, _ := r.Params.GetString("level")
 	r.session.setLevel(rawjson.String(name)) // not the request's own memory
-	for m, own := range r.session.ownConns() {
-		if own.level.soon.CompareAndSwap(false, true) && !g.running.start(func() {
-			own.level.soon.Store(false) // what is set from now on needs another one
-			own.level.tell(r.session.ctx, m, own.conn, r.session.wantedLevel)
+	for _, in := range g.ownInstances(r.session) {
+		if in.level.soon.CompareAndSwap(false, true) && !g.running.start(func() {
+			in.level.soon.Store(false) // what is set from now on needs another one
+			in.level.tell(r.session.ctx, in, r.session.wantedLevel)
 		}) {
-			own.level.soon.Store(false)
+			in.level.soon.Store(false)
 		}
 	}
 	return json.RawMessage("{}"), nil
@@ -74,10 +74,11 @@ type toldLevel struct {
 // tell tells the upstream the level that is wanted in place of what it was
 // told, unless it knows or has no log. One is told after the other, so that the
 // newest comes last.
-func (t *toldLevel) tell(ctx context.Context, m *member, conn *upstream.Upstream, wanted func(told json.RawMessage) json.RawMessage) {
-	if l := m.conn.Listing(); l != nil && !l.Declares("logging") {
+func (t *toldLevel) tell(ctx context.Context, in *instance, wanted func(told json.RawMessage) json.RawMessage) {
+	if l := in.link.shared.conn.Listing(); l != nil && !l.Declares("logging") {
 		return
 	}
+	conn := in.conn
 	for {
 		level, turn := t.begin(conn, wanted)
 		switch {
@@ -146,14 +147,16 @@ func setLevel(ctx context.Context, conn *upstream.Upstream, level json.RawMessag
 	return err
 }
 
-// wantLogs makes a legacy upstream that clients share send log messages, if the
-// client wants some and they come on the stream of its call. It only ever makes
-// the upstream say more, and each client gets what it wants of that.
-func (m *member) wantLogs(ctx context.Context, level json.RawMessage) {
-	if level == nil || eraOfConn(m.conn) != upstream.LegacyEra || m.conn.SharesStream() {
+// wantLogs makes a legacy upstream, whose instance several clients share, send
+// log messages, if the client wants some and they come on the stream of its
+// call. It only ever makes the upstream say more, and each client gets what it
+// wants of that.
+func (in *instance) wantLogs(ctx context.Context, level json.RawMessage) {
+	like := in.link.shared.conn // which the instance, perhaps not dialled yet, is connected like
+	if level == nil || eraOfConn(like) != upstream.LegacyEra || like.SharesStream() {
 		return
 	}
-	m.level.tell(ctx, m, m.conn, func(told json.RawMessage) json.RawMessage {
+	in.level.tell(ctx, in, func(told json.RawMessage) json.RawMessage {
 		if told != nil && severity(told) <= severity(level) {
 			return told
 		}

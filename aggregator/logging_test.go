@@ -37,21 +37,21 @@ func TestLevelsAreToldAgain(t *testing.T) {
 	gaveUp := make(chan struct{})
 	go func() {
 		defer close(gaveUp)
-		if _, leave, err := g.ownConn(ctx, s, m); err != nil {
+		if in, err := g.instanceFor(ctx, Request{session: s}, m); err != nil {
 			t.Error(err)
 		} else {
-			leave()
+			in.leave()
 		}
 	}()
 	<-told
 	giveUp()
 	<-gaveUp
 	for range 2 {
-		_, leave, err := g.ownConn(t.Context(), s, m)
+		in, err := g.instanceFor(t.Context(), Request{session: s}, m)
 		if err != nil {
 			t.Fatal(err)
 		}
-		leave()
+		in.leave()
 	}
 	if n := len(told); n != 1 {
 		t.Fatalf("told %d times again, want once", n)

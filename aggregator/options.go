@@ -79,9 +79,15 @@ type Upstream struct {
 	Tags []string
 	// Tools says which tools are published, and how.
 	Tools ToolRules
-	// Isolation says who shares a connection; "" is shared for processes and
-	// modern servers, and session for legacy HTTP servers.
+	// Isolation says who shares a connection; "" is session for legacy HTTP
+	// servers, user for processes where callers sign in, and else shared.
 	Isolation Isolation
+	// MaxInstances bounds the connections, or processes, that sessions or
+	// callers have of their own: the one that was idle for longest gives way. 0
+	// means 50 processes, or 1,000 connections.
+	MaxInstances int
+	// IdleTimeout ends one of them that nobody uses for so long; 0 means 15 min.
+	IdleTimeout time.Duration
 	// Requests are the kinds of requests that the upstream may send to
 	// clients: "sampling", "elicitation", "roots". nil means elicitation and
 	// roots.
@@ -95,8 +101,10 @@ const (
 	// Shared is one connection for everybody. A legacy upstream cannot ask
 	// clients anything then, since nobody could tell whom it means.
 	Shared Isolation = "shared"
+	// PerUser is a connection of its own for each caller.
+	PerUser Isolation = "user"
 	// PerSession is a connection of its own for each session of a legacy
-	// client. Modern clients, which have no sessions, share one.
+	// client. Modern clients have no sessions: those of one caller share one.
 	PerSession Isolation = "session"
 )
 

@@ -35,7 +35,7 @@ func (g *Gateway) catalogOf(s *session) *Catalog {
 }
 
 // ownListed takes that the listing of the session's own connection has changed.
-func (g *Gateway) ownListed(s *session, own *ownConn) {
+func (g *Gateway) ownListed(s *session, own *instance) {
 	if l := own.conn.Listing(); !s.lists.some.Load() && (l == nil || l.Tools == nil && l.Prompts == nil && l.Resources == nil && l.Templates == nil) {
 		return // as on every new connection
 	}
@@ -64,12 +64,16 @@ func (g *Gateway) tellOwn(s *session, before *Catalog) {
 	}
 }
 
-// mergeOwn is base with the lists that the session's own connections have.
+// mergeOwn is base with the lists that the session's own instances have.
 func (g *Gateway) mergeOwn(base *Catalog, s *session) *Catalog {
 	parts := slices.Clone(base.parts)
 	differs := false
-	for i, m := range g.inOrder {
-		if own := s.ownListing(m); own != nil {
+	for i, m := range base.members {
+		in := m.of(owner{session: s})
+		if in == nil {
+			continue
+		}
+		if own := in.conn.Listing(); own != nil {
 			if p := m.overlay(parts[i], own); p != nil {
 				parts[i], differs = p, true
 			}
@@ -78,17 +82,18 @@ func (g *Gateway) mergeOwn(base *Catalog, s *session) *Catalog {
 	if !differs {
 		return base
 	}
-	return merge(base.Generation, g.inOrder, parts)
+	return base.with(parts)
 }
 
-// ownListing is that of the session's own connection to m, nil for none.
-func (s *session) ownListing(m *member) *upstream.Listing {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if own := s.own[m]; own != nil {
-		return own.conn.Listing()
+// ownInstances are those of the session.
+func (g *Gateway) ownInstances(s *session) []*instance {
+	var all []*instance
+	for _, m := range g.Catalog().members {
+		if in := m.of(owner{session: s}); in != nil {
+			all = append(all, in)
+		}
 	}
-	return nil
+	return all
 }
 
 // overlay is base with the lists that differ in own, which has those that have

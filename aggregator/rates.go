@@ -18,10 +18,9 @@ const maxRates = 10_000
 
 // rates bound the tool calls of each caller.
 type rates struct {
-	perMinute int // 0: no bound
-
-	mu       sync.Mutex
-	byCaller map[string]*rate.Limiter // guarded by mu
+	mu        sync.Mutex
+	perMinute int                      // 0: no bound; guarded by mu
+	byCaller  map[string]*rate.Limiter // guarded by mu
 }
 
 func newRates(perMinute int) *rates {
@@ -30,23 +29,28 @@ func newRates(perMinute int) *rates {
 
 // allow takes one call from the caller's allowance, or says when to come back.
 func (r *rates) allow(c Caller) error {
-	if r.perMinute == 0 {
+	limiter, perMinute := r.limiter(c)
+	if limiter == nil {
 		return nil
 	}
-	reservation := r.limiter(c).Reserve()
+	reservation := limiter.Reserve()
 	delay := reservation.Delay()
 	if delay == 0 {
 		return nil
 	}
 	reservation.Cancel()
 	return &jsonrpc.Error{Code: codeBusy, Message: fmt.Sprintf(
-		"more than %d tool calls in a minute; try again in %d s", r.perMinute, int(math.Ceil(delay.Seconds())))}
+		"more than %d tool calls in a minute; try again in %d s", perMinute, int(math.Ceil(delay.Seconds())))}
 }
 
-func (r *rates) limiter(c Caller) *rate.Limiter {
+// limiter is the caller's allowance, nil for no bound.
+func (r *rates) limiter(c Caller) (l *rate.Limiter, perMinute int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	l := r.byCaller[c.ID]
+	if r.perMinute == 0 {
+		return nil, 0
+	}
+	l = r.byCaller[c.ID]
 	if l == nil {
 		if len(r.byCaller) >= maxRates {
 			r.forgetIdleLocked()
@@ -54,7 +58,17 @@ func (r *rates) limiter(c Caller) *rate.Limiter {
 		l = rate.NewLimiter(rate.Every(time.Minute/time.Duration(r.perMinute)), r.perMinute)
 		r.byCaller[c.ID] = l
 	}
-	return l
+	return l, r.perMinute
+}
+
+// limit sets how many calls there may be in a minute. Where that changes
+// anything, everybody begins anew.
+func (r *rates) limit(perMinute int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if perMinute != r.perMinute {
+		r.perMinute, r.byCaller = perMinute, map[string]*rate.Limiter{}
+	}
 }
 
 // forgetIdleLocked drops callers whose allowance is whole again: a new limiter

@@ -1,6 +1,9 @@
 package aggregator
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // markStale says that some upstream's listing may have changed.
 func (g *Gateway) markStale() {
@@ -12,31 +15,35 @@ func (g *Gateway) markStale() {
 
 // keepCatalog rebuilds the catalog whenever a listing changed, until ctx ends.
 func (g *Gateway) keepCatalog(ctx context.Context) {
-	parts := emptyParts(len(g.inOrder))
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-g.stale:
-			g.rebuild(parts)
+			g.rebuild()
 		}
 	}
 }
 
-// rebuild replaces the parts whose listing changed, then the catalog, and
-// tells the clients of both eras.
-func (g *Gateway) rebuild(parts []*part) {
-	changed := false
-	for i, m := range g.inOrder {
-		if l := m.conn.Listing(); l != parts[i].listing {
+// rebuild replaces the parts whose listing changed, then the catalog.
+func (g *Gateway) rebuild() {
+	g.publishing.Lock()
+	defer g.publishing.Unlock()
+	old := g.Catalog()
+	parts, changed := slices.Clone(old.parts), false
+	for i, m := range old.members {
+		if l := m.shared.conn.Listing(); l != parts[i].listing {
 			parts[i], changed = m.publish(l), true
 		}
 	}
-	if !changed {
-		return
+	if changed {
+		g.replace(old, merge(old.Generation+1, old.configuration, parts))
 	}
-	old := g.Catalog()
-	c := merge(old.Generation+1, g.inOrder, parts)
+}
+
+// replace makes c the catalog and tells the clients of both eras what is
+// different. It is called with publishing held.
+func (g *Gateway) replace(old, c *Catalog) {
 	g.reportHidden(c, old)
 	g.catalog.Store(c)
 	g.log.Info("catalog changed", "generation", c.Generation, "tools", len(c.tools.inOrder),
@@ -79,9 +86,9 @@ func (g *Gateway) reportHidden(c, old *Catalog) {
 }
 
 // shows reports whether c was made of the upstreams' current listings.
-func (c *Catalog) shows(members []*member) bool {
-	for i, m := range members {
-		if c.parts[i].listing != m.conn.Listing() {
+func (c *Catalog) shows() bool {
+	for i, m := range c.members {
+		if c.parts[i].listing != m.shared.conn.Listing() {
 			return false
 		}
 	}

@@ -39,19 +39,25 @@ func (m *member) may(kind string) bool {
 // some servers have tools only for clients that can be asked. By default, and
 // over a connection that all clients share, there are none.
 func (m *member) announced() json.RawMessage {
-	announced := rawjson.Object{}
 	if m.Requests == nil || m.Isolation == Shared || m.Isolation == "" && m.URL == nil {
-		return announced.Bytes()
+		return json.RawMessage("{}")
 	}
+	return m.capabilities()
+}
+
+// capabilities are those of a client that can be asked for all that the
+// upstream may ask.
+func (m *member) capabilities() json.RawMessage {
+	capabilities := rawjson.Object{}
 	whole := map[string]string{
 		"sampling": `{"tools":{},"context":{}}`, "elicitation": `{"form":{},"url":{}}`, "roots": `{"listChanged":true}`,
 	}
 	for _, kind := range requestKinds {
 		if m.may(kind) {
-			announced.Set(kind, json.RawMessage(whole[kind]))
+			capabilities.Set(kind, json.RawMessage(whole[kind]))
 		}
 	}
-	return announced.Bytes()
+	return capabilities.Bytes()
 }
 
 // A question is a live request of a legacy upstream to a session's client.

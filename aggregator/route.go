@@ -2,16 +2,15 @@ package aggregator
 
 import "github.com/yosida95/uritemplate/v3"
 
-// route finds whose resource a published URI is, and its original URI. c is
-// what the client sees.
+// route finds whose resource a published URI is, and its original URI.
 //
 // A URI that carries a label belongs to that upstream, listed or not. One that
 // does not belongs to the upstream that lists it, or whose template fits it,
 // or is the only one with an empty prefix; a link to the web out of a result
 // carries none either. No upstream is ever tried to find out.
-func (g *Gateway) route(c *Catalog, uri string) (m *member, original string, ok bool) {
+func (c *Catalog) route(uri string) (m *member, original string, ok bool) {
 	if label, original, ok := splitURI(uri); ok {
-		if m := g.members[label]; m != nil && m.Prefix != "" {
+		if m := c.byLabel[label]; m != nil && m.Prefix != "" {
 			return m, original, true
 		}
 	}
@@ -33,8 +32,8 @@ func (g *Gateway) route(c *Catalog, uri string) (m *member, original string, ok 
 			return it.member, uri, true
 		}
 	}
-	if g.unprefixed != nil {
-		return g.unprefixed, uri, true
+	if m := c.onlyUnprefixed(); m != nil {
+		return m, uri, true
 	}
 	return nil, "", false
 }
@@ -46,4 +45,20 @@ func templateFits(template, uri string) bool {
 		return false
 	}
 	return t.Regexp().MatchString(uri)
+}
+
+// onlyUnprefixed is the only upstream with an empty prefix, nil if there are
+// none or several.
+func (c *Catalog) onlyUnprefixed() *member {
+	var only *member
+	for _, m := range c.members {
+		if m.Prefix != "" {
+			continue
+		}
+		if only != nil {
+			return nil
+		}
+		only = m
+	}
+	return only
 }

@@ -56,8 +56,7 @@ type session struct {
 	asked     map[string]asked                   // requests to the client, by raw id; guarded by mu
 	lastID    int                                // of those; guarded by mu
 	logs      json.RawMessage                    // log level that the client set, nil for none; guarded by mu
-	own       map[*member]*ownConn               // guarded by mu
-	unwatched map[*member][]string               // subscriptions of connections that gave way; guarded by mu
+	unwatched map[string][]string                // subscriptions of own instances that have ended, by label; guarded by mu
 }
 
 // asked is a question that the client has not answered.
@@ -354,21 +353,32 @@ func (s *session) attach(ctx context.Context) (_ context.Context, stream *getStr
 
 // sessions are the legacy sessions that are open.
 type sessions struct {
-	max, maxPerCaller int
-	idle              time.Duration
-
-	mu       sync.Mutex
-	closed   bool                // no more may open; guarded by mu
-	byID     map[string]*session // guarded by mu
-	byCaller map[string]int      // open sessions; guarded by mu
+	mu                sync.Mutex
+	max, maxPerCaller int                 // guarded by mu
+	idle              time.Duration       // guarded by mu
+	closed            bool                // no more may open; guarded by mu
+	byID              map[string]*session // guarded by mu
+	byCaller          map[string]int      // open sessions; guarded by mu
 }
 
 func newSessions(l Limits) *sessions {
-	return &sessions{
-		max: cmp.Or(l.Sessions, defaultSessions), maxPerCaller: l.SessionsPerUser,
-		idle: cmp.Or(l.SessionIdle, defaultSessionIdle),
-		byID: map[string]*session{}, byCaller: map[string]int{},
-	}
+	ss := &sessions{byID: map[string]*session{}, byCaller: map[string]int{}}
+	ss.limit(l)
+	return ss
+}
+
+// limit bounds the sessions from now on. Those that are open stay.
+func (ss *sessions) limit(l Limits) {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	ss.max, ss.maxPerCaller = cmp.Or(l.Sessions, defaultSessions), l.SessionsPerUser
+	ss.idle = cmp.Or(l.SessionIdle, defaultSessionIdle)
+}
+
+func (ss *sessions) idleTimeout() time.Duration {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	return ss.idle
 }
 
 // open keeps s, unless its owner, or everybody together, has too many.
@@ -434,8 +444,6 @@ func (ss *sessions) all() []*session {
 
 // sweep ends idle sessions until ctx ends, and then all of them.
 func (ss *sessions) sweep(ctx context.Context) {
-	tick := time.NewTicker(max(ss.idle/10, time.Second))
-	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -446,9 +454,10 @@ func (ss *sessions) sweep(ctx context.Context) {
 				ss.close(s.id)
 			}
 			return
-		case <-tick.C:
+		case <-time.After(max(ss.idleTimeout()/10, time.Second)):
+			idle := ss.idleTimeout()
 			for _, s := range ss.all() {
-				if s.idleFor() > ss.idle {
+				if s.idleFor() > idle {
 					ss.close(s.id)
 				}
 			}

@@ -31,9 +31,10 @@ type subscriptions struct {
 	counts map[subscriber]int              // guarded by mu
 }
 
-// watched is a resource by its original URI.
+// watched is a resource by its original URI, and the instance that several
+// clients share.
 type watched struct {
-	m   *member
+	in  *instance
 	uri string
 }
 
@@ -89,16 +90,50 @@ func (s *subscriptions) of(who subscriber) []watched {
 	return all
 }
 
+// over are the resources that somebody watches over an instance of the link.
+func (s *subscriptions) over(l *link) []watched {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []watched
+	for w := range s.byURI {
+		if w.in.link == l {
+			all = append(all, w)
+		}
+	}
+	return all
+}
+
+// move makes who watches a resource over one instance watch it over another.
+func (s *subscriptions) move(w watched, to *instance) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	moved := watched{to, w.uri}
+	for who := range s.byURI[w] {
+		switch {
+		case to == nil, s.byURI[moved][who]:
+			if s.counts[who]--; s.counts[who] == 0 {
+				delete(s.counts, who)
+			}
+		case s.byURI[moved] == nil:
+			s.byURI[moved] = map[subscriber]bool{who: true}
+		default:
+			s.byURI[moved][who] = true
+		}
+	}
+	delete(s.byURI, w)
+}
+
 // updated tells everybody who watches the resource, or one that it is part of.
-func (s *subscriptions) updated(m *member, uri string) {
+func (s *subscriptions) updated(in *instance, uri string) {
+	published := in.link.rules.Load().publishURI(uri)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for w, watchers := range s.byURI {
-		if w.m != m || !isPart(uri, w.uri) {
+		if w.in != in || !isPart(uri, w.uri) {
 			continue
 		}
 		for who := range watchers {
-			who.updated(m.publishURI(uri))
+			who.updated(published)
 		}
 	}
 }
@@ -112,15 +147,15 @@ func isPart(uri, of string) bool {
 
 // watch makes who be told of updates of the resource.
 func (g *Gateway) watch(ctx context.Context, w watched, who subscriber) error {
-	w.m.subscribing.Lock() // the upstream hears of changes in the order in which they are counted
-	defer w.m.subscribing.Unlock()
+	w.in.subscribing.Lock() // the upstream hears of changes in the order in which they are counted
+	defer w.in.subscribing.Unlock()
 	first, ok := g.subscriptions.add(w, who)
 	if !ok {
 		return invalidParams("more than %d subscriptions", maxSubscriptions)
 	}
 	err := ctx.Err() // nobody forgets a client that has gone already
 	if err == nil && first {
-		err = w.m.conn.Subscribe(ctx, w.uri)
+		err = w.in.conn.Subscribe(ctx, w.uri)
 	}
 	if err != nil {
 		g.subscriptions.remove(w, who)
@@ -130,12 +165,12 @@ func (g *Gateway) watch(ctx context.Context, w watched, who subscriber) error {
 }
 
 func (g *Gateway) unwatch(ctx context.Context, w watched, who subscriber) error {
-	w.m.subscribing.Lock()
-	defer w.m.subscribing.Unlock()
+	w.in.subscribing.Lock()
+	defer w.in.subscribing.Unlock()
 	if !g.subscriptions.remove(w, who) {
 		return nil
 	}
-	if err := w.m.conn.Unsubscribe(ctx, w.uri); err != nil {
+	if err := w.in.conn.Unsubscribe(ctx, w.uri); err != nil {
 		return callFailed(err)
 	}
 	return nil
@@ -145,19 +180,19 @@ func (g *Gateway) unwatch(ctx context.Context, w watched, who subscriber) error 
 func (g *Gateway) unwatchAll(who subscriber) {
 	for _, w := range g.subscriptions.of(who) {
 		if err := g.unwatch(context.Background(), w, who); err != nil {
-			g.log.Debug("unsubscribing", "upstream", w.m.Name, "err", err)
+			g.log.Debug("unsubscribing", "upstream", w.in.link.opts.Name, "err", err)
 		}
 	}
 }
 
-// told takes what an upstream tells over its shared connection.
-func (g *Gateway) told(m *member, method string, params json.RawMessage) {
+// told takes what an upstream tells over an instance that several clients share.
+func (g *Gateway) told(in *instance, method string, params json.RawMessage) {
 	if method != "notifications/resources/updated" {
 		return // it may be meant for anybody
 	}
 	if o, err := rawjson.ParseObject(params); err == nil {
 		if uri, ok := o.GetString("uri"); ok {
-			g.subscriptions.updated(m, uri)
+			g.subscriptions.updated(in, uri)
 		}
 	}
 }
@@ -181,22 +216,22 @@ func (g *Gateway) changeSubscription(
 	if len(uri) > maxWatchedURI {
 		return nil, invalidParams("the URI of a subscription is longer than %d bytes", maxWatchedURI)
 	}
-	m, original, ok := g.route(r.catalog, uri)
+	m, original, ok := r.catalog.route(uri)
 	if !ok || r.session == nil {
 		return nil, notFoundIn(r.Era, upstream.LegacyEra, noResource(uri))
 	}
-	if m.isolation() != PerSession {
-		return json.RawMessage("{}"), shared(ctx, watched{m, original}, r.session)
-	}
-	conn, leave, err := g.ownConn(ctx, r.session, m)
+	in, err := g.instanceFor(ctx, r, m)
 	if err != nil {
 		return nil, err
 	}
-	defer leave()
-	if len(conn.Subscriptions()) >= maxSubscriptions && r.Method == "resources/subscribe" {
+	defer in.leave()
+	if in.owner.session == nil {
+		return json.RawMessage("{}"), shared(ctx, watched{in, original}, r.session)
+	}
+	if len(in.conn.Subscriptions()) >= maxSubscriptions && r.Method == "resources/subscribe" {
 		return nil, invalidParams("more than %d subscriptions", maxSubscriptions)
 	}
-	if err := own(conn, ctx, original); err != nil {
+	if err := own(in.conn, ctx, original); err != nil {
 		return nil, callFailed(err)
 	}
 	return json.RawMessage("{}"), nil

@@ -70,6 +70,9 @@ type Secret func(context.Context) (string, error)
 type Options struct {
 	// Name is the upstream's label, [a-z][a-z0-9-]*. It appears in logs and errors.
 	Name string
+	// Fingerprint, if not "", is equal for options that make the same
+	// connection. It reveals nothing of the secrets.
+	Fingerprint string
 
 	// Command is a program and its arguments, to speak MCP with over stdio.
 	Command []string

@@ -23,27 +23,27 @@ func TestSubscriptionsOutliveTheirConnection(t *testing.T) {
 		},
 	})
 	g, m, s := withSession(t, upstream.Options{URL: srv.URL})
-	first, leave, err := g.ownConn(t.Context(), s, m)
+	first, err := g.useInstance(t.Context(), m, owner{session: s})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := first.Subscribe(t.Context(), "file:///a"); err != nil {
+	if err := first.conn.Subscribe(t.Context(), "file:///a"); err != nil {
 		t.Fatal(err)
 	}
 	<-subscribed
-	leave()
-	if !g.makeRoom(t.Context(), m) {
+	first.leave()
+	if !g.makeRoom(t.Context(), m.link) {
 		t.Fatal("the connection does not give way")
 	}
-	second, leave, err := g.ownConn(t.Context(), s, m)
+	second, err := g.useInstance(t.Context(), m, owner{session: s})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer leave()
+	defer second.leave()
 	if second == first {
 		t.Fatal("the connection is the one that gave way")
 	}
-	if got := second.Subscriptions(); !slices.Equal(got, []string{"file:///a"}) {
+	if got := second.conn.Subscriptions(); !slices.Equal(got, []string{"file:///a"}) {
 		t.Errorf("the next connection has the subscriptions %q", got)
 	}
 	if got := <-subscribed; got != `{"uri":"file:///a"}` {
@@ -56,23 +56,23 @@ func TestSubscriptionsOutliveTheirConnection(t *testing.T) {
 func TestConnectionsInUseDoNotGiveWay(t *testing.T) {
 	srv := upstreamtest.New(t, upstreamtest.Script{LegacyOnly: true})
 	g, m, s := withSession(t, upstream.Options{URL: srv.URL})
-	own, err := g.openOwn(s, m)
+	own, err := g.openInstance(m.link, owner{session: s})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if g.makeRoom(t.Context(), m) || s.giveUp(m) != nil {
+	if g.makeRoom(t.Context(), m.link) || own.giveUp() {
 		t.Error("a connection in use gave way")
 	}
 	if err := own.conn.Subscribe(t.Context(), "file:///a"); err != nil {
 		t.Fatal(err)
 	}
 	_, _, detach := s.attach(t.Context())
-	s.leaveOwn(own)
-	if g.makeRoom(t.Context(), m) {
+	own.leave()
+	if g.makeRoom(t.Context(), m.link) {
 		t.Error("a connection that brings updates gave way")
 	}
 	detach()
-	if !g.makeRoom(t.Context(), m) {
+	if !g.makeRoom(t.Context(), m.link) {
 		t.Fatal("an idle connection does not give way")
 	}
 	if got := own.conn.Status().State; got != upstream.Stopped {
@@ -91,13 +91,13 @@ func withSession(t *testing.T, opts upstream.Options) (*Gateway, *member, *sessi
 		g.sessions.close(s.id)
 		g.running.wait()
 	})
-	return g, g.inOrder[0], s
+	return g, g.Catalog().members[0], s
 }
 
 // A session that has ended while its request was on its way watches nothing.
 func TestEndedSessionsWatchNothing(t *testing.T) {
 	g, m, s := withSession(t, upstream.Options{Command: []string{"none"}})
-	w := watched{m, "file:///a"}
+	w := watched{m.shared, "file:///a"}
 	g.subscriptions.add(w, newSession(Anonymous, "2025-11-25", nil)) // so that the upstream is not asked
 	g.sessions.close(s.id)
 	if err := g.watch(s.ctx, w, s); err == nil {

@@ -1,0 +1,210 @@
+package aggregator
+
+import (
+	"bytes"
+	"context"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/mcpagg/mcpagg/upstream"
+)
+
+// retireTimeout bounds how long calls that are in flight during a reload may
+// go on using what it has replaced.
+const retireTimeout = 5 * time.Minute
+
+// A configuration is what a reload replaces, as one: it is part of the catalog.
+type configuration struct {
+	Options
+	members []*member // in the order of the configuration
+	byLabel map[string]*member
+}
+
+// configure builds the configuration of opts. Of old, which may be nil, members
+// are kept that have not changed, and the links of those that are only
+// published in another way.
+func (g *Gateway) configure(opts Options, old *configuration) *configuration {
+	c := &configuration{Options: opts, byLabel: map[string]*member{}}
+	for _, u := range opts.Upstreams {
+		m := g.configureMember(&member{Upstream: u, names: opts.Names, signIn: g.authenticate != nil}, old)
+		c.members = append(c.members, m)
+		c.byLabel[u.Name] = m
+	}
+	return c
+}
+
+func (g *Gateway) configureMember(m *member, old *configuration) *member {
+	if old != nil {
+		before := old.byLabel[m.Name]
+		switch {
+		case before == nil || !before.connectsAs(m):
+		case before.publishesAs(m):
+			return before
+		default:
+			m.link = before.link
+			return m
+		}
+	}
+	m.link = g.newLink(m)
+	m.rules.Store(m)
+	return m
+}
+
+// connectsAs reports whether the link to m does for other.
+func (m *member) connectsAs(other *member) bool {
+	return m.Fingerprint != "" && m.Fingerprint == other.Fingerprint && m.Isolation == other.Isolation &&
+		bytes.Equal(m.announced(), other.announced()) && bytes.Equal(m.capabilities(), other.capabilities())
+}
+
+// publishesAs reports whether other has the same rules.
+func (m *member) publishesAs(other *member) bool {
+	rules := func(m *member) Upstream {
+		u := m.Upstream
+		u.Options = upstream.Options{}
+		return u
+	}
+	return m.names == other.names && reflect.DeepEqual(rules(m), rules(other))
+}
+
+// Changes are the labels of upstreams that a reload has changed.
+type Changes struct {
+	Added, Removed []string
+	// Reconnected are those whose connection was replaced, Republished those of
+	// which only the rules that publish them changed.
+	Reconnected, Republished []string
+}
+
+// Reload replaces the configuration while Run runs. What it does not change
+// keeps its connections and processes; what it does is connected first, and
+// replaced once the attempt has ended, well or not. Calls that are in flight
+// go on as they began. The gateway's version, log and Authenticate stay as
+// they are. If ctx ends before, nothing has changed.
+func (g *Gateway) Reload(ctx context.Context, opts Options) (Changes, error) {
+	g.reloading.Lock()
+	defer g.reloading.Unlock()
+	old := g.Catalog().configuration
+	next := g.configure(opts, old)
+	changes, fresh := next.changes(old)
+	for _, m := range fresh {
+		g.start(m.link)
+	}
+	if err := attempted(ctx, fresh); err != nil {
+		for _, m := range fresh {
+			m.shared.end()
+		}
+		return Changes{}, err
+	}
+	g.swap(next)
+	g.sessions.limit(opts.Limits)
+	g.rates.limit(opts.Limits.CallsPerMinute)
+	for _, m := range old.members {
+		if now := next.byLabel[m.Name]; now == nil || now.link != m.link {
+			g.running.start(func() { g.retire(m, now) })
+		}
+	}
+	return changes, nil
+}
+
+// changes says how next differs from old; fresh are its members whose link is new.
+func (next *configuration) changes(old *configuration) (c Changes, fresh []*member) {
+	for _, m := range next.members {
+		before := old.byLabel[m.Name]
+		switch {
+		case before == nil:
+			c.Added, fresh = append(c.Added, m.Name), append(fresh, m)
+		case before.link != m.link:
+			c.Reconnected, fresh = append(c.Reconnected, m.Name), append(fresh, m)
+		case before != m:
+			c.Republished = append(c.Republished, m.Name)
+		}
+	}
+	for _, m := range old.members {
+		if next.byLabel[m.Name] == nil {
+			c.Removed = append(c.Removed, m.Name)
+		}
+	}
+	return c, fresh
+}
+
+// swap makes next the configuration that is served.
+func (g *Gateway) swap(next *configuration) {
+	g.publishing.Lock()
+	defer g.publishing.Unlock()
+	old := g.Catalog()
+	parts := make([]*part, len(next.members))
+	for i, m := range next.members {
+		if at := slices.Index(old.members, m); at >= 0 {
+			parts[i] = old.parts[at]
+		} else {
+			parts[i] = m.publish(m.shared.conn.Listing())
+		}
+		m.rules.Store(m)
+	}
+	g.replace(old, merge(old.Generation+1, next, parts))
+}
+
+// start connects the shared instance of a link.
+func (g *Gateway) start(l *link) {
+	ctx, end := context.WithCancel(g.life)
+	l.shared.end = end
+	if !g.running.start(func() {
+		defer close(l.shared.stopped)
+		l.shared.conn.Run(ctx)
+	}) {
+		end()
+	}
+}
+
+// retire ends the link of an upstream that a reload has replaced by now, or, if
+// that is nil, removed.
+func (g *Gateway) retire(m, now *member) {
+	ctx, cancel := context.WithTimeout(g.life, retireTimeout)
+	defer cancel()
+	watching := m.watching()
+	g.rewatch(ctx, m, now)
+	m.link.retire(ctx)
+	g.rewatch(ctx, m, now) // who began to, while requests were still on their way to the old one
+	g.log.Info("ended a connection that a reload has replaced", "upstream", m.Name)
+	for _, s := range watching {
+		if in, err := g.instanceFor(ctx, Request{Era: upstream.LegacyEra, Caller: s.owner, session: s}, m); err == nil {
+			in.leave()
+		}
+	}
+}
+
+// watching are the sessions whose clients wait for updates over instances of
+// their own.
+func (l *link) watching() []*session {
+	var all []*session
+	for _, in := range l.instances() {
+		if s := in.owner.session; s != nil && len(in.conn.Subscriptions()) > 0 {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// rewatch makes who watches resources over instances of m that several clients
+// share watch them over those of now.
+func (g *Gateway) rewatch(ctx context.Context, m, now *member) {
+	for _, w := range g.subscriptions.over(m.link) {
+		var to *instance
+		if now != nil {
+			var err error
+			if to, err = g.useInstance(ctx, now, w.in.owner); err != nil {
+				g.log.Warn("a subscription is lost", "upstream", m.Name, "err", err)
+				to = nil
+			}
+		}
+		if to != nil {
+			if err := to.conn.Subscribe(ctx, w.uri); err != nil {
+				g.log.Warn("a subscription is lost", "upstream", m.Name, "err", err)
+			}
+		}
+		g.subscriptions.move(w, to)
+		if to != nil {
+			to.leave()
+		}
+	}
+}

@@ -1,0 +1,315 @@
+package aggregator
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+
+	"github.com/mcpagg/mcpagg/upstream"
+	"github.com/mcpagg/mcpagg/upstream/rawjson"
+)
+
+// An owner is whose an instance is: a session's of a legacy client, a caller's,
+// or, where both are missing, everybody's.
+type owner struct {
+	session *session
+	caller  string // Caller.ID
+}
+
+// An instance is one connection to an upstream, and the process behind it if
+// it is one.
+type instance struct {
+	link    *link
+	owner   owner
+	conn    *upstream.Upstream
+	end     context.CancelFunc // set when it is started
+	stopped chan struct{}      // closed when it has ended, and its process
+	level   toldLevel
+
+	subscribing sync.Mutex // held while the upstream is told who watches what
+
+	users int       // requests that use it; guarded by the link's mu
+	used  time.Time // when the last one ended; guarded by the link's mu
+}
+
+// instanceFor is the instance of m that serves the request. It is in use until
+// leave. One that is the owner's own is dialled when it is first asked for, and
+// ends with its session, when it has been idle, or when it gives way to another
+// one; then the next request dials it anew.
+func (g *Gateway) instanceFor(ctx context.Context, r Request, m *member) (*instance, error) {
+	in, err := g.useInstance(ctx, m, m.ownerOf(r))
+	for errors.Is(err, errRetired) { // a reload has replaced it since the request was routed
+		now := g.Catalog().byLabel[m.Name]
+		if now == nil {
+			return nil, callFailed(&upstream.Error{Upstream: m.Name, Err: errRetired})
+		}
+		in, err = g.useInstance(ctx, now, now.ownerOf(r))
+	}
+	if err != nil {
+		return nil, err
+	}
+	if s := in.owner.session; s != nil {
+		in.level.tell(ctx, in, s.wantedLevel)
+	}
+	return in, nil
+}
+
+func (g *Gateway) useInstance(ctx context.Context, m *member, who owner) (*instance, error) {
+	if who == (owner{}) {
+		return m.useShared()
+	}
+	in, err := g.openInstance(m.link, who)
+	for tries := 0; tries < 3 && errors.Is(err, errFull) && g.makeRoom(ctx, m.link); tries++ {
+		in, err = g.openInstance(m.link, who)
+	}
+	if errors.Is(err, errFull) {
+		err = &jsonrpc.Error{Code: codeBusy, Message: fmt.Sprintf(
+			"upstream %q is busy: all of its %d instances are in use; try again later (max_instances)", m.Name, m.limit())}
+	}
+	return in, err
+}
+
+// leave ends one use of the instance.
+func (in *instance) leave() {
+	l := in.link
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	in.users--
+	in.used = time.Now()
+	switch {
+	case !l.retired || in.users > 0:
+	case in == l.shared:
+		close(l.idle)
+	default:
+		in.endLocked()
+	}
+}
+
+// openInstance returns the owner's instance, in use. It fails with errFull and
+// errRetired.
+func (g *Gateway) openInstance(l *link, who owner) (*instance, error) {
+	limit := l.limit()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.retired {
+		return nil, errRetired
+	}
+	if in := l.own[who]; in != nil {
+		in.users++
+		return in, nil
+	}
+	if l.live >= limit {
+		return nil, errFull
+	}
+	in := &instance{link: l, owner: who, stopped: make(chan struct{}), users: 1}
+	in.conn = upstream.New(g.ownOptions(in))
+	life := g.life
+	if who.session != nil {
+		life = who.session.ctx
+	}
+	life, in.end = context.WithCancel(life)
+	if !g.running.start(func() { in.run(life) }) {
+		in.end()
+		return nil, callFailed(errSessionEnded)
+	}
+	l.own[who] = in
+	l.live++
+	return in, nil
+}
+
+// run keeps the instance connected until ctx ends, or it has been idle.
+func (in *instance) run(ctx context.Context) {
+	var idling sync.WaitGroup
+	idling.Go(func() { in.endWhenIdle(ctx) })
+	in.conn.Run(ctx)
+	in.end()
+	idling.Wait()
+	l := in.link
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.own[in.owner] == in {
+		delete(l.own, in.owner)
+	}
+	l.live--
+	close(in.stopped)
+}
+
+// endWhenIdle ends the instance once nobody has used it for idle_timeout.
+func (in *instance) endWhenIdle(ctx context.Context) {
+	for {
+		wait := in.idleIn()
+		if wait <= 0 && in.giveUp() {
+			return
+		}
+		select {
+		case <-time.After(max(wait, time.Second)):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// idleIn is after what time the instance has been idle for too long, as things are.
+func (in *instance) idleIn() time.Duration {
+	timeout := in.link.idleTimeout()
+	in.link.mu.Lock()
+	defer in.link.mu.Unlock()
+	if in.busyLocked() {
+		return timeout
+	}
+	return timeout - time.Since(in.used)
+}
+
+// busyLocked reports whether somebody uses the instance, or waits for updates
+// over it.
+func (in *instance) busyLocked() bool {
+	s := in.owner.session
+	return in.users > 0 || (s == nil || s.listens()) && len(in.conn.Subscriptions()) > 0
+}
+
+// giveUp ends the instance, unless it is in use by now. The owner's next one
+// has its subscriptions.
+func (in *instance) giveUp() bool {
+	in.link.mu.Lock()
+	defer in.link.mu.Unlock()
+	if in.busyLocked() {
+		return false
+	}
+	in.endLocked()
+	return true
+}
+
+// endLocked ends the instance, which the owner's next request does not find any
+// more.
+func (in *instance) endLocked() {
+	if in.link.own[in.owner] == in {
+		delete(in.link.own, in.owner)
+	}
+	if s := in.owner.session; s != nil {
+		s.keepSubscriptions(in.link.opts.Name, in.conn.Subscriptions())
+	}
+	in.end()
+}
+
+// makeRoom ends the instance that was idle for longest, of a session that
+// nobody listens in if there is one, and waits until it has ended. It reports
+// false if all are in use.
+func (g *Gateway) makeRoom(ctx context.Context, l *link) bool {
+	in := l.longestIdle()
+	if in == nil {
+		return false
+	}
+	s := in.owner.session
+	var before *Catalog
+	if s != nil {
+		before = s.lists.seen(g)
+	}
+	if !in.giveUp() {
+		return true // somebody uses it by now; there may be another one
+	}
+	l.log.Info("an idle instance gave way to another one", "upstream", l.opts.Name)
+	if s != nil {
+		g.tellOwn(s, before)
+	}
+	ctx, cancel := context.WithTimeout(ctx, roomTimeout)
+	defer cancel()
+	select {
+	case <-in.stopped:
+	case <-ctx.Done():
+	}
+	return true
+}
+
+// longestIdle is who gives way first: instances of sessions without a stream of
+// their own, and of callers, and among them what was idle for longest; nil if
+// all are in use.
+func (l *link) longestIdle() *instance {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var longest *instance
+	listens := func(in *instance) bool { return in.owner.session != nil && in.owner.session.listens() }
+	for _, in := range l.own {
+		switch {
+		case in.busyLocked():
+		case longest == nil, listens(longest) && !listens(in),
+			listens(longest) == listens(in) && in.used.Before(longest.used):
+			longest = in
+		}
+	}
+	return longest
+}
+
+// ownOptions introduce the owner's client to the upstream: a session's, or, for
+// all of a caller's clients, what the upstream may ask some of them.
+func (g *Gateway) ownOptions(in *instance) upstream.Options {
+	m, s := in.link.rules.Load(), in.owner.session
+	opts := in.link.opts
+	opts.CallsOnly = true
+	if s == nil {
+		opts.ClientCapabilities = m.capabilities()
+		opts.Protocol = m.callersProtocol(in.link.shared.conn.Listing())
+		opts.Notify = func(method string, params json.RawMessage) { g.told(in, method, params) }
+		return opts
+	}
+	opts.ClientInfo = s.client.info
+	opts.ClientCapabilities = m.mayAsk(s.client.capabilities)
+	opts.Protocol = m.sessionsProtocol(in.link.shared.conn.Listing())
+	opts.Subscriptions = s.takeSubscriptions(m.Name)
+	opts.Changed = func() { g.ownListed(s, in) }
+	opts.Request = func(ctx context.Context, method string, params json.RawMessage) (json.RawMessage, error) {
+		return question{from: in.link.rules.Load(), conn: in.conn, to: s, method: method, params: params}.ask(ctx)
+	}
+	opts.Notify = func(method string, params json.RawMessage) { s.told(in.link.rules.Load(), method, params) }
+	return opts
+}
+
+// told passes on what an upstream tells over the session's own instance, but
+// belongs to no call: on the session's stream.
+func (s *session) told(m *member, method string, params json.RawMessage) {
+	switch method {
+	case "notifications/resources/updated":
+		s.pushOnce(notification(method, m.publishUpdate(params)))
+		return
+	case "notifications/message":
+		if level := s.level(); level != nil && !loudEnough(params, level) {
+			return
+		}
+	}
+	s.push(notification(method, params))
+}
+
+// publishUpdate puts the published URI into the params of an update.
+func (m *member) publishUpdate(params json.RawMessage) json.RawMessage {
+	o, err := rawjson.ParseObject(params)
+	if err != nil {
+		return params
+	}
+	setURI(&o, m.publishURI)
+	return o.Bytes()
+}
+
+// keepSubscriptions keeps those of an instance that has ended for the next one.
+func (s *session) keepSubscriptions(label string, uris []string) {
+	if len(uris) == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.unwatched == nil {
+		s.unwatched = map[string][]string{}
+	}
+	s.unwatched[label] = uris
+}
+
+func (s *session) takeSubscriptions(label string) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	uris := s.unwatched[label]
+	delete(s.unwatched, label)
+	return uris
+}
