@@ -94,17 +94,24 @@ type namesBlock struct {
 //	}
 type defaultsBlock struct {
 	header
-	timeouts
+	bounds
 }
 
-// timeouts are the attributes of an upstream that can have common defaults.
-type timeouts struct {
+// bounds are the attributes of an upstream that can have common defaults.
+type bounds struct {
 	// How long connecting and listing the tools may take.
 	ConnectTimeout duration `hcl:"connect_timeout" default:"10s"`
 	// How long one call may take.
 	CallTimeout duration `hcl:"call_timeout" default:"60s"`
 	// How long the tools of an upstream that is down stay listed.
 	ToolsGrace duration `hcl:"tools_grace" default:"10m"`
+	// How many instances, which are processes or connections, sessions and
+	// callers may have of their own; see `isolation`. The one that was idle for
+	// longest gives way to the next; if all are in use, the call is refused as
+	// busy. Without it, 50 processes, or 1,000 connections to an HTTP server.
+	MaxInstances count `hcl:"max_instances"`
+	// How long such an instance is kept that nobody uses.
+	IdleTimeout duration `hcl:"idle_timeout" default:"15m"`
 }
 
 // One MCP server behind the gateway, under a label of lower-case letters,
@@ -148,14 +155,15 @@ type upstreamBlock struct {
 	// The MCP revision to speak: `auto` finds out, `sse` is the old HTTP+SSE
 	// transport.
 	Protocol protocol `hcl:"protocol" default:"auto"`
-	// Who shares a connection, or a process: `shared` is one for all clients;
-	// with `session`, every session of a client of the older revisions gets its
-	// own, and the upstream can then ask that client for input, and its log
-	// messages reach it. Of 50 processes the longest idle one gives way to the
-	// next session's. Where it is not given, HTTP upstreams of the older
-	// revisions are isolated by session, and all others are shared. HTTP servers
-	// that speak the newest revision only have nothing to isolate; those that
-	// speak older ones as well are spoken to in one of these then.
+	// Who shares a connection, or a process: `shared` is one for all clients,
+	// `user` one for each caller, and `session` one for each session of a client
+	// of the older revisions, and for each caller where the client speaks the
+	// newest one, which has no sessions. Instances are dialled when they are
+	// first needed. An upstream that is not shared can ask clients for input, and
+	// what it logs reaches them. Where it is not given, HTTP upstreams of the
+	// older revisions are isolated by session, and all others are shared. HTTP
+	// servers that speak the newest revision only have nothing to isolate; those
+	// that speak older ones as well are spoken to in one of these for a session.
 	Isolation isolation `hcl:"isolation"`
 	// What the upstream may ask clients for. Without it, that is elicitation
 	// and roots; sampling, which spends the client's model, has to be listed.
@@ -164,7 +172,7 @@ type upstreamBlock struct {
 	Requests requestKinds `hcl:"requests"`
 	// Words to group upstreams by.
 	Tags words `hcl:"tags"`
-	timeouts
+	bounds
 	Tools toolsBlock `hcl:"tools,block"`
 }
 

@@ -11,7 +11,7 @@ import (
 
 func (b *fileBlock) check(d *decoder) {
 	for i := range b.Upstreams {
-		b.Upstreams[i].inherit(&b.Defaults.timeouts)
+		b.Upstreams[i].inherit(&b.Defaults.bounds)
 	}
 	if len(b.Upstreams) == 0 && d.mistakes.Len() == 0 {
 		d.mistake(nil, "No upstream",
@@ -21,15 +21,21 @@ func (b *fileBlock) check(d *decoder) {
 }
 
 // inherit takes over the defaults for what the upstream itself does not say.
-func (t *timeouts) inherit(defaults *timeouts) {
-	if !t.ConnectTimeout.given {
-		t.ConnectTimeout = defaults.ConnectTimeout
+func (b *bounds) inherit(defaults *bounds) {
+	if !b.ConnectTimeout.given {
+		b.ConnectTimeout = defaults.ConnectTimeout
 	}
-	if !t.CallTimeout.given {
-		t.CallTimeout = defaults.CallTimeout
+	if !b.CallTimeout.given {
+		b.CallTimeout = defaults.CallTimeout
 	}
-	if !t.ToolsGrace.given {
-		t.ToolsGrace = defaults.ToolsGrace
+	if !b.ToolsGrace.given {
+		b.ToolsGrace = defaults.ToolsGrace
+	}
+	if !b.MaxInstances.given {
+		b.MaxInstances = defaults.MaxInstances
+	}
+	if !b.IdleTimeout.given {
+		b.IdleTimeout = defaults.IdleTimeout
 	}
 }
 

@@ -54,6 +54,9 @@ func (b *upstreamBlock) options() aggregator.Upstream {
 		Tools:     b.Tools.rules(),
 		Isolation: b.Isolation.value,
 		Requests:  b.Requests.value,
+
+		MaxInstances: b.MaxInstances.value,
+		IdleTimeout:  b.IdleTimeout.value,
 	}
 }
 

@@ -282,7 +282,7 @@ type isolation struct {
 	value aggregator.Isolation
 }
 
-var isolations = []string{string(aggregator.Shared), string(aggregator.PerSession)}
+var isolations = []string{string(aggregator.Shared), string(aggregator.PerUser), string(aggregator.PerSession)}
 
 func (v *isolation) kind() kind {
 	return kind{codeWords(isolations), map[string]any{"enum": isolations}}

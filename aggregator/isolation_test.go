@@ -1,0 +1,119 @@
+package aggregator_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mcpagg/mcpagg/aggregator"
+	"github.com/mcpagg/mcpagg/upstream"
+	"github.com/mcpagg/mcpagg/upstream/upstreamtest"
+)
+
+// as is a client of the caller.
+func as(t *testing.T, url, caller string) *httpClient {
+	c := newHTTPClient(t, url)
+	c.header.Set("X-User", caller)
+	return c
+}
+
+// Who shares a connection to a legacy server shows in the sessions that it has.
+func TestIsolation(t *testing.T) {
+	for _, test := range []struct {
+		isolation aggregator.Isolation
+		sessions  [5]int // of the server after each of the calls below, the shared one included
+	}{
+		{aggregator.Shared, [5]int{1, 1, 1, 1, 1}},
+		{aggregator.PerUser, [5]int{2, 2, 2, 3, 3}},
+		{aggregator.PerSession, [5]int{2, 3, 4, 5, 5}},
+		{"", [5]int{2, 3, 4, 5, 5}},
+	} {
+		t.Run("isolation="+string(test.isolation), func(t *testing.T) {
+			srv := upstreamtest.New(t, upstreamtest.Script{LegacyOnly: true, Tools: []string{plainTool}})
+			up := at(t, "up", srv.URL.String())
+			up.Isolation = test.isolation
+			_, url := start(t, aggregator.Options{Upstreams: []aggregator.Upstream{up}, Authenticate: byHeader})
+			ann, ann2, ann3, bob, bob2 := as(t, url, "ann"), as(t, url, "ann"), as(t, url, "ann"), as(t, url, "bob"), as(t, url, "bob")
+			for _, c := range []*httpClient{ann, ann2} {
+				c.initialize()
+			}
+			if _, begun := srv.Sessions(); begun != 1 {
+				t.Fatalf("new sessions of clients made %d of the server, want the shared one only", begun)
+			}
+			legacy := func(c *httpClient) func() reply {
+				return func() reply { return c.request("tools/call", `{"name":"up_t"}`) }
+			}
+			modern := func(c *httpClient) func() reply {
+				return func() reply { return c.modern("tools/call", "up_t", `"name":"up_t",`) }
+			}
+			for i, call := range []func() reply{legacy(ann), legacy(ann2), modern(ann3), modern(bob), modern(bob2)} {
+				if r := call(); !strings.Contains(r.body, `"result"`) {
+					t.Fatalf("call %d: %s", i, r.body)
+				}
+				if _, begun := srv.Sessions(); begun != test.sessions[i] {
+					t.Errorf("after call %d the server has begun %d sessions, want %d", i, begun, test.sessions[i])
+				}
+			}
+		})
+	}
+}
+
+// The longest idle instance gives way to a new one; while all are in use, the
+// caller is told that the upstream is busy.
+func TestMaxInstances(t *testing.T) {
+	called, answer := make(chan struct{}, 1), make(chan struct{})
+	srv := upstreamtest.New(t, upstreamtest.Script{
+		LegacyOnly: true, Tools: []string{plainTool},
+		Reply: func(r *upstreamtest.Request) upstreamtest.Reply {
+			if strings.Contains(string(r.Params), "hold") {
+				called <- struct{}{}
+				<-answer
+			}
+			return upstreamtest.Result(`{"content":[]}`)
+		},
+	})
+	up := at(t, "up", srv.URL.String())
+	up.MaxInstances = 1
+	g, url := start(t, aggregator.Options{Upstreams: []aggregator.Upstream{up}})
+	first, second := connect(t, url, upstream.LegacyEra), connect(t, url, upstream.LegacyEra)
+	for _, c := range []*httpClient{first, second, first} {
+		if r := c.request("tools/call", `{"name":"up_t"}`); !strings.Contains(r.body, `"result"`) {
+			t.Fatalf("call: %s", r.body)
+		}
+	}
+	if n := g.Upstreams()[0].Instances; n != 1 {
+		t.Errorf("%d instances, want 1", n)
+	}
+	held := make(chan reply)
+	go func() { held <- first.request("tools/call", `{"name":"up_t","arguments":{"a":"hold"}}`) }()
+	<-called
+	if r := second.request("tools/call", `{"name":"up_t"}`); !strings.Contains(r.body, "busy") || !strings.Contains(r.body, "-32000") {
+		t.Errorf("while the only instance is in use: %s", r.body)
+	}
+	close(answer)
+	if r := <-held; !strings.Contains(r.body, `"result"`) {
+		t.Errorf("the call that was in flight: %s", r.body)
+	}
+	if r := second.request("tools/call", `{"name":"up_t"}`); !strings.Contains(r.body, `"result"`) {
+		t.Errorf("once there is room: %s", r.body)
+	}
+}
+
+// An instance that nobody uses ends, and the next call has another one.
+func TestIdleTimeout(t *testing.T) {
+	srv := upstreamtest.New(t, upstreamtest.Script{
+		LegacyOnly: true, Tools: []string{plainTool},
+	})
+	up := at(t, "up", srv.URL.String())
+	up.IdleTimeout = 100 * time.Millisecond
+	g, url := start(t, aggregator.Options{Upstreams: []aggregator.Upstream{up}})
+	c := connect(t, url, upstream.LegacyEra)
+	c.request("tools/call", `{"name":"up_t"}`)
+	eventually(t, "an idle instance ends", func() bool { return g.Upstreams()[0].Instances == 0 })
+	if r := c.request("tools/call", `{"name":"up_t"}`); !strings.Contains(r.body, `"result"`) {
+		t.Errorf("after it has ended: %s", r.body)
+	}
+	if _, begun := srv.Sessions(); begun != 3 {
+		t.Errorf("the server has begun %d sessions, want 3", begun)
+	}
+}
