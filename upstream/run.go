@@ -41,10 +41,24 @@ func (u *Upstream) Run(ctx context.Context) {
 			connects := u.Status().Connects
 			grace.Go(func() { u.forgetListing(ctx, connects) })
 		}
-		if !u.awaiting() && !sleep(ctx, retry.next()) || ctx.Err() != nil {
+		if !u.awaiting() && !u.pause(ctx, retry.next()) || ctx.Err() != nil {
 			return
 		}
 	}
+}
+
+// pause waits for d before the next attempt, and reports whether ctx is still
+// alive.
+func (u *Upstream) pause(ctx context.Context, d time.Duration) bool {
+	u.nextAttempt(time.Now().Add(d))
+	defer u.nextAttempt(time.Time{})
+	return sleep(ctx, d)
+}
+
+func (u *Upstream) nextAttempt(at time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.status.NextAttempt = at
 }
 
 // connect connects and fetches the lists.

@@ -196,6 +196,24 @@ type Status struct {
 	LastError string    // why the last attempt or connection failed; "" if none has
 	Era       Era       // "" before the first connection
 	Connects  int       // successful connections so far
+	Restarts  int       // those after the first
+
+	// NextAttempt is when the server is dialled again. It is zero while
+	// connected, while it is being dialled, and once stopped.
+	NextAttempt time.Time
+
+	// What follows counts the calls of clients, not the gateway's own (see
+	// Call.Own), since New.
+
+	// InFlight is how many are under way.
+	InFlight int
+	// Calls is how many were begun. Failed of them got no answer of the server,
+	// be it that the connection failed or that the time was over; those whose
+	// caller left are not among them, and an error of JSON-RPC is an answer.
+	Calls, Failed uint64
+	// Latency is how long those took that were answered, from the beginning of
+	// Call: with the wait for a connection, and for what the server asked in turn.
+	Latency Latency
 }
 
 // A Call is one request to an upstream.
@@ -260,6 +278,7 @@ type Upstream struct {
 
 	listing   atomic.Pointer[Listing]
 	deadlines deadlines // of the calls under way
+	tally     tally     // of the clients' calls
 
 	subscriptions subscriptions // of the callers, whatever the connection
 
@@ -343,15 +362,26 @@ func (u *Upstream) SharesStream() bool {
 // Status is how the upstream is.
 func (u *Upstream) Status() Status {
 	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.status
+	s := u.status
+	u.mu.Unlock()
+	s.Restarts = max(0, s.Connects-1)
+	u.tally.fill(&s)
+	return s
 }
 
 // Call sends one request to the server and returns its result. An error that
 // the server answered with is a *jsonrpc.Error, just as it came; any other is
 // an *Error. While the upstream is not connected, Call fails at once, except
 // that it waits for the first attempt to connect.
-func (u *Upstream) Call(ctx context.Context, call Call) (json.RawMessage, error) {
+func (u *Upstream) Call(ctx context.Context, call Call) (result json.RawMessage, err error) {
+	if !call.Own {
+		began := u.tally.begin()
+		defer func() { u.tally.end(began, err) }()
+	}
+	return u.ask(ctx, call)
+}
+
+func (u *Upstream) ask(ctx context.Context, call Call) (json.RawMessage, error) {
 	bound, limit, cancel := u.bound(ctx)
 	defer cancel()
 	call.deadline = limit
