@@ -35,10 +35,11 @@ func (g *Gateway) configure(opts Options, old *configuration) *configuration {
 }
 
 func (g *Gateway) configureMember(m *member, old *configuration) *member {
-	if old != nil {
-		before := old.byLabel[m.Name]
+	tally := &upstream.Tally{}
+	if before := old.member(m.Name); before != nil {
 		switch {
-		case before == nil || !before.connectsAs(m):
+		case !before.connectsAs(m):
+			tally = before.opts.Tally
 		case before.publishesAs(m):
 			return before
 		default:
@@ -46,9 +47,17 @@ func (g *Gateway) configureMember(m *member, old *configuration) *member {
 			return m
 		}
 	}
-	m.link = g.newLink(m)
+	m.link = g.newLink(m, tally)
 	m.rules.Store(m)
 	return m
+}
+
+// member is the one with the label, nil for none. c may be nil.
+func (c *configuration) member(label string) *member {
+	if c == nil {
+		return nil
+	}
+	return c.byLabel[label]
 }
 
 // connectsAs reports whether the link to m does for other.

@@ -138,7 +138,7 @@ func (g *Gateway) Catalog() *Catalog { return g.catalog.Load() }
 // An UpstreamStatus is an upstream's label and state.
 type UpstreamStatus struct {
 	Name            string
-	upstream.Status     // of the shared instance
+	upstream.Status     // of the shared instance; the calls are those of all
 	Instances       int // that sessions and callers have of their own
 }
 

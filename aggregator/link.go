@@ -55,12 +55,14 @@ type link struct {
 	idle    chan struct{}       // closed when it is retired and nobody uses the shared instance; guarded by mu
 }
 
-// newLink builds the link of an upstream. It connects to nothing.
-func (g *Gateway) newLink(m *member) *link {
+// newLink builds the link of an upstream, which goes on counting calls in tally.
+// It connects to nothing.
+func (g *Gateway) newLink(m *member, tally *upstream.Tally) *link {
 	l := &link{log: g.log, complaints: rate.NewLimiter(5, 50), own: map[owner]*instance{}, idle: make(chan struct{})}
 	l.opts = m.Options
 	l.opts.ClientVersion = g.version
 	l.opts.Log = g.log
+	l.opts.Tally = tally
 	l.shared = &instance{link: l, stopped: make(chan struct{})}
 	opts := l.opts
 	opts.ClientCapabilities = m.announced()

@@ -57,8 +57,9 @@ func (l Latency) Quantile(q float64) time.Duration {
 	return lower
 }
 
-// A tally counts calls. It is safe for concurrent use.
-type tally struct {
+// A Tally counts the calls of one or several upstreams. It is safe for
+// concurrent use. The zero value is ready for use.
+type Tally struct {
 	inFlight      atomic.Int64
 	calls, failed atomic.Uint64
 	took          [len(LatencyBounds) + 1]atomic.Uint64
@@ -66,14 +67,14 @@ type tally struct {
 }
 
 // begin notes that a call begins, now.
-func (t *tally) begin() time.Time {
+func (t *Tally) begin() time.Time {
 	t.inFlight.Add(1)
 	t.calls.Add(1)
 	return time.Now()
 }
 
 // end notes that a call that began then has ended with err.
-func (t *tally) end(began time.Time, err error) {
+func (t *Tally) end(began time.Time, err error) {
 	t.inFlight.Add(-1)
 	switch {
 	case isAnswered(err):
@@ -92,7 +93,7 @@ func isAnswered(err error) bool {
 }
 
 // fill puts the numbers into s.
-func (t *tally) fill(s *Status) {
+func (t *Tally) fill(s *Status) {
 	s.InFlight = int(t.inFlight.Load())
 	s.Calls, s.Failed = t.calls.Load(), t.failed.Load()
 	for i := range t.took {

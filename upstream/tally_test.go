@@ -41,7 +41,7 @@ func TestLatencyQuantile(t *testing.T) {
 }
 
 func TestTally(t *testing.T) {
-	var all tally
+	var all Tally
 	for _, err := range []error{
 		nil,
 		&jsonrpc.Error{Code: -32603},

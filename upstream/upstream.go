@@ -134,6 +134,10 @@ type Options struct {
 	// there is a connection.
 	Subscriptions []string
 
+	// Tally counts the calls; nil means one of the upstream's own. Upstreams that
+	// are connections to the same server may have one together.
+	Tally *Tally
+
 	// Changed, if not nil, is called after the value of Listing changed. Calls
 	// do not overlap. It must not block.
 	Changed func()
@@ -202,8 +206,8 @@ type Status struct {
 	// connected, while it is being dialled, and once stopped.
 	NextAttempt time.Time
 
-	// What follows counts the calls of clients, not the gateway's own (see
-	// Call.Own), since New.
+	// What follows is of Options.Tally: the calls of clients, not the gateway's
+	// own (see Call.Own).
 
 	// InFlight is how many are under way.
 	InFlight int
@@ -278,7 +282,6 @@ type Upstream struct {
 
 	listing   atomic.Pointer[Listing]
 	deadlines deadlines // of the calls under way
-	tally     tally     // of the clients' calls
 
 	subscriptions subscriptions // of the callers, whatever the connection
 
@@ -305,6 +308,7 @@ func New(opts Options) *Upstream {
 	opts.CallTimeout = cmp.Or(opts.CallTimeout, 60*time.Second)
 	opts.ToolsGrace = cmp.Or(opts.ToolsGrace, 10*time.Minute)
 	opts.MaxMessageBytes = cmp.Or(opts.MaxMessageBytes, 16<<20)
+	opts.Tally = cmp.Or(opts.Tally, &Tally{})
 	secrets := &vault{}
 	opts.Log = secrets.logger(opts.Log).With("upstream", opts.Name)
 	opts.Env, opts.Headers, opts.Token = secrets.watchAll(opts.Env), secrets.watchAll(opts.Headers), secrets.watch(opts.Token)
@@ -365,7 +369,7 @@ func (u *Upstream) Status() Status {
 	s := u.status
 	u.mu.Unlock()
 	s.Restarts = max(0, s.Connects-1)
-	u.tally.fill(&s)
+	u.opts.Tally.fill(&s)
 	return s
 }
 
@@ -375,8 +379,8 @@ func (u *Upstream) Status() Status {
 // that it waits for the first attempt to connect.
 func (u *Upstream) Call(ctx context.Context, call Call) (result json.RawMessage, err error) {
 	if !call.Own {
-		began := u.tally.begin()
-		defer func() { u.tally.end(began, err) }()
+		began := u.opts.Tally.begin()
+		defer func() { u.opts.Tally.end(began, err) }()
 	}
 	return u.ask(ctx, call)
 }
