@@ -23,7 +23,9 @@ import (
 // returns it with its endpoint's URL.
 func start(t *testing.T, opts aggregator.Options) (*aggregator.Gateway, string) {
 	t.Helper()
-	opts.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
+	}
 	g := aggregator.New(opts)
 	ctx, stop := context.WithCancel(t.Context())
 	stopped := make(chan struct{})

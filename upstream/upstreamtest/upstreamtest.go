@@ -54,6 +54,8 @@ type Script struct {
 	Reply func(*Request) Reply
 	// Answered, if not nil, gets the client's answers to requests of the server.
 	Answered func(*Request)
+	// Forget keeps no record of what came, so that it holds no memory.
+	Forget bool
 	// Before, if not nil, sees every POST /mcp first. If it returns true, it has
 	// written the response.
 	Before func(http.ResponseWriter, *Request) bool
@@ -194,6 +196,9 @@ func (c *core) receive(ctx context.Context, body []byte, send func(string)) (*Re
 }
 
 func (c *core) record(r *Request) {
+	if c.current().Forget {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.received = append(c.received, *r)
