@@ -29,6 +29,7 @@ func (f *fileBlock) gateway() aggregator.Options {
 	for i := range f.Upstreams {
 		u := f.Upstreams[i].options()
 		u.MaxMessageBytes = int(limits.ResponseBytes.value)
+		u.Fingerprint = fingerprint(u.Options)
 		options.Upstreams = append(options.Upstreams, u)
 	}
 	return options

@@ -39,6 +39,7 @@ var compareOptions = cmp.Options{
 	}),
 	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
 	cmpopts.EquateEmpty(),
+	cmpopts.IgnoreFields(upstream.Options{}, "Fingerprint"), // see TestFingerprint
 }
 
 func secretOf(value string) upstream.Secret {

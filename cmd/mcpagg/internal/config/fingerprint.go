@@ -1,0 +1,50 @@
+package config
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+
+	"github.com/mcpagg/mcpagg/upstream"
+)
+
+// fingerprintKey makes fingerprints reveal nothing of the secrets in them: they
+// are equal within this process only. It never changes.
+var fingerprintKey = []byte(rand.Text())
+
+// fingerprint is equal for upstreams whose connection is the same, in hex: it
+// covers all that o says so far, none of how the upstream is published.
+func fingerprint(o upstream.Options) string {
+	connection := map[string]any{
+		"name": o.Name, "command": o.Command, "env": values(o.Env), "dir": o.Dir,
+		"headers": values(o.Headers), "token": values(map[string]upstream.Secret{"": o.Token}),
+		"protocol": o.Protocol, "bytes": o.MaxMessageBytes,
+		"connect": o.ConnectTimeout, "call": o.CallTimeout, "grace": o.ToolsGrace,
+	}
+	if o.URL != nil {
+		connection["url"] = o.URL.String()
+	}
+	text, err := json.Marshal(connection) // maps in the order of their keys
+	if err != nil {
+		panic(err) // texts and numbers can be written as JSON
+	}
+	mac := hmac.New(sha256.New, fingerprintKey)
+	mac.Write(text)
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+// values are those of the secrets that are given. All of them are known when
+// the configuration is loaded.
+func values(secrets map[string]upstream.Secret) map[string]string {
+	all := map[string]string{}
+	for name, s := range secrets {
+		if s == nil {
+			continue
+		}
+		all[name], _ = s(context.Background()) // a constant, which cannot fail
+	}
+	return all
+}
