@@ -84,7 +84,8 @@ func TestOptions(t *testing.T) {
 					ToolsGrace:      time.Hour,
 					MaxMessageBytes: 20_000_000,
 				},
-				Tags: []string{"scm", "production"},
+				Tags:        []string{"scm", "production"},
+				IdleTimeout: 15 * time.Minute,
 				Tools: aggregator.ToolRules{
 					Allow: []string{"*"},
 					Deny:  []string{"delete_*"},
@@ -117,7 +118,8 @@ func TestOptions(t *testing.T) {
 					ToolsGrace:      10 * time.Minute,
 					MaxMessageBytes: 20_000_000,
 				},
-				Prefix: "files",
+				Prefix:      "files",
+				IdleTimeout: 15 * time.Minute,
 			},
 		},
 	}
