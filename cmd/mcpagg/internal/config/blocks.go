@@ -12,6 +12,7 @@ type fileBlock struct {
 	header
 	Server    serverBlock     `hcl:"server,block"`
 	Names     namesBlock      `hcl:"names,block"`
+	Store     storeBlock      `hcl:"store,block"`
 	Defaults  defaultsBlock   `hcl:"defaults,block" label:"upstream"`
 	Upstreams []upstreamBlock `hcl:"upstream,block"`
 }
@@ -35,9 +36,18 @@ type serverBlock struct {
 	// The URL under which clients reach the gateway, where it differs from
 	// `listen`, for instance behind a proxy.
 	PublicURL publicURL `hcl:"public_url"`
-	// The address of `/health/ready`; without it, that is not served. As long
-	// as the configuration has no sign-in, this must be a loopback address.
+	// The address of `/metrics` and `/health/ready`; without it, they are not
+	// served. As long as the configuration has no sign-in, this must be a
+	// loopback address.
 	Admin address `hcl:"admin"`
+	// The socket through which `mcpagg status` and `mcpagg reload` reach the
+	// gateway, relative to the folder of the configuration file. Its folder is
+	// made if need be; nobody but the gateway's user may enter it. Without it,
+	// `run/mcpagg.sock` in `store.dir`.
+	Socket socketPath `hcl:"socket"`
+	// Whether the gateway looks for changes of its configuration files, and of
+	// those that they read, and reloads by itself.
+	Watch boolean `hcl:"watch" default:"true"`
 	// How long calls in flight may take to finish when the gateway stops.
 	Drain duration `hcl:"drain" default:"20s"`
 	// The networks of proxies whose `X-Forwarded-For` is believed.
@@ -85,6 +95,20 @@ type namesBlock struct {
 	// What stands between prefix and name: up to four letters, digits, `_` or
 	// `-`.
 	Separator separator `hcl:"separator" default:"_"`
+}
+
+// What the gateway keeps on disk.
+//
+//	store {
+//	  dir = "/var/lib/mcpagg"
+//	}
+type storeBlock struct {
+	header
+	// A folder of the gateway's own, relative to that of the configuration
+	// file; it is made if need be. Without it, the user's state folder:
+	// `mcpagg` in `$XDG_STATE_HOME`, or else `/var/lib/mcpagg` for root and
+	// `~/.local/state/mcpagg` for others.
+	Dir storePath `hcl:"dir"`
 }
 
 // What all upstreams have that do not say otherwise.

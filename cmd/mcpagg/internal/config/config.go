@@ -34,6 +34,8 @@ type Config struct {
 	// Gateway lacks Log, Version and Authenticate, and its upstreams lack
 	// what the gateway gives them.
 	Gateway aggregator.Options
+	// Inputs are the files that all of it comes from.
+	Inputs *Inputs
 
 	file *fileBlock // what the rest was made of
 }
@@ -43,15 +45,22 @@ type Server struct {
 	// Listen and Admin are addresses for [net.Listen]; an empty Admin is not
 	// listened on.
 	Listen, Admin string
+	// Socket is the path of the control socket, "" if there is no place for one.
+	Socket string
+	// SocketFrom is the attribute that says so, server.socket or store.dir, or
+	// "" for the default.
+	SocketFrom string
 	// Drain is how long calls in flight may take to finish when it stops.
 	Drain time.Duration
+	// Watch says that changed files are loaded by themselves.
+	Watch bool
 }
 
 // Load reads the configuration in paths, each a *.hcl or *.hcl.json file or a
 // directory of them, as one. The function env looks an environment variable
 // up, as [os.LookupEnv] does. The error is a [*Mistakes].
 func Load(paths []string, env func(string) (string, bool)) (*Config, error) {
-	d := newDecoder(env)
+	d := newDecoder(paths, env)
 	files := d.parse(paths)
 	if d.unreadable {
 		return nil, d.finish()
@@ -61,7 +70,25 @@ func Load(paths []string, env func(string) (string, bool)) (*Config, error) {
 	if d.mistakes.Len() > 0 {
 		return nil, d.finish()
 	}
-	return &Config{Server: file.server(), Gateway: file.gateway(), file: &file}, nil
+	return &Config{Server: file.server(env), Gateway: file.gateway(), Inputs: d.inputs, file: &file}, nil
+}
+
+// Socket is where a gateway with the configuration in paths has its control
+// socket. The configuration may have mistakes, as long as the place shows:
+// what it takes from the environment of the gateway is often missing here.
+func Socket(paths []string, env func(string) (string, bool)) (string, error) {
+	d := newDecoder(paths, env)
+	var file fileBlock
+	d.decodeFiles(d.parse(paths), &file)
+	switch {
+	case len(d.inputs.Files) == 0:
+		return "", d.finish()
+	case file.Server.Socket.given && file.Server.Socket.value == "",
+		!file.Server.Socket.given && file.Store.Dir.given && file.Store.Dir.value == "":
+		return "", d.finish()
+	}
+	path, _ := file.socket(env)
+	return path, nil
 }
 
 //go:embed schema.json

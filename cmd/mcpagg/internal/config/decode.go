@@ -17,6 +17,7 @@ type decoder struct {
 	parser   *hclparse.Parser
 	contexts map[string]*hcl.EvalContext // by folder, without variables
 	mistakes *Mistakes
+	inputs   *Inputs
 	secrets  map[string]origin // values that must not be printed
 
 	// unreadable says that a part of the configuration could not be read, so
@@ -27,13 +28,14 @@ type decoder struct {
 	local      cty.Value // the object of all locals, as far as they are known
 }
 
-func newDecoder(env func(string) (string, bool)) *decoder {
-	parser := hclparse.NewParser()
+func newDecoder(paths []string, env func(string) (string, bool)) *decoder {
+	parser, inputs := hclparse.NewParser(), newInputs(paths)
 	return &decoder{
 		env:      env,
 		parser:   parser,
 		contexts: map[string]*hcl.EvalContext{},
-		mistakes: &Mistakes{files: parser.Files()},
+		mistakes: &Mistakes{Inputs: inputs, files: parser.Files()},
+		inputs:   inputs,
 		secrets:  map[string]origin{},
 		local:    cty.EmptyObjectVal,
 	}

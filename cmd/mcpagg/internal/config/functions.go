@@ -59,7 +59,7 @@ var pureFunctions = map[string]function.Function{
 }
 
 // functionNames are the names of all functions.
-var functionNames = slices.Sorted(maps.Keys(newDecoder(nil).functions(".")))
+var functionNames = slices.Sorted(maps.Keys(newDecoder(nil, nil).functions(".")))
 
 // A functionError is what one of our functions says to the writer of the file.
 type functionError struct{ summary, detail string }
@@ -115,6 +115,7 @@ func (d *decoder) fileFunction(dir string) function.Function {
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
 			path, shown := nameIn(args[0])
 			text, err := readText(within(dir, path))
+			d.inputs.sawRead(within(dir, path), []byte(text), err)
 			if err != nil {
 				return cty.NilVal, &functionError{"Unreadable file", fmt.Sprintf("file %s: %v.", shown, err)}
 			}

@@ -16,6 +16,9 @@ import (
 // the files. Printing them reveals nothing that came from the environment or
 // from a file that the configuration reads.
 type Mistakes struct {
+	// Inputs are the files that were read until then.
+	Inputs *Inputs
+
 	list  []*hcl.Diagnostic
 	order []string             // of the files
 	files map[string]*hcl.File // for the lines in question
@@ -23,6 +26,19 @@ type Mistakes struct {
 
 // Len is the number of mistakes.
 func (m *Mistakes) Len() int { return len(m.list) }
+
+// Lines are the mistakes in a line each, without the lines in question.
+func (m *Mistakes) Lines() []string {
+	lines := []string{}
+	for _, diag := range m.list {
+		line := diag.Summary + ": " + strings.Join(strings.Fields(diag.Detail), " ")
+		if at := diag.Subject; at != nil {
+			line = fmt.Sprintf("%s:%d:%d: %s", at.Filename, at.Start.Line, at.Start.Column, line)
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
 
 // Error is what [Mistakes.WriteText] writes.
 func (m *Mistakes) Error() string {

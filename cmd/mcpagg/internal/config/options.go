@@ -5,12 +5,15 @@ import (
 	"github.com/mcpagg/mcpagg/upstream"
 )
 
-func (f *fileBlock) server() Server {
-	return Server{
+func (f *fileBlock) server(env func(string) (string, bool)) Server {
+	s := Server{
 		Listen: f.Server.Listen.value,
 		Admin:  f.Server.Admin.value,
 		Drain:  f.Server.Drain.value,
+		Watch:  *f.Server.Watch.value,
 	}
+	s.Socket, s.SocketFrom = f.socket(env)
+	return s
 }
 
 func (f *fileBlock) gateway() aggregator.Options {

@@ -60,11 +60,15 @@ func TestOptions(t *testing.T) {
 	out := run(t, a)
 	must(t, out.err)
 
-	if want := (Server{Listen: "[::1]:9000", Admin: "localhost:9090", Drain: 90 * time.Second}); out.config.Server != want {
-		t.Errorf("server is %+v, want %+v", out.config.Server, want)
-	}
 	dir, err := os.Getwd()
 	must(t, err)
+	server := Server{
+		Listen: "[::1]:9000", Admin: "localhost:9090", Drain: 90 * time.Second,
+		Socket: dir + "/run/mcpagg.sock", SocketFrom: "server.socket",
+	}
+	if out.config.Server != server {
+		t.Errorf("server is %+v, want %+v", out.config.Server, server)
+	}
 	want := aggregator.Options{
 		Names:          aggregator.Names{Max: 60, Separator: "__"},
 		Limits:         aggregator.Limits{RequestBytes: 512 << 10, SessionsPerUser: 20, CallsPerMinute: 600},

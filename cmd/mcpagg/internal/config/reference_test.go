@@ -157,7 +157,7 @@ func defaultText(f field) string {
 	switch {
 	case f.fallback == "":
 		return ""
-	case v.kind().json["type"] == "integer":
+	case v.kind().json["type"] == "integer", v.kind().json["type"] == "boolean":
 		return "`" + f.fallback + "`"
 	}
 	return fmt.Sprintf("`%q`", f.fallback)

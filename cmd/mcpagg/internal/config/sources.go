@@ -38,6 +38,7 @@ func (d *decoder) parse(paths []string) []source {
 
 func (d *decoder) parseFile(path string) *hcl.File {
 	src, err := os.ReadFile(path)
+	d.inputs.sawSource(path, src, err)
 	if err != nil {
 		d.mistake(nil, "Unreadable configuration", "%s: %v.", path, cause(err))
 		d.unreadable = true
@@ -126,21 +127,26 @@ func (d *decoder) find(paths []string) []string {
 
 // findIn lists the configuration files in a directory, in lexical order.
 func (d *decoder) findIn(dir string) []string {
-	entries, err := os.ReadDir(dir)
+	found, err := sourcesIn(dir)
 	if err != nil {
 		d.mistake(nil, "Unreadable configuration", "%s: %v.", dir, cause(err))
 		return nil
 	}
+	if len(found) == 0 {
+		d.mistake(nil, "Empty configuration", "The directory %s holds no *.hcl or *.hcl.json file.", dir)
+	}
+	return found
+}
+
+func sourcesIn(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
 	var found []string
 	for _, e := range entries {
 		if !e.IsDir() && isSource(e.Name()) && !strings.HasPrefix(e.Name(), ".") {
 			found = append(found, filepath.Join(dir, e.Name()))
 		}
 	}
-	if len(found) == 0 {
-		d.mistake(nil, "Empty configuration", "The directory %s holds no *.hcl or *.hcl.json file.", dir)
-	}
-	return found
+	return found, err
 }
 
 func isSource(path string) bool {

@@ -69,6 +69,7 @@ func (b *boolean) take(in input) {
 	if v, ok := in.as(cty.Bool, "true or false"); ok {
 		yes := v.True()
 		b.value = &yes
+		b.keep(cty.BoolVal(yes).WithSameMarks(in.value))
 	}
 }
 
