@@ -74,21 +74,18 @@ func Load(paths []string, env func(string) (string, bool)) (*Config, error) {
 }
 
 // Socket is where a gateway with the configuration in paths has its control
-// socket. The configuration may have mistakes, as long as the place shows:
-// what it takes from the environment of the gateway is often missing here.
-func Socket(paths []string, env func(string) (string, bool)) (string, error) {
+// socket, and the attribute that says so, as in [Server]. The configuration may
+// have mistakes, as long as the place shows: what the gateway takes from its
+// environment is often missing in that of others.
+func Socket(paths []string, env func(string) (string, bool)) (path, from string, err error) {
 	d := newDecoder(paths, env)
 	var file fileBlock
 	d.decodeFiles(d.parse(paths), &file)
-	switch {
-	case len(d.inputs.Files) == 0:
-		return "", d.finish()
-	case file.Server.Socket.given && file.Server.Socket.value == "",
-		!file.Server.Socket.given && file.Store.Dir.given && file.Store.Dir.value == "":
-		return "", d.finish()
+	path, from = file.socket(env)
+	if len(d.inputs.Files) == 0 || from != "" && path == "" {
+		return "", "", d.finish()
 	}
-	path, _ := file.socket(env)
-	return path, nil
+	return path, from, nil
 }
 
 //go:embed schema.json

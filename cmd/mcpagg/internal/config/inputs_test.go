@@ -88,22 +88,22 @@ func TestSocket(t *testing.T) {
 	}
 	const standard = "/state/mcpagg/run/mcpagg.sock"
 	upstream := "upstream \"a\" {\n  url   = \"http://localhost:1\"\n  token = env(\"MISSING\")\n}\n"
-	for _, test := range []struct{ name, text, want string }{
-		{"default", upstream, standard},
-		{"named", "server {\n  socket = \"run/s\"\n}\n" + upstream, dir + "/run/s"},
-		{"store", "store {\n  dir = \"state\"\n}\n", dir + "/state/run/mcpagg.sock"},
-		{"both", "store {\n  dir = \"state\"\n}\nserver {\n  socket = \"/s\"\n}\n", "/s"},
-		{"syntax error behind it", "server {\n  socket = \"/s\"\n}\nupstream {", "/s"},
-		{"unknown", "server {\n  socket = env(\"MISSING\")\n}\n", ""},
-		{"invalid", "store {\n  dir = \"\"\n}\n", ""},
+	for _, test := range []struct{ name, text, want, from string }{
+		{"default", upstream, standard, ""},
+		{"named", "server {\n  socket = \"run/s\"\n}\n" + upstream, dir + "/run/s", "server.socket"},
+		{"store", "store {\n  dir = \"state\"\n}\n", dir + "/state/run/mcpagg.sock", "store.dir"},
+		{"both", "store {\n  dir = \"state\"\n}\nserver {\n  socket = \"/s\"\n}\n", "/s", "server.socket"},
+		{"syntax error behind it", "server {\n  socket = \"/s\"\n}\nupstream {", "/s", "server.socket"},
+		{"unknown", "server {\n  socket = env(\"MISSING\")\n}\n", "", ""},
+		{"invalid", "store {\n  dir = \"\"\n}\n", "", ""},
 	} {
 		write(t, "gateway.hcl", test.text, 0o600)
-		got, err := Socket([]string{"gateway.hcl"}, env)
-		if got != test.want || (err == nil) != (test.want != "") {
-			t.Errorf("%s: %q, %v; want %q", test.name, got, err, test.want)
+		got, from, err := Socket([]string{"gateway.hcl"}, env)
+		if got != test.want || from != test.from || (err == nil) != (test.want != "") {
+			t.Errorf("%s: %q from %q, %v; want %q from %q", test.name, got, from, err, test.want, test.from)
 		}
 	}
-	if path, err := Socket([]string{"missing.hcl"}, env); err == nil {
+	if path, _, err := Socket([]string{"missing.hcl"}, env); err == nil {
 		t.Errorf("without a file: %q", path)
 	}
 	for _, test := range []struct{ state, home, want string }{

@@ -27,19 +27,6 @@ type Mistakes struct {
 // Len is the number of mistakes.
 func (m *Mistakes) Len() int { return len(m.list) }
 
-// Lines are the mistakes in a line each, without the lines in question.
-func (m *Mistakes) Lines() []string {
-	lines := []string{}
-	for _, diag := range m.list {
-		line := diag.Summary + ": " + strings.Join(strings.Fields(diag.Detail), " ")
-		if at := diag.Subject; at != nil {
-			line = fmt.Sprintf("%s:%d:%d: %s", at.Filename, at.Start.Line, at.Start.Column, line)
-		}
-		lines = append(lines, line)
-	}
-	return lines
-}
-
 // Error is what [Mistakes.WriteText] writes.
 func (m *Mistakes) Error() string {
 	var b strings.Builder
@@ -119,32 +106,47 @@ func blank(text []rune) string {
 	}, string(text))
 }
 
-// MarshalJSON writes the mistakes as an array, with lines and columns that
-// begin at 1.
-func (m *Mistakes) MarshalJSON() ([]byte, error) {
-	type position struct {
-		Line   int `json:"line"`
-		Column int `json:"column"`
+// MarshalJSON writes the mistakes as an array of [Mistake].
+func (m *Mistakes) MarshalJSON() ([]byte, error) { return json.Marshal(m.List()) }
+
+// A Mistake is one of them as data. It has no place where the file is empty.
+type Mistake struct {
+	Severity string `json:"severity"` // always error
+	Summary  string `json:"summary"`
+	Detail   string `json:"detail"`
+	File     string `json:"file,omitempty"`
+	*Position
+	End *Position `json:"end,omitempty"` // behind the last character
+}
+
+// A Position is a place in a file, counted from 1.
+type Position struct {
+	Line   int `json:"line"`
+	Column int `json:"column"`
+}
+
+// String is the mistake in one line, without the line in question.
+func (m Mistake) String() string {
+	text := m.Summary + ": " + strings.Join(strings.Fields(m.Detail), " ")
+	if m.Position == nil {
+		return text
 	}
-	type mistake struct {
-		Severity string `json:"severity"`
-		Summary  string `json:"summary"`
-		Detail   string `json:"detail"`
-		File     string `json:"file,omitempty"`
-		*position
-		End *position `json:"end,omitempty"` // behind the last character
-	}
-	list := []mistake{}
+	return fmt.Sprintf("%s:%d:%d: %s", m.File, m.Line, m.Column, text)
+}
+
+// List is the mistakes as data.
+func (m *Mistakes) List() []Mistake {
+	list := []Mistake{}
 	for _, diag := range m.list {
-		one := mistake{Severity: "error", Summary: diag.Summary, Detail: diag.Detail}
+		one := Mistake{Severity: "error", Summary: diag.Summary, Detail: diag.Detail}
 		if at := diag.Subject; at != nil {
 			one.File = at.Filename
-			one.position = &position{at.Start.Line, at.Start.Column}
-			one.End = &position{at.End.Line, at.End.Column}
+			one.Position = &Position{at.Start.Line, at.Start.Column}
+			one.End = &Position{at.End.Line, at.End.Column}
 		}
 		list = append(list, one)
 	}
-	return json.Marshal(list)
+	return list
 }
 
 // add notes a mistake once: a dynamic block repeats its own for every element.

@@ -60,8 +60,10 @@ func (f *fileBlock) socket(env func(string) (string, bool)) (path, from string) 
 	switch {
 	case f.Server.Socket.given:
 		return f.Server.Socket.value, "server.socket"
-	case f.Store.Dir.given:
+	case f.Store.Dir.value != "":
 		return filepath.Join(f.Store.Dir.value, socketInStore), "store.dir"
+	case f.Store.Dir.given:
+		return "", "store.dir" // it has a mistake
 	}
 	return DefaultSocket(env), ""
 }

@@ -1,0 +1,27 @@
+package aggregator
+
+import (
+	"log/slog"
+	"testing"
+)
+
+func TestFigures(t *testing.T) {
+	g := New(Options{Log: slog.New(slog.DiscardHandler)})
+	if got := g.Figures(); got != (Figures{}) {
+		t.Errorf("a new gateway has %+v", got)
+	}
+	silent, listening := newSession(Anonymous, "2025-11-25", nil), newSession(Anonymous, "2025-11-25", nil)
+	g.sessions.open(silent)
+	g.sessions.open(listening)
+	_, _, detach := listening.attach(t.Context())
+	modern := &listener{}
+	g.listeners.add(modern)
+	if want := (Figures{Sessions: 2, Streams: 2}); g.Figures() != want {
+		t.Errorf("%+v, want %+v", g.Figures(), want)
+	}
+	detach()
+	g.sessions.close(silent.id)
+	if want := (Figures{Sessions: 1, Streams: 1}); g.Figures() != want {
+		t.Errorf("%+v, want %+v", g.Figures(), want)
+	}
+}
