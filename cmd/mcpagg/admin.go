@@ -6,14 +6,13 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/mcpagg/mcpagg/aggregator"
 	"github.com/mcpagg/mcpagg/upstream"
 )
 
 // adminHandler serves /health/ready, and with debugging on profiles and figures.
-func adminHandler(g *aggregator.Gateway, debugging bool) http.Handler {
+func adminHandler(o *operated, debugging bool) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /health/ready", func(w http.ResponseWriter, _ *http.Request) { serveReady(w, g) })
+	mux.HandleFunc("GET /health/ready", func(w http.ResponseWriter, _ *http.Request) { serveReady(w, o) })
 	if debugging {
 		mux.HandleFunc("GET /debug/memory", serveMemory)
 		mux.HandleFunc("/debug/pprof/", pprof.Index)
@@ -32,9 +31,10 @@ type readyUpstream struct {
 }
 
 // serveReady answers 200 once no upstream is still being tried for the first
-// time: from then on the lists are as complete as they get by themselves.
-func serveReady(w http.ResponseWriter, g *aggregator.Gateway) {
-	ready := true
+// time: from then on the lists are as complete as they get by themselves. A
+// reload that failed is told, and leaves it ready: the old configuration serves.
+func serveReady(w http.ResponseWriter, o *operated) {
+	g, ready := o.gateway, true
 	upstreams := []readyUpstream{}
 	for _, u := range g.Upstreams() {
 		ready = ready && (u.State != upstream.Connecting || u.LastError != "")
@@ -44,7 +44,11 @@ func serveReady(w http.ResponseWriter, g *aggregator.Gateway) {
 	if !ready {
 		status = http.StatusServiceUnavailable
 	}
-	writeJSON(w, status, map[string]any{"ready": ready, "tools": len(g.Catalog().Tools()), "upstreams": upstreams})
+	answer := map[string]any{"ready": ready, "tools": len(g.Catalog().Tools()), "upstreams": upstreams}
+	if failed := o.reloads.status().Failure; failed != nil {
+		answer["reload_failed"] = failed
+	}
+	writeJSON(w, status, answer)
 }
 
 func serveMemory(w http.ResponseWriter, _ *http.Request) {

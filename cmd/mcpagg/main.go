@@ -91,7 +91,8 @@ tools, prompts and resources under unique names, and serves them to any MCP
 client at one URL.`,
 		Example: `  mcpagg init                     # write a first gateway.hcl
   mcpagg serve -c gateway.hcl     # start the gateway and print what to paste into a client
-  mcpagg catalog -c gateway.hcl   # the tools it publishes`,
+  mcpagg catalog -c gateway.hcl   # the tools it publishes
+  mcpagg status -c gateway.hcl    # how a running gateway and its upstreams do`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -101,7 +102,7 @@ client at one URL.`,
 	})
 	root.AddCommand(
 		newServeCommand(), newValidateCommand(), newFmtCommand(), newInitCommand(), newConfigCommand(),
-		newCatalogCommand(), newCallCommand(), newDevCommand(), newVersionCommand(),
+		newCatalogCommand(), newCallCommand(), newStatusCommand(), newReloadCommand(), newDevCommand(), newVersionCommand(),
 	)
 	for _, cmd := range root.Commands() {
 		setExitCodes(cmd)

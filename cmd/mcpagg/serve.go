@@ -11,8 +11,10 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/signal"
 	"runtime/debug"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -38,7 +40,8 @@ func newServeCommand() *cobra.Command {
 		Short: "Start the gateway",
 		Long: `Start the gateway. It serves at once with the upstreams that are there, and the
 others join when they come. SIGTERM or Ctrl-C lets calls in flight finish for
-server.drain, then stops the upstreams it started.`,
+server.drain, then stops the upstreams it started. SIGHUP, 'mcpagg reload' and a
+change of the configuration's files load it anew, without a dropped call.`,
 		Example: `  mcpagg serve -c gateway.hcl
   mcpagg serve -c conf.d --listen 127.0.0.1:9000 --log-level debug`,
 		Args: cobra.NoArgs,
@@ -49,7 +52,7 @@ server.drain, then stops the upstreams it started.`,
 	addConfigFlag(cmd, &f.config)
 	flags := cmd.Flags()
 	flags.StringVar(&f.listen, "listen", "", "address to listen on, instead of server.listen")
-	flags.StringVar(&f.admin, "admin", "", "address for /health/ready, instead of server.admin")
+	flags.StringVar(&f.admin, "admin", "", "address for /metrics and /health/ready, instead of server.admin")
 	flags.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 	flags.StringVar(&f.logFormat, "log-format", "text", "text or json")
 	flags.BoolVar(&f.debug, "debug", false, "serve profiles and memory figures on the admin address")
@@ -75,6 +78,9 @@ func serve(ctx context.Context, f serveFlags, stdout, stderr io.Writer) error {
 		return err
 	}
 	limitMemory()
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
 	ln, err := listen(cfg.Server.Listen)
 	if err != nil {
 		return err
@@ -87,6 +93,10 @@ func serve(ctx context.Context, f serveFlags, stdout, stderr io.Writer) error {
 		}
 		defer adminLn.Close()
 	}
+	controlLn, err := listenControl(cfg.Server, log)
+	if err != nil {
+		return err
+	}
 
 	gateway := newGateway(cfg, log)
 	// Upstreams outlive the HTTP server, so that calls in flight can finish.
@@ -96,19 +106,31 @@ func serve(ctx context.Context, f serveFlags, stdout, stderr io.Writer) error {
 	defer stopUpstreams()
 	running.Go(func() { gateway.Run(upCtx) })
 
+	o := &operated{gateway, newReloader(f, cfg, gateway.Reload, log), time.Now()}
+	reloadCtx, stopReloads := context.WithCancel(ctx)
+	defer stopReloads()
+	running.Go(func() { o.reloads.run(reloadCtx) })
+	running.Go(func() { o.reloads.watch(reloadCtx) })
+	running.Go(func() { o.reloads.heed(reloadCtx, hangup) })
+
 	if adminLn != nil {
-		admin := &http.Server{Handler: adminHandler(gateway, f.debug), ReadHeaderTimeout: readHeaderTimeout}
-		running.Go(func() { logServe(log, admin.Serve(adminLn)) })
+		admin := &http.Server{Handler: adminHandler(o, f.debug), ReadHeaderTimeout: readHeaderTimeout}
+		running.Go(func() { logServe(log, "admin address", admin.Serve(adminLn)) })
 		defer admin.Close()
 	}
+	if controlLn != nil {
+		control := &http.Server{Handler: controlHandler(o), ReadHeaderTimeout: readHeaderTimeout}
+		running.Go(func() { logServe(log, "control socket", control.Serve(controlLn)) })
+		defer control.Close()
+	}
 	greet(stdout, cfg, ln.Addr().String())
-	return serveHTTP(ctx, ln, gateway, cfg.Server.Drain, log)
+	return serveHTTP(ctx, ln, gateway, o.reloads.drain, log)
 }
 
 const readHeaderTimeout = 10 * time.Second
 
 // serveHTTP serves until ctx ends, then gives what is in flight drain to end.
-func serveHTTP(ctx context.Context, ln net.Listener, gateway *aggregator.Gateway, drain time.Duration, log *slog.Logger) error {
+func serveHTTP(ctx context.Context, ln net.Listener, gateway *aggregator.Gateway, drain func() time.Duration, log *slog.Logger) error {
 	server := &http.Server{
 		Handler:           gateway.Handler(),
 		ReadHeaderTimeout: readHeaderTimeout,
@@ -123,8 +145,9 @@ func serveHTTP(ctx context.Context, ln net.Listener, gateway *aggregator.Gateway
 		return &exitError{exitRunTime, fmt.Errorf("serving: %w", err)}
 	case <-ctx.Done():
 	}
-	log.Info("stopping", "drain", drain)
-	drainCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	limit := drain()
+	log.Info("stopping", "drain", limit)
+	drainCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
 	gateway.Drain()
 	if err := server.Shutdown(drainCtx); err != nil {
@@ -135,9 +158,9 @@ func serveHTTP(ctx context.Context, ln net.Listener, gateway *aggregator.Gateway
 	return nil
 }
 
-func logServe(log *slog.Logger, err error) {
+func logServe(log *slog.Logger, what string, err error) {
 	if !errors.Is(err, http.ErrServerClosed) {
-		log.Error("the admin address stopped serving", "err", err)
+		log.Error("the "+what+" stopped serving", "err", err)
 	}
 }
 

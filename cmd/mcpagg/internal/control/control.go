@@ -33,7 +33,7 @@ const URL = "http://mcpagg"
 const maxPath = 103
 
 // ErrInUse says that another gateway that is running has the socket.
-var ErrInUse = errors.New("another gateway has it")
+var ErrInUse = errors.New("another gateway that is running has it")
 
 // CheckPath reports why a path cannot be a socket's, or nil.
 func CheckPath(path string) error {

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/mcpagg/mcpagg/aggregator"
+	"github.com/mcpagg/mcpagg/cmd/mcpagg/internal/config"
+	"github.com/mcpagg/mcpagg/cmd/mcpagg/internal/control"
+	"github.com/mcpagg/mcpagg/upstream"
+)
+
+// An operated gateway is one that runs, as its operator sees it.
+type operated struct {
+	gateway *aggregator.Gateway
+	reloads *reloader
+	started time.Time
+}
+
+// listenControl makes the control socket. Only one that the configuration names
+// is worth failing for: a second gateway needs none to serve.
+func listenControl(s config.Server, log *slog.Logger) (net.Listener, error) {
+	err := errors.New("neither XDG_STATE_HOME nor HOME is set")
+	if s.Socket != "" {
+		var ln net.Listener
+		if ln, err = control.Listen(s.Socket); err == nil {
+			return ln, nil
+		}
+		err = fmt.Errorf("making the control socket %s: %w", s.Socket, err)
+	}
+	if s.SocketFrom != "" {
+		return nil, &exitError{exitRunTime, fmt.Errorf("%w; its place is from %s", err, s.SocketFrom)}
+	}
+	log.Warn("mcpagg status and reload cannot reach this gateway; give it a socket of its own with server.socket", "err", err)
+	return nil, nil
+}
+
+// controlHandler serves the commands of the gateway's own user.
+func controlHandler(o *operated) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, o.status()) })
+	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, r *http.Request) {
+		asked := o.reloads.request()
+		select {
+		case <-asked.done:
+			writeJSON(w, http.StatusOK, asked.result)
+		case <-r.Context().Done(): // nobody waits, or the gateway stops
+		}
+	})
+	return mux
+}
+
+// A status is what mcpagg status prints.
+type status struct {
+	Version string    `json:"version"`
+	PID     int       `json:"pid"`
+	Started time.Time `json:"started"`
+
+	Config    configStatus     `json:"config"`
+	Clients   clientsStatus    `json:"clients"`
+	Catalog   catalogStatus    `json:"catalog"`
+	Upstreams []upstreamStatus `json:"upstreams"`
+}
+
+// A configStatus says which configuration is served.
+type configStatus struct {
+	Paths  []string  `json:"paths"` // of --config, whole
+	Files  []string  `json:"files"` // that were read
+	Digest string    `json:"digest"`
+	Loaded time.Time `json:"loaded"`
+	// RestartNeeded are the attributes whose change shows only after a restart.
+	RestartNeeded []string `json:"restart_needed"`
+	// Failure is why the last reload changed nothing.
+	Failure *failure `json:"failure,omitempty"`
+}
+
+type clientsStatus struct {
+	Sessions int `json:"sessions"`
+	Streams  int `json:"streams"`
+}
+
+type catalogStatus struct {
+	Generation uint64 `json:"generation"`
+	Tools      int    `json:"tools"`
+	Prompts    int    `json:"prompts"`
+	Resources  int    `json:"resources"`
+	Templates  int    `json:"templates"`
+	Hidden     int    `json:"not_published"`
+}
+
+// An upstreamStatus is one upstream's. The latency is that of calls that were
+// answered, null before the first one.
+type upstreamStatus struct {
+	Name      string         `json:"name"`
+	State     upstream.State `json:"state"`
+	Since     time.Time      `json:"since"`
+	Era       upstream.Era   `json:"era,omitempty"`
+	Instances int            `json:"instances"`
+	Restarts  int            `json:"restarts"`
+	InFlight  int            `json:"in_flight"`
+	Calls     uint64         `json:"calls"`
+	Failed    uint64         `json:"failed"`
+	Latency   *latency       `json:"latency"`
+	LastError string         `json:"last_error,omitempty"`
+	Next      time.Time      `json:"next_attempt,omitzero"`
+}
+
+// A latency is in milliseconds.
+type latency struct {
+	P50 float64 `json:"p50_ms"`
+	P95 float64 `json:"p95_ms"`
+}
+
+func (o *operated) status() status {
+	f := o.gateway.Figures()
+	s := status{
+		Version: programVersion(), PID: os.Getpid(), Started: o.started, Config: o.reloads.status(),
+		Clients: clientsStatus{f.Sessions, f.Streams},
+		Catalog: catalogStatus{f.Generation, f.Tools, f.Prompts, f.Resources, f.Templates, f.Hidden},
+	}
+	for _, u := range o.gateway.Upstreams() {
+		s.Upstreams = append(s.Upstreams, upstreamStatus{
+			Name: u.Name, State: u.State, Since: u.Since, Era: u.Era, Instances: u.Instances, Restarts: u.Restarts,
+			InFlight: u.InFlight, Calls: u.Calls, Failed: u.Failed, Latency: latencyOf(u.Latency),
+			LastError: u.LastError, Next: u.NextAttempt,
+		})
+	}
+	return s
+}
+
+func latencyOf(l upstream.Latency) *latency {
+	if l.Count() == 0 {
+		return nil
+	}
+	ms := func(q float64) float64 { return float64(l.Quantile(q).Microseconds()) / 1000 }
+	return &latency{ms(0.5), ms(0.95)}
+}

@@ -1,0 +1,240 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/mcpagg/mcpagg/aggregator"
+	"github.com/mcpagg/mcpagg/cmd/mcpagg/internal/config"
+)
+
+// A reloader replaces the configuration of a running gateway. Requests that
+// come while it is at it become one more reload.
+type reloader struct {
+	// Set by newReloader, never changed.
+	flags serveFlags
+	first config.Server // what only a restart changes is as here
+	swap  func(context.Context, aggregator.Options) (aggregator.Changes, error)
+	log   *slog.Logger
+	wake  chan struct{} // holds a token while next is not nil
+
+	mu      sync.Mutex
+	next    *reload        // that has not begun; nil if nobody asked; guarded by mu
+	current *config.Config // that is served; guarded by mu
+	loaded  time.Time      // when it was; guarded by mu
+	failure *failure       // of the last reload; nil if it went well; guarded by mu
+	inputs  *config.Inputs // of the last attempt; guarded by mu
+}
+
+// A reload is one attempt. The result is there once done is closed.
+type reload struct {
+	done   chan struct{}
+	result reloadResult
+}
+
+// A reloadResult is what came of a reload, as the control socket tells it.
+type reloadResult struct {
+	Reloaded    bool     `json:"reloaded"`
+	Added       []string `json:"added"` // labels of upstreams, as in aggregator.Changes
+	Removed     []string `json:"removed"`
+	Reconnected []string `json:"reconnected"`
+	Republished []string `json:"republished"`
+	// RestartNeeded are attributes whose change shows only after a restart.
+	RestartNeeded []string `json:"restart_needed"`
+
+	Failure *failure `json:"failure,omitempty"`
+	// Text is the mistakes of the configuration with the lines in question.
+	Text string `json:"text,omitempty"`
+}
+
+// A failure is why a reload changed nothing.
+type failure struct {
+	At       time.Time        `json:"at"`
+	Error    string           `json:"error"`
+	Mistakes []config.Mistake `json:"mistakes"` // empty if the configuration has none
+}
+
+func newReloader(f serveFlags, cfg *config.Config, swap func(context.Context, aggregator.Options) (aggregator.Changes, error), log *slog.Logger) *reloader {
+	return &reloader{
+		flags: f, first: cfg.Server, swap: swap, log: log, wake: make(chan struct{}, 1),
+		current: cfg, loaded: time.Now(), inputs: cfg.Inputs,
+	}
+}
+
+// run reloads when it is asked to, until ctx ends.
+func (r *reloader) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.wake:
+			a := r.begin()
+			a.result = r.attempt(ctx)
+			close(a.done)
+		}
+	}
+}
+
+// request asks for a reload that begins after now.
+func (r *reloader) request() *reload {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.next == nil {
+		r.next = &reload{done: make(chan struct{})}
+		r.wake <- struct{}{}
+	}
+	return r.next
+}
+
+func (r *reloader) begin() *reload {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	a := r.next
+	r.next = nil
+	return a
+}
+
+// attempt does all that can fail, and then replaces the configuration.
+func (r *reloader) attempt(ctx context.Context) reloadResult {
+	cfg, err := config.Load(r.flags.config, os.LookupEnv)
+	if err != nil {
+		return r.refuse(err)
+	}
+	if err := r.flags.override(&cfg.Server); err != nil {
+		return r.refuse(err)
+	}
+	changes, err := r.swap(ctx, cfg.Gateway)
+	if err != nil {
+		return r.refuse(fmt.Errorf("reloading: %w", err))
+	}
+	restart := restartNeeded(r.first, cfg.Server)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.current, r.inputs, r.loaded, r.failure = cfg, cfg.Inputs, time.Now(), nil
+	r.log.Info("reloaded", "digest", shortDigest(cfg.Inputs.Digest()), "added", changes.Added, "removed", changes.Removed,
+		"reconnected", changes.Reconnected, "republished", changes.Republished)
+	for _, attribute := range restart {
+		r.log.Warn("a change of this attribute shows only after a restart", "attribute", attribute)
+	}
+	return reloadResult{
+		Reloaded: true, Added: list(changes.Added), Removed: list(changes.Removed),
+		Reconnected: list(changes.Reconnected), Republished: list(changes.Republished), RestartNeeded: restart,
+	}
+}
+
+// refuse keeps what is served, and says why.
+func (r *reloader) refuse(err error) reloadResult {
+	f := &failure{At: time.Now(), Error: err.Error(), Mistakes: []config.Mistake{}}
+	result := reloadResult{
+		Added: list(nil), Removed: list(nil), Reconnected: list(nil), Republished: list(nil), RestartNeeded: list(nil), Failure: f,
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var mistakes *config.Mistakes
+	if errors.As(err, &mistakes) {
+		f.Error = count(mistakes.Len(), "mistake") + " in the configuration"
+		f.Mistakes, result.Text = mistakes.List(), mistakes.Error()
+		r.inputs = mistakes.Inputs
+	}
+	r.failure = f
+	r.log.Error("not reloaded; the old configuration keeps serving", "err", f.Error)
+	for _, m := range f.Mistakes {
+		r.log.Error("mistake in the configuration", "mistake", m.String())
+	}
+	return result
+}
+
+// heed reloads at every signal, until ctx ends.
+func (r *reloader) heed(ctx context.Context, hangup <-chan os.Signal) {
+	for {
+		select {
+		case <-hangup:
+			r.request()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// watch asks for a reload when the configuration's files have changed, and are
+// the same at the next look, so that none is read while it is being written.
+func (r *reloader) watch(ctx context.Context) {
+	look := time.NewTicker(watchInterval)
+	defer look.Stop()
+	var before *config.Inputs // at the last look, if they had changed
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+		}
+		loaded, on := r.watched()
+		now := loaded.Now()
+		switch {
+		case !on || now.Equal(loaded):
+			before = nil
+		case before == nil || !now.Equal(before):
+			before = now
+		default:
+			before = nil
+			r.log.Info("the configuration has changed")
+			a := r.request()
+			select {
+			case <-a.done:
+			case <-ctx.Done():
+			}
+		}
+	}
+}
+
+const watchInterval = time.Second
+
+// watched is what the last attempt has read, and whether to look for changes.
+func (r *reloader) watched() (*config.Inputs, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.inputs, r.current.Server.Watch
+}
+
+// drain is how long calls may take to finish when the gateway stops.
+func (r *reloader) drain() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.current.Server.Drain
+}
+
+// restartNeeded lists the attributes that differ and that a reload cannot change.
+func restartNeeded(first, now config.Server) []string {
+	attributes := []string{}
+	if first.Listen != now.Listen {
+		attributes = append(attributes, "server.listen")
+	}
+	if first.Admin != now.Admin {
+		attributes = append(attributes, "server.admin")
+	}
+	if first.Socket != now.Socket {
+		attributes = append(attributes, cmp.Or(now.SocketFrom, first.SocketFrom))
+	}
+	return attributes
+}
+
+// list is an array in JSON also if it is empty.
+func list(labels []string) []string { return append([]string{}, labels...) }
+
+func shortDigest(digest string) string { return digest[:12] }
+
+func (r *reloader) status() configStatus {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	in := r.current.Inputs
+	return configStatus{
+		Paths: absolute(r.flags.config), Files: in.Files, Digest: in.Digest(), Loaded: r.loaded,
+		RestartNeeded: restartNeeded(r.first, r.current.Server), Failure: r.failure,
+	}
+}
