@@ -20,9 +20,17 @@ func TestMain(m *testing.M) {
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", UpdateScripts: *update,
+		Setup: func(env *testscript.Env) error {
+			env.Vars = append(env.Vars, atOnce)
+			return nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
 	})
 }
+
+// atOnce lets programs with the race detector end without the second that it
+// waits for other goroutines.
+const atOnce = "GORACE=atexit_sleep_ms=0"
 
 // exits CODE PROGRAM ARG… runs a program and checks its exit code.
 func exits(ts *testscript.TestScript, neg bool, args []string) {

@@ -69,7 +69,7 @@ func (c catalogStatus) String() string {
 	text := fmt.Sprintf("%s, %s, %s, %s", count(c.Tools, "tool"), count(c.Prompts, "prompt"),
 		count(c.Resources, "resource"), count(c.Templates, "template"))
 	if c.Hidden > 0 {
-		text += fmt.Sprintf("; %d not published, see mcpagg catalog", c.Hidden)
+		text += fmt.Sprintf("; %d not published", c.Hidden)
 	}
 	return text
 }
@@ -178,24 +178,21 @@ func (sc *screen) lastError(u upstreamStatus, now time.Time) []string {
 	return sc.paint(dim, lines)
 }
 
-// wrap breaks a text at spaces into lines of a width, of which it keeps a
-// number at most.
+// wrap breaks a text into lines of a width, at spaces where it can, of which it
+// keeps a number at most.
 func wrap(text string, width, most int) []string {
 	var lines []string
 	line := ""
 	for _, word := range strings.Fields(text) {
-		for utf8.RuneCountInString(word) > width && line == "" {
-			lines = append(lines, string([]rune(word)[:width]))
-			word = string([]rune(word)[width:])
-		}
-		switch {
-		case line == "":
-			line = word
-		case utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) <= width:
+		if line != "" && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) <= width {
 			line += " " + word
-		default:
+			continue
+		}
+		if line != "" {
 			lines = append(lines, line)
-			line = word
+		}
+		for line = word; utf8.RuneCountInString(line) > width; line = string([]rune(line)[width:]) {
+			lines = append(lines, string([]rune(line)[:width]))
 		}
 	}
 	lines = append(lines, line)
