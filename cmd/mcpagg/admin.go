@@ -6,12 +6,16 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
 	"github.com/mcpagg/mcpagg/upstream"
 )
 
-// adminHandler serves /health/ready, and with debugging on profiles and figures.
+// adminHandler serves /metrics and /health/ready, and with debugging on profiles
+// and figures.
 func adminHandler(o *operated, debugging bool) http.Handler {
 	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(newMetrics(o), promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /health/ready", func(w http.ResponseWriter, _ *http.Request) { serveReady(w, o) })
 	if debugging {
 		mux.HandleFunc("GET /debug/memory", serveMemory)

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"runtime"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/mcpagg/mcpagg/aggregator"
+	"github.com/mcpagg/mcpagg/upstream"
+)
+
+// newMetrics is a registry of all that /metrics tells.
+func newMetrics(o *operated) *prometheus.Registry {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		&metrics{o},
+	)
+	return registry
+}
+
+// metrics reads all figures when they are asked for: nothing is counted twice.
+// Only the labels of upstreams become labels, so that clients cannot make new
+// series.
+type metrics struct{ *operated }
+
+func describe(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("mcpagg_"+name, help, labels, nil)
+}
+
+// The metrics, none of which changes.
+var (
+	buildInfo = describe("build_info", "Always 1; the labels say what is running.", "version", "goversion")
+
+	upstreamUp       = describe("upstream_up", "Whether the gateway is connected to the upstream.", "upstream")
+	upstreamState    = describe("upstream_state", "1 for the state the upstream is in, 0 for the others.", "upstream", "state")
+	upstreamSince    = describe("upstream_state_since_timestamp_seconds", "When the upstream entered its state: where it is connected, the last connect.", "upstream")
+	upstreamRestarts = describe("upstream_restarts_total", "How often the upstream was lost and came back.", "upstream")
+	upstreamOwn      = describe("upstream_instances", "Connections or processes that sessions and callers have of their own.", "upstream")
+	upstreamInFlight = describe("upstream_calls_in_flight", "Calls that are under way.", "upstream")
+	upstreamCalls    = describe("upstream_calls_total", "Calls that have ended: answered, also with an error of the upstream's, or failed without an answer. Those whose caller left are neither.", "upstream", "outcome")
+	upstreamDuration = describe("upstream_call_duration_seconds", "How long calls took that were answered, with the wait for a connection.", "upstream")
+
+	sessionsOpen = describe("sessions", "Open sessions of clients of the revisions up to 2025-11-25.")
+	streamsOpen  = describe("streams", "Streams that clients hold open to hear of changes.")
+
+	catalogEntries    = describe("catalog_entries", "What is published.", "kind")
+	catalogHidden     = describe("catalog_not_published", "Definitions of upstreams that are not published, such as those whose name is taken.")
+	catalogGeneration = describe("catalog_generation", "Counts the changes of what is published.")
+
+	reloadSuccess = describe("config_last_reload_successful", "Whether the last attempt to load the configuration went well.")
+	reloadTime    = describe("config_last_reload_success_timestamp_seconds", "When the configuration that is served was loaded.")
+)
+
+// Describe implements [prometheus.Collector]: what there is depends on the
+// configuration, but it is always of the same kinds.
+func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		buildInfo, upstreamUp, upstreamState, upstreamSince, upstreamRestarts, upstreamOwn, upstreamInFlight, upstreamCalls, upstreamDuration,
+		sessionsOpen, streamsOpen, catalogEntries, catalogHidden, catalogGeneration, reloadSuccess, reloadTime,
+	} {
+		ch <- d
+	}
+}
+
+// Collect implements [prometheus.Collector].
+func (m *metrics) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	}
+	gauge(buildInfo, 1, programVersion(), runtime.Version())
+	for _, u := range m.gateway.Upstreams() {
+		collectUpstream(ch, gauge, u)
+	}
+	f := m.gateway.Figures()
+	gauge(sessionsOpen, float64(f.Sessions))
+	gauge(streamsOpen, float64(f.Streams))
+	gauge(catalogEntries, float64(f.Tools), "tool")
+	gauge(catalogEntries, float64(f.Prompts), "prompt")
+	gauge(catalogEntries, float64(f.Resources), "resource")
+	gauge(catalogEntries, float64(f.Templates), "template")
+	gauge(catalogHidden, float64(f.Hidden))
+	gauge(catalogGeneration, float64(f.Generation))
+	c := m.reloads.status()
+	gauge(reloadSuccess, oneIf(c.Failure == nil))
+	gauge(reloadTime, seconds(c.Loaded))
+}
+
+func collectUpstream(ch chan<- prometheus.Metric, gauge func(*prometheus.Desc, float64, ...string), u aggregator.UpstreamStatus) {
+	counter := func(d *prometheus.Desc, value uint64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value), labels...)
+	}
+	gauge(upstreamUp, oneIf(u.State == upstream.Connected), u.Name)
+	for _, s := range []upstream.State{upstream.Connecting, upstream.Connected, upstream.Lost, upstream.Stopped} {
+		gauge(upstreamState, oneIf(u.State == s), u.Name, string(s))
+	}
+	gauge(upstreamSince, seconds(u.Since), u.Name)
+	counter(upstreamRestarts, uint64(u.Restarts), u.Name)
+	gauge(upstreamOwn, float64(u.Instances), u.Name)
+	gauge(upstreamInFlight, float64(u.InFlight), u.Name)
+	counter(upstreamCalls, u.Latency.Count(), u.Name, "answered")
+	counter(upstreamCalls, u.Failed, u.Name, "failed")
+	ch <- durations(u.Latency, u.Name)
+}
+
+// durations is a latency as a histogram, whose buckets hold those before them.
+func durations(l upstream.Latency, label string) prometheus.Metric {
+	buckets, n := map[float64]uint64{}, uint64(0)
+	for i, bound := range upstream.LatencyBounds {
+		n += l.Counts[i]
+		buckets[bound.Seconds()] = n
+	}
+	return prometheus.MustNewConstHistogram(upstreamDuration, l.Count(), l.Sum.Seconds(), buckets, label)
+}
+
+func oneIf(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
+func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }

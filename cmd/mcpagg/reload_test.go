@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/mcpagg/mcpagg/aggregator"
+	"github.com/mcpagg/mcpagg/cmd/mcpagg/internal/config"
+)
+
+// A reloading is a reloader whose gateway notes what it gets.
+type reloading struct {
+	*reloader
+	file  string
+	began time.Time
+
+	mu    sync.Mutex
+	swaps []string // when, and the labels of the upstreams; guarded by mu
+}
+
+const configured = "upstream \"%s\" {\n  url = \"http://localhost:1/mcp\"\n}\n"
+
+// startReloading runs a reloader until the end of the bubble. A swap takes as
+// long as it is told.
+func startReloading(t *testing.T, took time.Duration) *reloading {
+	t.Helper()
+	r := &reloading{file: filepath.Join(t.TempDir(), "gateway.hcl"), began: time.Now()}
+	r.write(t, fmt.Sprintf(configured, "first"))
+	f := serveFlags{config: []string{r.file}}
+	cfg, err := config.Load(f.config, os.LookupEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	swap := func(ctx context.Context, opts aggregator.Options) (aggregator.Changes, error) {
+		select {
+		case <-time.After(took):
+		case <-ctx.Done():
+			return aggregator.Changes{}, ctx.Err()
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		line := fmt.Sprint(time.Since(r.began).Round(time.Second))
+		for _, u := range opts.Upstreams {
+			line += " " + u.Name
+		}
+		r.swaps = append(r.swaps, line)
+		return aggregator.Changes{Added: []string{"x"}}, nil
+	}
+	r.reloader = newReloader(f, cfg, swap, slog.New(slog.DiscardHandler))
+	ctx, stop := context.WithCancel(t.Context())
+	t.Cleanup(stop)
+	go r.run(ctx)
+	return r
+}
+
+func (r *reloading) write(t *testing.T, text string) {
+	t.Helper()
+	if err := os.WriteFile(r.file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (r *reloading) want(t *testing.T, want ...string) {
+	t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !slices.Equal(r.swaps, want) {
+		t.Errorf("reloads %q, want %q", r.swaps, want)
+	}
+}
+
+// Whoever asks while a reload is under way gets the next one, together with the
+// others: the configuration may have changed since the first one read it.
+func TestReloadsCoalesce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := startReloading(t, time.Second)
+		first := r.request()
+		synctest.Wait()
+		r.write(t, fmt.Sprintf(configured, "second"))
+		second, third := r.request(), r.request()
+		if first == second || second != third {
+			t.Error("requests do not become one that begins after them")
+		}
+		<-third.done
+		r.want(t, "1s first", "2s second")
+		if got := second.result; !got.Reloaded || got.Failure != nil || !slices.Equal(got.Added, []string{"x"}) {
+			t.Errorf("result %+v", got)
+		}
+	})
+}
+
+func TestWatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := startReloading(t, 0)
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		go r.watch(ctx)
+		time.Sleep(10*time.Second + time.Millisecond)
+		r.want(t)
+
+		for i := range 5 { // it is being written
+			r.write(t, fmt.Sprintf(configured, fmt.Sprint("written-", i)))
+			time.Sleep(time.Second)
+		}
+		r.want(t)
+		time.Sleep(time.Second)
+		r.want(t, "16s written-4")
+
+		r.write(t, fmt.Sprintf(configured, "sp ace"))
+		time.Sleep(time.Minute)
+		r.want(t, "16s written-4")
+		failed := r.status()
+		if failed.Failure == nil || len(failed.Failure.Mistakes) != 1 || failed.Failure.At.Sub(r.began).Round(time.Second) != 18*time.Second {
+			t.Errorf("status %+v, want the mistake that was found once, after 18s", failed.Failure)
+		}
+		r.write(t, fmt.Sprintf(configured, "fixed")+"server {\n  watch = false\n}\n")
+		time.Sleep(2 * time.Second)
+		r.want(t, "16s written-4", "1m18s fixed")
+		if fixed := r.status(); fixed.Failure != nil || fixed.Digest == failed.Digest {
+			t.Errorf("status %+v after the mistake is fixed", fixed)
+		}
+
+		r.write(t, fmt.Sprintf(configured, "unseen"))
+		time.Sleep(time.Minute)
+		r.want(t, "16s written-4", "1m18s fixed")
+	})
+}
+
+// A reload that the gateway refuses changes nothing, and says so.
+func TestReloadRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := startReloading(t, time.Hour)
+		r.swap = func(context.Context, aggregator.Options) (aggregator.Changes, error) {
+			return aggregator.Changes{}, context.Canceled
+		}
+		before := r.status()
+		r.write(t, fmt.Sprintf(configured, "second"))
+		asked := r.request()
+		<-asked.done
+		if got := asked.result; got.Reloaded || got.Failure.Error != "reloading: context canceled" {
+			t.Errorf("result %+v", got)
+		}
+		if after := r.status(); after.Digest != before.Digest || after.Loaded != before.Loaded || after.Failure == nil {
+			t.Errorf("status %+v, before %+v", after, before)
+		}
+	})
+}
+
+func TestRestartNeeded(t *testing.T) {
+	base := config.Server{Listen: "127.0.0.1:1", Admin: "127.0.0.1:2", Socket: "/a", SocketFrom: "store.dir", Drain: 1, Watch: true}
+	for want, change := range map[string]func(*config.Server){
+		"":                           func(s *config.Server) { s.Drain, s.Watch = 2, false },
+		"server.listen":              func(s *config.Server) { s.Listen = "127.0.0.1:3" },
+		"server.admin":               func(s *config.Server) { s.Admin = "" },
+		"server.socket":              func(s *config.Server) { s.Socket, s.SocketFrom = "/b", "server.socket" },
+		"store.dir":                  func(s *config.Server) { s.Socket, s.SocketFrom = "/b", "" },
+		"server.listen server.admin": func(s *config.Server) { s.Listen, s.Admin = s.Admin, s.Listen },
+	} {
+		now := base
+		change(&now)
+		if got := strings.Join(restartNeeded(base, now), " "); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
