@@ -74,9 +74,15 @@ type gateway struct {
 // that it ends well and leaves nothing behind.
 func startGateway(t testing.TB, upstreams ...upstream) *gateway {
 	t.Helper()
+	return startGatewayWith(t, func(s sandbox) { s.write(t, "gateway.hcl", configuration(upstreams)) })
+}
+
+// startGatewayWith is startGateway for a configuration that write makes.
+func startGatewayWith(t testing.TB, write func(sandbox)) *gateway {
+	t.Helper()
 	s := newSandbox(t)
-	file := s.write(t, "gateway.hcl", configuration(upstreams))
-	g := &gateway{daemon: s.start(t, nil, []string{"GOTRACEBACK=all"}, os.Getenv(binaryEnv), "serve", "-c", file, "--listen", "127.0.0.1:0")}
+	write(s)
+	g := &gateway{daemon: s.start(t, nil, []string{"GOTRACEBACK=all"}, os.Getenv(binaryEnv), "serve", "--listen", "127.0.0.1:0")}
 	g.logLines = 50
 	g.url = g.await(t, `http://127\.0\.0\.1:\d+/mcp`)[0]
 	t.Cleanup(func() { g.stop(t) })

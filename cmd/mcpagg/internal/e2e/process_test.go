@@ -69,6 +69,7 @@ func (s sandbox) environment(extra ...string) []string {
 	return append([]string{
 		"PATH=" + nodeBin + ":/usr/local/bin:/usr/bin:/bin",
 		"HOME=" + s.home,
+		"XDG_STATE_HOME=" + filepath.Join(s.home, "state"),
 		"TMPDIR=" + s.home,
 		"LANG=C.UTF-8",
 		"TERM=dumb",
