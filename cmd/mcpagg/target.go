@@ -110,6 +110,8 @@ func (g *runningGateway) ask(ctx context.Context, method, path string, into any)
 		return fmt.Errorf("no gateway answers at %s\nIs it running? Start it with: mcpagg serve -c gateway.hcl", g.socket)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("the socket %s is for the gateway's own user and root: run this as one of them", g.socket)
+	case control.IsClosed(err):
+		return fmt.Errorf("the gateway at %s hung up: it is about to end, or this is run by another user than its own and root", g.socket)
 	case err != nil:
 		return fmt.Errorf("asking the gateway at %s: %w", g.socket, err)
 	}

@@ -16,6 +16,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -149,6 +150,10 @@ func Client(path string) *http.Client {
 	}
 	return &http.Client{Transport: &http.Transport{DialContext: dial}}
 }
+
+// IsClosed reports whether an error says that the gateway has hung up, as it does
+// with users that it does not know, and when it ends.
+func IsClosed(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) }
 
 // IsAbsent reports whether an error says that no gateway has the socket.
 func IsAbsent(err error) bool {
