@@ -102,11 +102,8 @@ func (r *reloader) begin() *reload {
 
 // attempt does all that can fail, and then replaces the configuration.
 func (r *reloader) attempt(ctx context.Context) reloadResult {
-	cfg, err := config.Load(r.flags.config, os.LookupEnv)
+	cfg, err := r.load()
 	if err != nil {
-		return r.refuse(err)
-	}
-	if err := r.flags.override(&cfg.Server); err != nil {
 		return r.refuse(err)
 	}
 	changes, err := r.swap(ctx, cfg.Gateway)
@@ -116,7 +113,7 @@ func (r *reloader) attempt(ctx context.Context) reloadResult {
 	restart := restartNeeded(r.first, cfg.Server)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.current, r.inputs, r.loaded, r.failure = cfg, cfg.Inputs, time.Now(), nil
+	r.current, r.loaded, r.failure = cfg, time.Now(), nil
 	r.log.Info("reloaded", "digest", shortDigest(cfg.Inputs.Digest()), "added", changes.Added, "removed", changes.Removed,
 		"reconnected", changes.Reconnected, "republished", changes.Republished)
 	for _, attribute := range restart {
@@ -126,6 +123,23 @@ func (r *reloader) attempt(ctx context.Context) reloadResult {
 		Reloaded: true, Added: list(changes.Added), Removed: list(changes.Removed),
 		Reconnected: list(changes.Reconnected), Republished: list(changes.Republished), RestartNeeded: restart,
 	}
+}
+
+// load reads the configuration, and notes what it has read.
+func (r *reloader) load() (*config.Config, error) {
+	cfg, err := config.Load(r.flags.config, os.LookupEnv)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var mistakes *config.Mistakes
+	switch {
+	case errors.As(err, &mistakes):
+		r.inputs = mistakes.Inputs
+		return nil, err
+	case err != nil:
+		return nil, err
+	}
+	r.inputs = cfg.Inputs
+	return cfg, r.flags.override(&cfg.Server)
 }
 
 // refuse keeps what is served, and says why.
@@ -140,7 +154,6 @@ func (r *reloader) refuse(err error) reloadResult {
 	if errors.As(err, &mistakes) {
 		f.Error = count(mistakes.Len(), "mistake") + " in the configuration"
 		f.Mistakes, result.Text = mistakes.List(), mistakes.Error()
-		r.inputs = mistakes.Inputs
 	}
 	r.failure = f
 	r.log.Error("not reloaded; the old configuration keeps serving", "err", f.Error)

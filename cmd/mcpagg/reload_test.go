@@ -135,6 +135,21 @@ func TestWatch(t *testing.T) {
 	})
 }
 
+// A change that is being loaded is not loaded a second time.
+func TestWatchSlowReload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := startReloading(t, 10*time.Second)
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		go r.watch(ctx)
+		r.write(t, fmt.Sprintf(configured, "second"))
+		time.Sleep(time.Second / 2)
+		r.request()
+		time.Sleep(time.Minute)
+		r.want(t, "11s second") // 10.5s, rounded
+	})
+}
+
 // A reload that the gateway refuses changes nothing, and says so.
 func TestReloadRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
