@@ -163,26 +163,59 @@ func (g *Gateway) pass(ctx context.Context, r Request, m *member, publish func(*
 }
 
 // passTo is pass, and says of which era the answer is.
-func (g *Gateway) passTo(ctx context.Context, r Request, m *member, publish func(*rawjson.Object) error) (_ json.RawMessage, era upstream.Era, _ error) {
-	in, err := g.instanceFor(ctx, r, m)
+func (g *Gateway) passTo(ctx context.Context, r Request, m *member, publish func(*rawjson.Object) error) (json.RawMessage, upstream.Era, error) {
+	a, err := g.send(ctx, &r, m)
 	if err != nil {
-		return nil, "", err
+		return nil, a.era, callFailed(m.signError(r, err))
+	}
+	if a.asks {
+		return a.result, a.era, nil
+	}
+	result, err := g.finish(r, a.era, m, a.result, publish)
+	return result, a.era, err
+}
+
+// An answer is the result of an upstream, or in place of one what it asks the
+// client for.
+type answer struct {
+	result json.RawMessage
+	era    upstream.Era // of the connection it came on; "" if there was none
+	asks   bool         // the gateway has made the result, since a legacy upstream asks
+}
+
+// send sends the request to its upstream. A legacy upstream that can tell whose
+// call it asks for something may ask a modern client, whose call waits
+// meanwhile for the answers.
+func (g *Gateway) send(ctx context.Context, r *Request, m *member) (answer, error) {
+	waiting, err := g.openState(r, m)
+	if err != nil {
+		return answer{}, err
+	}
+	if waiting != nil {
+		return waiting.resume(ctx, *r)
+	}
+	in, err := g.instanceFor(ctx, *r, m)
+	if err != nil {
+		return answer{}, err
+	}
+	if r.Era == upstream.ModernEra && mayNeedInput[r.Method] && in.owner != (owner{}) {
+		return g.callParking(ctx, *r, m, in)
 	}
 	defer in.leave()
-	t := r.talk(m, in.conn)
-	if in.owner.session == nil && t.notify != nil {
-		in.wantLogs(ctx, t.logLevel)
-	}
-	result, err := in.conn.Call(ctx, upstream.Call{
-		Method: r.Method, Params: r.Params.Bytes(), Era: &era,
+	return g.callAnswering(ctx, *r, m, in)
+}
+
+// call is the request as it goes to the upstream.
+func (r Request) call(m *member, t *talk, era *upstream.Era) upstream.Call {
+	call := upstream.Call{
+		Method: r.Method, Params: r.Params.Bytes(), Era: era,
 		ClientInfo: r.ClientInfo, ClientCapabilities: m.mayAsk(r.ClientCapabilities), LogLevel: t.logLevel,
 		Progress: t.progressToken != nil, Notify: t.notify, Request: t.request,
-	})
-	if err != nil {
-		return nil, era, callFailed(m.signError(r, err))
 	}
-	result, err = finish(r, era, m, result, publish)
-	return result, era, err
+	if s := r.session; s != nil {
+		call.ClientInfo, call.ClientCapabilities = s.client.info, m.mayAsk(s.client.capabilities)
+	}
+	return call
 }
 
 // paramNames are the members of params, and of a completion's ref, that say

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -25,12 +27,37 @@ type clientActor struct {
 	capabilities string
 	http         *http.Client
 	sent         int // requests so far
+	states       *states
 	reading      sync.WaitGroup
 
 	mu      sync.Mutex
 	header  http.Header          // of every request; guarded by mu
 	next    http.Header          // of the next one, in place of what it would have; guarded by mu
 	replies map[string]*response // by number, or "stream"; guarded by mu
+}
+
+// states are the sealed ones that clients have got, for which transcripts have
+// numbers.
+type states struct{ seen []string }
+
+var sealedState = regexp.MustCompile(`m1\.[A-Za-z0-9_-]{40,}`)
+
+func (s *states) hide(line string) string {
+	return sealedState.ReplaceAllStringFunc(line, func(state string) string {
+		n := slices.Index(s.seen, state) + 1
+		if n == 0 {
+			s.seen = append(s.seen, state)
+			n = len(s.seen)
+		}
+		return fmt.Sprintf("<state %d>", n)
+	})
+}
+
+func (s *states) fill(line string) string {
+	for i, state := range s.seen {
+		line = strings.ReplaceAll(line, fmt.Sprintf("<state %d>", i+1), state)
+	}
+	return line
 }
 
 // A response is what comes back of one HTTP request.
@@ -40,14 +67,14 @@ type response struct {
 	hangUp   context.CancelFunc
 }
 
-func newClientActor(t *testing.T, url string, fields []string) *clientActor {
+func newClientActor(t *testing.T, url string, fields []string, states *states) *clientActor {
 	c := &clientActor{
 		t: t, url: url, name: fields[0], modern: fields[1] == "modern", capabilities: "{}", next: http.Header{},
 		header: http.Header{
 			"Content-Type": {"application/json"}, "Accept": {"application/json, text/event-stream"},
 		},
 		http:    &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()},
-		replies: map[string]*response{},
+		replies: map[string]*response{}, states: states,
 	}
 	if len(fields) > 2 {
 		c.capabilities = fields[2]
@@ -70,7 +97,7 @@ func (c *clientActor) initialize(newest, version string) {
 }
 
 func (c *clientActor) act(line string) {
-	verb, rest, _ := strings.Cut(line, " ")
+	verb, rest, _ := strings.Cut(c.states.fill(line), " ")
 	switch verb {
 	case "notify":
 		method, params, _ := strings.Cut(rest, " ")
@@ -247,7 +274,7 @@ func (c *clientActor) reply(key string) *response {
 
 func (c *clientActor) expect(line string) string {
 	key, _, _ := strings.Cut(line, " ")
-	return strings.TrimSpace(key + " " + await(c.t, c.reply(key).messages))
+	return c.states.hide(strings.TrimSpace(key + " " + await(c.t, c.reply(key).messages)))
 }
 
 // leave waits until all responses have ended.
@@ -262,7 +289,7 @@ func (c *clientActor) rest() (rest []string) {
 	for key, r := range c.replies {
 		for _, m := range drained(r.messages) {
 			if !r.listens || !strings.Contains(m, `"result":`) { // the end of the stream
-				rest = append(rest, key+" "+m)
+				rest = append(rest, c.states.hide(key+" "+m))
 			}
 		}
 	}

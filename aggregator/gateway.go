@@ -42,6 +42,8 @@ type Gateway struct {
 	end           context.CancelFunc
 	listeners     listeners
 	subscriptions subscriptions
+	sealer        sealer
+	parked        parked
 	running       group // links, instances, and what sessions started
 	sessions      *sessions
 	rates         *rates
@@ -62,6 +64,7 @@ func New(opts Options) *Gateway {
 		log:          opts.Log,
 		sessions:     newSessions(opts.Limits),
 		rates:        newRates(opts.Limits.CallsPerMinute),
+		sealer:       newSealer(),
 		stale:        make(chan struct{}, 1),
 		draining:     make(chan struct{}),
 	}

@@ -179,10 +179,22 @@ func (c *httpClient) modern(method, name, members string) reply {
 	return c.modernWith(method, name, members, `"io.example/none":null`)
 }
 
+// modernAble is modern of a client that can be asked for everything.
+func (c *httpClient) modernAble(method, name, members string) reply {
+	c.t.Helper()
+	able := strings.Replace(hopMeta, `Capabilities":{}`, `Capabilities":{"elicitation":{"form":{},"url":{}},"roots":{},"sampling":{}}`, 1)
+	return c.post(method, name, `"params":{`+members+`"_meta":{`+able+`}}`)
+}
+
 // modernWith is modern with more members of _meta.
 func (c *httpClient) modernWith(method, name, members, meta string) reply {
 	c.t.Helper()
-	return c.do("POST", `{"jsonrpc":"2.0","id":1,"method":"`+method+`","params":{`+members+`"_meta":{`+meta+`,`+hopMeta+`}}}`, func(r *http.Request) {
+	return c.post(method, name, `"params":{`+members+`"_meta":{`+meta+`,`+hopMeta+`}}`)
+}
+
+func (c *httpClient) post(method, name, params string) reply {
+	c.t.Helper()
+	return c.do("POST", `{"jsonrpc":"2.0","id":1,"method":"`+method+`",`+params+`}`, func(r *http.Request) {
 		r.Header.Set("Mcp-Protocol-Version", "2026-07-28")
 		r.Header.Set("Mcp-Method", method)
 		if name != "" {

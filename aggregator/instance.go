@@ -250,6 +250,7 @@ func (g *Gateway) ownOptions(in *instance) upstream.Options {
 	m, s := in.link.rules.Load(), in.owner.session
 	opts := in.link.opts
 	opts.CallsOnly = true
+	opts.Private = true
 	if s == nil {
 		opts.ClientCapabilities = m.capabilities()
 		opts.Protocol = m.callersProtocol(in.link.shared.conn.Listing())

@@ -123,7 +123,7 @@ func TestSharedProcessesCannotAsk(t *testing.T) {
 	up.Protocol = upstream.Legacy
 	_, url := start(t, aggregator.Options{Upstreams: []aggregator.Upstream{up}})
 	c := newTalker(t, url, upstream.LegacyEra)
-	got, err := c.round("x", `"name":"up_chat","arguments":{"id":"x"},`)
+	got, _, err := c.round("x", `"name":"up_chat","arguments":{"id":"x"},`)
 	if err != nil || len(got) != 3 || got[0] != "progress" || got[1] != "progress" || !strings.Contains(got[2], `"answered":""`) {
 		t.Errorf("got %q, %v, want progress alone and a question that nobody has answered", got, err)
 	}
@@ -218,14 +218,14 @@ func (c *talker) callAll(calls, parallel int) {
 // call makes one call, in as many rounds as the era needs.
 func (c *talker) call(id string) error {
 	params := fmt.Sprintf(`"name":"up_chat","arguments":{"id":%q},`, id)
-	got, err := c.round(id, params)
+	got, state, err := c.round(id, params)
 	if err != nil || c.era == upstream.LegacyEra {
 		return cmp.Or(err, want(got, "progress log question progress result"))
 	}
 	if err := want(got, "progress log input"); err != nil {
 		return err
 	}
-	got, err = c.round(id, params+fmt.Sprintf(`"inputResponses":{"q":{"action":"accept","content":{"id":%q}}},"requestState":"s",`, id))
+	got, _, err = c.round(id, params+fmt.Sprintf(`"inputResponses":{"q":{"action":"accept","content":{"id":%q}}},"requestState":%q,`, id, state))
 	return cmp.Or(err, want(got, "progress result"))
 }
 
@@ -236,9 +236,9 @@ func want(got []string, what string) error {
 	return nil
 }
 
-// round sends the call once and names what comes, in order. Everything has to
-// be about the call.
-func (c *talker) round(id, params string) (got []string, err error) {
+// round sends the call once and names what comes, in order, and the requestState
+// in it. Everything has to be about the call.
+func (c *talker) round(id, params string) (got []string, state string, err error) {
 	body := fmt.Sprintf(`{"jsonrpc":"2.0","id":%q,"method":"tools/call","params":{%s"_meta":{"progressToken":"t-%s"}}}`, id, params, id)
 	if c.era == upstream.ModernEra {
 		body = modernBody(id, "tools/call", params, fmt.Sprintf(`"progressToken":"t-%s","io.modelcontextprotocol/logLevel":"info",`, id))
@@ -247,6 +247,9 @@ func (c *talker) round(id, params string) (got []string, err error) {
 	err = c.post("POST", body, "up_chat", nil, func(m string) {
 		what := kindOfMessage(m)
 		got = append(got, what)
+		if found := sealedState.FindString(m); found != "" {
+			state = found
+		}
 		if about := strings.Contains(m, `"`+id+`"`) || strings.Contains(m, `"[up] `+id+`"`); !about ||
 			what == "progress" && !strings.Contains(m, `"progressToken":"t-`+id+`"`) {
 			wrong = fmt.Errorf("got %s", m)
@@ -255,7 +258,7 @@ func (c *talker) round(id, params string) (got []string, err error) {
 			wrong = cmp.Or(wrong, c.answer(m, id))
 		}
 	})
-	return got, cmp.Or(err, wrong)
+	return got, state, cmp.Or(err, wrong)
 }
 
 func kindOfMessage(m string) string {

@@ -286,6 +286,7 @@ func (g *Gateway) serveGet(w http.ResponseWriter, r *http.Request, _ *exchange, 
 
 // drain ends the sessions once nothing is in flight in them, or ctx ends.
 func (g *Gateway) drain(ctx context.Context) {
+	g.parked.drain()
 	for _, s := range g.sessions.all() {
 		for s.busy() && ctx.Err() == nil {
 			select {

@@ -160,7 +160,7 @@ func TestUpstreamsMustNotAskForSampling(t *testing.T) {
 		}
 		return got
 	}
-	if got := call(`"name":"up_t","arguments":{"ask":1},`); !strings.Contains(got, `"inputRequests":{"x":{"method":"elicitation/create","params":{"n":1.0,"message":"[up] Sure?"}}},"requestState":"s"`) {
+	if got := call(`"name":"up_t","arguments":{"ask":1},`); !strings.Contains(got, `"inputRequests":{"x":{"method":"elicitation/create","params":{"n":1.0,"message":"[up] Sure?"}}},"requestState":"m1.`) {
 		t.Errorf("elicitation: %s", got)
 	}
 	if got := call(`"name":"up_t","arguments":{"sample":1},`); !strings.Contains(got, `asks for \"sampling/createMessage\", which is not among the upstream's requests`) {

@@ -232,12 +232,10 @@ func (m *member) publishInputRequests(r Request, result *rawjson.Object) error {
 		}
 		dropLookalikes(&o, "method", "params")
 		method, _ := o.GetString("method")
-		switch kind := kindOf[method]; {
-		case !m.may(kind):
-			return fmt.Errorf("asks for %q, which is not among the upstream's requests", method)
-		case !r.can(kind, o.Get("params")):
-			return fmt.Errorf("asks for %q, which the client does not support", method)
-		case kind == "elicitation":
+		if err := m.mayAskOf(r, method, o.Get("params")); err != nil {
+			return err
+		}
+		if kindOf[method] == "elicitation" {
 			params, err := m.signed(o.Get("params"))
 			if err != nil {
 				return err
@@ -247,6 +245,18 @@ func (m *member) publishInputRequests(r Request, result *rawjson.Object) error {
 		requests[i].Value = o.Bytes()
 	}
 	result.Set("inputRequests", requests.Bytes())
+	return nil
+}
+
+// mayAskOf makes sure that the upstream may ask the request's client for
+// something, and that the client can answer.
+func (m *member) mayAskOf(r Request, method string, params json.RawMessage) error {
+	switch kind := kindOf[method]; {
+	case !m.may(kind):
+		return fmt.Errorf("asks for %q, which is not among the upstream's requests", method)
+	case !r.can(kind, params):
+		return fmt.Errorf("asks for %q, which the client does not support", method)
+	}
 	return nil
 }
 

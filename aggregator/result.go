@@ -19,7 +19,7 @@ const serverInfoKey = "io.modelcontextprotocol/serverInfo"
 // are the gateway's own, publish (nil for none) rewrites URIs, and all else
 // stays byte for byte. A result that needs neither is not even taken apart.
 // era is that of the connection which the answer came on.
-func finish(r Request, era upstream.Era, from *member, result json.RawMessage, publish func(*rawjson.Object) error) (json.RawMessage, error) {
+func (g *Gateway) finish(r Request, era upstream.Era, from *member, result json.RawMessage, publish func(*rawjson.Object) error) (json.RawMessage, error) {
 	fromModern := era == upstream.ModernEra
 	if trimmed := bytes.TrimLeft(result, " \t\r\n"); len(trimmed) == 0 || trimmed[0] != '{' {
 		return nil, badResult(from, errors.New("is not a JSON object"))
@@ -35,7 +35,7 @@ func finish(r Request, era upstream.Era, from *member, result json.RawMessage, p
 		return nil, badResult(from, fmt.Errorf("is malformed: %w", err))
 	}
 	if fromModern {
-		if err := endHop(&o, r, from); err != nil {
+		if err := g.endHop(&o, r, from); err != nil {
 			return nil, badResult(from, err)
 		}
 	}
@@ -72,21 +72,21 @@ func eraOfConn(u *upstream.Upstream) upstream.Era {
 var mayNeedInput = map[string]bool{"tools/call": true, "prompts/get": true, "resources/read": true}
 
 // endHop takes out what a modern upstream said to the gateway only.
-func endHop(o *rawjson.Object, r Request, from *member) error {
+func (g *Gateway) endHop(o *rawjson.Object, r Request, from *member) error {
 	kind, isText := o.GetString("resultType")
 	switch {
 	case o.Get("resultType") == nil || kind == "complete":
 	case !isText:
 		return errors.New("has a type that is no text")
-	case kind == "input_required" && r.Era == upstream.ModernEra:
-		if !mayNeedInput[r.Method] {
-			return fmt.Errorf("asks for input, which no answer to %s can", r.Method)
-		}
+	case kind == "input_required" && !mayNeedInput[r.Method]:
+		return fmt.Errorf("asks for input, which no answer to %s can", r.Method)
+	case kind == "input_required":
 		if err := from.publishInputRequests(r, o); err != nil {
 			return err
 		}
-	case kind == "input_required":
-		return errors.New("asks for input, which this client's protocol version cannot give")
+		if err := g.sealState(r, from, o); err != nil {
+			return err
+		}
 	default:
 		return fmt.Errorf("has the unknown type %q", kind)
 	}

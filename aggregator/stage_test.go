@@ -53,10 +53,11 @@ func newStage(t *testing.T, setup string) *stage {
 		opts.Upstreams = append(opts.Upstreams, u.start())
 		s.add(u.name, u)
 	}
+	sealed := &states{}
 	gateway, url := start(t, opts)
 	s.gateway = gateway
 	for _, fields := range clients {
-		s.add(fields[0], newClientActor(t, url, fields))
+		s.add(fields[0], newClientActor(t, url, fields, sealed))
 	}
 	return s
 }

@@ -61,6 +61,7 @@ type conn struct {
 	lists   *kindSet // kinds of definitions whose list the server says has changed
 	lastID  atomic.Int64
 
+	private   bool                                        // Options.Private
 	request   requestHandler                              // Options.Request, may be nil
 	notify    func(method string, params json.RawMessage) // Options.Notify, may be nil
 	deadlines *deadlines                                  // of the calls under way
@@ -77,6 +78,7 @@ func newConn(u *Upstream) *conn {
 	c := &conn{
 		log:        u.opts.Log,
 		clientInfo: u.clientInfo,
+		private:    u.opts.Private,
 		request:    u.opts.Request,
 		notify:     u.opts.Notify,
 		deadlines:  &u.deadlines,

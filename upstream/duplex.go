@@ -212,9 +212,9 @@ func (d *duplex) ownerLocked(m message) *waiter {
 }
 
 // onlyCallLocked is the only call of a client that is under way, if all calls
-// are of one client: with several, one may have caused what comes for another.
+// are of one person: with several, one may have caused what comes for another.
 func (d *duplex) onlyCallLocked() *waiter {
-	if d.conn.request == nil {
+	if !d.conn.private {
 		return nil
 	}
 	return d.onlyLocked(func(r *request) bool { return r.deadline != nil && !r.own })

@@ -44,10 +44,12 @@ func (w *wire) answers() []string {
 // onWire runs a test of a connection of one client in a bubble.
 func onWire(t *testing.T, test func(t *testing.T, c *conn, server *wire)) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newConn(New(Options{Name: "x", Log: slog.New(slog.DiscardHandler)}))
-		c.request = func(context.Context, string, json.RawMessage) (json.RawMessage, error) {
-			return nil, errors.New("it belongs to no call")
-		}
+		c := newConn(New(Options{
+			Name: "x", Log: slog.New(slog.DiscardHandler),
+			Request: func(context.Context, string, json.RawMessage) (json.RawMessage, error) {
+				return nil, errors.New("it belongs to no call")
+			},
+		}))
 		server := &wire{t: t}
 		server.duplex = newDuplex(c, func(_ context.Context, body []byte) error {
 			if server.onCall != nil && bytes.Contains(body, []byte(`"tools/call"`)) {

@@ -130,6 +130,11 @@ type Options struct {
 	// HTTP gets no Mcp-Param headers, which come from the tools' definitions.
 	CallsOnly bool
 
+	// Private says that all calls are of one person's clients, as Request does.
+	// What a legacy server asks or logs over stdio and HTTP+SSE while only one
+	// call is under way then belongs to that call.
+	Private bool
+
 	// Subscriptions are resources that are subscribed to as if by Subscribe, once
 	// there is a connection.
 	Subscriptions []string
@@ -246,8 +251,7 @@ type Call struct {
 	// Request, if not nil, serves the requests of a legacy server that belong
 	// to this call (elicitation/create and others): over Streamable HTTP those
 	// on the call's own stream, over stdio and HTTP+SSE those that come while
-	// no other call is under way, if there is an Options.Request, which says
-	// that all calls are of one client. What it returns goes to the server as it is,
+	// no other call is under way, if the upstream is Private. What it returns goes to the server as it is,
 	// an error if that is a *jsonrpc.Error. It runs on a goroutine of its own,
 	// which CallTimeout does not count, and must return when ctx ends: with the
 	// call, the connection, or when the server cancels its request, which is a
@@ -308,6 +312,7 @@ func New(opts Options) *Upstream {
 	opts.CallTimeout = cmp.Or(opts.CallTimeout, 60*time.Second)
 	opts.ToolsGrace = cmp.Or(opts.ToolsGrace, 10*time.Minute)
 	opts.MaxMessageBytes = cmp.Or(opts.MaxMessageBytes, 16<<20)
+	opts.Private = opts.Private || opts.Request != nil
 	opts.Tally = cmp.Or(opts.Tally, &Tally{})
 	secrets := &vault{}
 	opts.Log = secrets.logger(opts.Log).With("upstream", opts.Name)

@@ -1,0 +1,342 @@
+package aggregator
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+
+	"github.com/mcpagg/mcpagg/upstream"
+	"github.com/mcpagg/mcpagg/upstream/rawjson"
+)
+
+const (
+	// maxParked bounds the calls that wait for answers of modern clients,
+	// maxParkedPerCaller those of one caller.
+	maxParked          = 1000
+	maxParkedPerCaller = 20
+	// parkedTime is how long one waits.
+	parkedTime = 10 * time.Minute
+)
+
+var (
+	errHungUp     = &upstream.Cancelled{Reason: "the client has hung up"}
+	errUnanswered = &upstream.Cancelled{Reason: "the client has not answered within 10 minutes"}
+	errDraining   = &upstream.Cancelled{Reason: "the gateway stops"}
+)
+
+// A parkedCall is a call of a modern client to a legacy upstream, which may ask
+// the client for something. Then the client gets that in place of an answer, and
+// the call goes on with nobody attached, until the client makes it again with
+// the answers.
+type parkedCall struct {
+	g       *Gateway
+	m       *member
+	in      *instance
+	binding binding
+	cancel  context.CancelCauseFunc
+	done    chan struct{} // closed when answer and err are set
+	answer  answer
+	err     error
+	asked   chan struct{} // holds a token while there may be questions
+
+	mu        sync.Mutex
+	client    Request                    // the attached one, or the last one; guarded by mu
+	talk      *talk                      // with the attached one, nil for none; guarded by mu
+	questions map[string]*parkedQuestion // that have no answer, by key; guarded by mu
+	inOrder   []string                   // their keys; guarded by mu
+	lastKey   int                        // guarded by mu
+
+	caller  Caller      // set when the call begins
+	id      string      // while it is parked, else ""; guarded by the mu of parked
+	late    *time.Timer // while it is parked; guarded by the mu of parked
+	counted bool        // it takes a place of the caller's; guarded by the mu of parked
+	ended   bool        // guarded by the mu of parked
+}
+
+// A parkedQuestion is one that the client has not answered.
+type parkedQuestion struct {
+	method string
+	params json.RawMessage
+	answer chan json.RawMessage // takes one
+}
+
+// callParking sends the request over an instance whose upstream may ask. It
+// takes over the use of the instance.
+func (g *Gateway) callParking(ctx context.Context, r Request, m *member, in *instance) (answer, error) {
+	p := &parkedCall{
+		g: g, m: m, in: in, binding: bindingOf(r, m), done: make(chan struct{}), asked: make(chan struct{}, 1),
+		questions: map[string]*parkedQuestion{}, caller: r.Caller,
+	}
+	t := p.attach(r)
+	if t.notify != nil {
+		in.wantLogs(ctx, t.logLevel)
+	}
+	call := r.call(m, t, &p.answer.era)
+	call.Notify, call.Request = p.notify, p.ask
+	var life context.Context
+	life, p.cancel = context.WithCancelCause(g.life)
+	if !g.running.start(func() { p.run(life, call) }) {
+		in.leave()
+		return answer{}, errDraining
+	}
+	return p.attend(ctx)
+}
+
+// run is the call, with clients coming and going.
+func (p *parkedCall) run(ctx context.Context, call upstream.Call) {
+	defer p.in.leave()
+	p.answer.result, p.err = p.in.conn.Call(ctx, call)
+	if cause := context.Cause(ctx); p.err != nil && cause != nil && cause != context.Canceled {
+		p.err = cause
+	}
+	p.cancel(nil)
+	close(p.done)
+	p.g.parked.end(p)
+}
+
+// resume goes on with what a client has answered.
+func (p *parkedCall) resume(ctx context.Context, r Request) (answer, error) {
+	responses, _ := rawjson.ParseObject(r.Params.Get("inputResponses")) // malformed, it answers nothing
+	p.mu.Lock()
+	for _, response := range responses {
+		if q := p.questions[response.Name]; q != nil && anObject(response.Value) == nil {
+			q.answer <- append(json.RawMessage(nil), response.Value...)
+			p.removeLocked(response.Name)
+		}
+	}
+	if len(p.questions) > 0 {
+		p.poke() // what has no answer is asked again
+	}
+	p.mu.Unlock()
+	p.attach(r)
+	return p.attend(ctx)
+}
+
+// attend waits with the client that is attached until the call ends or asks for
+// something.
+func (p *parkedCall) attend(ctx context.Context) (answer, error) {
+	defer p.detach()
+	for {
+		select {
+		case <-p.done:
+			return p.answer, p.err
+		case <-p.asked:
+			if a, ok := p.park(); ok {
+				return a, nil
+			}
+		case <-ctx.Done():
+			p.cancel(errHungUp)
+			return answer{}, ctx.Err()
+		}
+	}
+}
+
+// attach makes r's client the one that hears of the call and can be asked.
+func (p *parkedCall) attach(r Request) *talk {
+	t := r.talk(p.m, p.in.conn)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.talk = t
+	p.client = Request{Era: r.Era, ClientCapabilities: bytes.Clone(r.ClientCapabilities)} // not the request's own memory
+	return t
+}
+
+func (p *parkedCall) detach() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.talk = nil
+}
+
+// park makes what the client gets in place of an answer; ok is false if there
+// is nothing to ask for any more.
+func (p *parkedCall) park() (a answer, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.questions) == 0 {
+		return answer{}, false
+	}
+	requests := rawjson.Object{}
+	for _, key := range p.inOrder {
+		request := rawjson.Object{}
+		request.Set("method", rawjson.String(p.questions[key].method))
+		if params := p.questions[key].params; params != nil {
+			request.Set("params", params)
+		}
+		requests.Set(key, request.Bytes())
+	}
+	id := rand.Text()
+	p.g.parked.put(id, p)
+	result := rawjson.Object{}
+	result.Set("resultType", rawjson.String("input_required"))
+	result.Set("inputRequests", requests.Bytes())
+	result.Set("requestState", rawjson.String(p.g.sealer.seal(p.binding, parkedState, id)))
+	return answer{result: result.Bytes(), era: upstream.LegacyEra, asks: true}, true
+}
+
+// notify passes on what belongs to the call to the client that is attached.
+func (p *parkedCall) notify(method string, params json.RawMessage) {
+	p.mu.Lock()
+	t := p.talk
+	p.mu.Unlock()
+	if t != nil && t.notify != nil {
+		t.notify(method, params)
+	}
+}
+
+// ask is a live request of the upstream.
+func (p *parkedCall) ask(ctx context.Context, method string, params json.RawMessage) (json.RawMessage, error) {
+	q, key, err := p.add(method, without(params, taskParam))
+	if err != nil {
+		if p.m.complaints.Allow() {
+			p.m.log.Warn("refused a request of the upstream", "upstream", p.m.Name, "method", method, "reason", err)
+		}
+		return nil, &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: "the client cannot be asked"}
+	}
+	select {
+	case result := <-q.answer:
+		return result, nil
+	case <-ctx.Done():
+		p.mu.Lock()
+		p.removeLocked(key)
+		p.mu.Unlock()
+		return nil, context.Cause(ctx)
+	}
+}
+
+// add adds a question, if the upstream may ask it and the client can answer.
+func (p *parkedCall) add(method string, params json.RawMessage) (q *parkedQuestion, key string, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.m.mayAskOf(p.client, method, params); err != nil {
+		return nil, "", err
+	}
+	if len(p.questions) >= maxAsked {
+		return nil, "", errors.New("too many questions at once")
+	}
+	if kindOf[method] == "elicitation" {
+		if params, err = p.m.signed(params); err != nil {
+			return nil, "", err
+		}
+	}
+	if !p.g.parked.count(p) {
+		return nil, "", errors.New("too many calls wait for answers")
+	}
+	p.lastKey++
+	key = strconv.Itoa(p.lastKey)
+	q = &parkedQuestion{method: method, params: params, answer: make(chan json.RawMessage, 1)}
+	p.questions[key] = q
+	p.inOrder = append(p.inOrder, key)
+	p.poke()
+	return q, key, nil
+}
+
+func (p *parkedCall) poke() {
+	select {
+	case p.asked <- struct{}{}:
+	default:
+	}
+}
+
+func (p *parkedCall) removeLocked(key string) {
+	delete(p.questions, key)
+	for i, k := range p.inOrder {
+		if k == key {
+			p.inOrder = append(p.inOrder[:i:i], p.inOrder[i+1:]...)
+			return
+		}
+	}
+}
+
+// parked are the calls that wait for answers. It is safe for concurrent use.
+type parked struct {
+	mu       sync.Mutex
+	calls    map[string]*parkedCall // by id; guarded by mu
+	total    int                    // places that are taken; guarded by mu
+	byCaller map[string]int         // of those; guarded by mu
+}
+
+// count takes a place for a call that asks, unless it has one, and reports
+// false if there is none.
+func (s *parked) count(p *parkedCall) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p.counted {
+		return true
+	}
+	if s.total >= maxParked || s.byCaller[p.caller.ID] >= maxParkedPerCaller {
+		return false
+	}
+	if s.byCaller == nil {
+		s.byCaller, s.calls = map[string]int{}, map[string]*parkedCall{}
+	}
+	s.total++
+	s.byCaller[p.caller.ID]++
+	p.counted = true
+	return true
+}
+
+// put keeps a call until it is taken, which only one client can, or parkedTime
+// is over. One that ends meanwhile is kept as well: its client still asks for
+// the result.
+func (s *parked) put(id string, p *parkedCall) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls[id], p.id = p, id
+	p.late = time.AfterFunc(parkedTime, func() {
+		if s.take(id) != nil {
+			p.cancel(errUnanswered)
+		}
+	})
+}
+
+// take returns the parked call, nil for none.
+func (s *parked) take(id string) *parkedCall {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.calls[id]
+	if p == nil {
+		return nil
+	}
+	p.late.Stop()
+	delete(s.calls, id)
+	p.id = ""
+	s.settleLocked(p)
+	return p
+}
+
+// end notes that a call has ended.
+func (s *parked) end(p *parkedCall) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p.ended = true
+	s.settleLocked(p)
+}
+
+// settleLocked gives the place of a call back that has ended and is not parked.
+func (s *parked) settleLocked(p *parkedCall) {
+	if !p.counted || !p.ended || p.id != "" {
+		return
+	}
+	p.counted = false
+	s.total--
+	if s.byCaller[p.caller.ID]--; s.byCaller[p.caller.ID] == 0 {
+		delete(s.byCaller, p.caller.ID)
+	}
+}
+
+// drain ends the calls that nobody will take up again.
+func (s *parked) drain() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.calls {
+		p.late.Stop()
+		p.cancel(errDraining)
+	}
+}
