@@ -102,10 +102,7 @@ func checkArguments(raw json.RawMessage, s *schema) error {
 	if raw == nil || string(raw) == "null" {
 		raw = json.RawMessage("{}")
 	}
-	if err := rawjson.CheckStrict(raw); err != nil {
-		return err
-	}
-	instance, err := decode(raw)
+	instance, err := rawjson.Decode(raw)
 	if err != nil {
 		return err
 	}

@@ -37,48 +37,62 @@ var lenient = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.Al
 
 // ParseObject takes raw apart. It fails if raw is not one JSON object or names
 // a member twice; what the members hold is checked for syntax only.
-// The members share memory with raw.
+// The members share memory with raw. An object without members is nil.
 func ParseObject(raw []byte) (Object, error) {
-	d := jsontext.NewDecoder(bytes.NewBuffer(raw), lenient...)
-	if err := begin(d, '{'); err != nil {
-		return nil, err
+	s := scanner{raw: raw}
+	if s.peek() != '{' {
+		return nil, errors.New("not a JSON object")
 	}
 	var o Object
 	var seen names
-	for d.PeekKind() != '}' {
-		key, err := readValue(d, raw)
-		if err != nil {
-			return nil, err
+	var twice error
+	ok := s.object(1, func(key []byte) bool {
+		name := unquoted(key, false)
+		if !seen.add(name) {
+			twice = fmt.Errorf("duplicate key %q", name)
+			return false
 		}
-		value, err := readValue(d, raw)
-		if err != nil {
-			return nil, err
+		if o == nil {
+			o = make(Object, 0, 4)
 		}
-		name, _ := jsontext.AppendUnquote(nil, key) // its error only reports replaced UTF-8
-		if !seen.add(o, string(name)) {
-			return nil, fmt.Errorf("duplicate key %q", name)
-		}
-		o = append(o, Member{Name: string(name), Value: json.RawMessage(value), key: key})
+		value, ok := s.next()
+		o = append(o, Member{Name: nameOf(name), Value: value, key: key})
+		return ok
+	})
+	switch {
+	case twice != nil:
+		return nil, twice
+	case !ok || !s.ended():
+		return nil, explain(raw, lenient...)
 	}
-	return o, end(d)
+	return o, nil
 }
 
 // ParseArray returns the elements of the JSON array raw. They share memory
 // with it.
 func ParseArray(raw []byte) ([]json.RawMessage, error) {
-	d := jsontext.NewDecoder(bytes.NewBuffer(raw), lenient...)
-	if err := begin(d, '['); err != nil {
-		return nil, err
+	s := scanner{raw: raw}
+	if s.peek() != '[' {
+		return nil, errors.New("not a JSON array")
 	}
 	var elements []json.RawMessage
-	for d.PeekKind() != ']' {
-		value, err := readValue(d, raw)
-		if err != nil {
-			return nil, err
-		}
-		elements = append(elements, json.RawMessage(value))
+	ok := s.array(1, func() bool {
+		value, ok := s.next()
+		elements = append(elements, value)
+		return ok
+	})
+	if !ok || !s.ended() {
+		return nil, explain(raw, lenient...)
 	}
-	return elements, end(d)
+	return elements, nil
+}
+
+// next skips a value one level down and returns it.
+func (s *scanner) next() (json.RawMessage, bool) {
+	s.peek()
+	from := s.at
+	ok := s.value(1)
+	return json.RawMessage(s.raw[from:s.at:s.at]), ok
 }
 
 // CheckStrict reports whether raw is JSON that can be read in only one way:
@@ -86,14 +100,26 @@ func ParseArray(raw []byte) ([]json.RawMessage, error) {
 // a member twice (RFC 8259 sections 4 and 8 leave both to the reader). The
 // error names the place as a JSON pointer.
 func CheckStrict(raw []byte) error {
-	d := jsontext.NewDecoder(bytes.NewBuffer(raw))
-	if err := d.SkipValue(); err != nil {
-		return describe(err)
+	s := scanner{raw: raw, strict: true}
+	if s.value(0) && s.ended() {
+		return nil
 	}
-	if err := end(d); err != nil {
-		return describe(err)
+	return explain(raw)
+}
+
+// Decode is CheckStrict, and returns what raw says: a number as int64 if it is
+// an integer of that size, so that one beyond 2^53 stays exact, and as float64
+// if not, and everything else as encoding/json has it.
+func Decode(raw []byte) (any, error) {
+	s := scanner{raw: raw, strict: true}
+	v, ok := s.decoded(0)
+	switch {
+	case ok && s.ended():
+		return v, nil
+	case s.overflow != "":
+		return nil, fmt.Errorf("the number %.40s is out of range", s.overflow)
 	}
-	return nil
+	return nil, explain(raw)
 }
 
 // Get returns the value of the member name, and nil if there is none.
@@ -106,11 +132,18 @@ func (o Object) Get(name string) json.RawMessage {
 
 // GetString returns the member name, if it is a JSON string.
 func (o Object) GetString(name string) (string, bool) {
-	var s *string
-	if err := json.Unmarshal(o.Get(name), &s); err != nil || s == nil {
+	value := o.Get(name)
+	if len(value) < 2 || value[0] != '"' {
 		return "", false
 	}
-	return *s, true
+	if end := len(value) - 1; special(value, 1) == end && value[end] == '"' {
+		return string(value[1:end]), true
+	}
+	var s string
+	if err := json.Unmarshal(value, &s); err != nil {
+		return "", false
+	}
+	return s, true
 }
 
 // Set replaces the value of the member name, in its place, or appends it.
@@ -194,43 +227,20 @@ func Value(v any) json.RawMessage {
 	return bytes.TrimRight(b.Bytes(), "\n")
 }
 
-// names finds duplicate names: by looking at all of them while they are few,
-// as they mostly are, and in a set beyond that.
-type names map[string]bool
-
-// add reports whether name is not among the members so far.
-func (n *names) add(o Object, name string) bool {
-	const few = 16
-	if len(o) < few {
-		return o.index(name) < 0
-	}
-	if *n == nil {
-		*n = make(names, 2*len(o))
-		for _, m := range o {
-			(*n)[m.Name] = true
-		}
-	}
-	if (*n)[name] {
-		return false
-	}
-	(*n)[name] = true
-	return true
-}
-
 func (o Object) index(name string) int {
 	return slices.IndexFunc(o, func(m Member) bool { return m.Name == name })
 }
 
-// readValue returns the next value as the part of raw that it is: the
-// decoder's own result is overwritten by its next read.
-func readValue(d *jsontext.Decoder, raw []byte) (jsontext.Value, error) {
-	v, err := d.ReadValue()
-	if err != nil {
-		return nil, err
+// explain says what the decoder of a library has against raw.
+func explain(raw []byte, options ...jsontext.Options) error {
+	d := jsontext.NewDecoder(bytes.NewBuffer(raw), options...)
+	if err := d.SkipValue(); err != nil {
+		return describe(err)
 	}
-	to := d.InputOffset()
-	from := to - int64(len(v))
-	return raw[from:to:to], nil
+	if _, err := d.ReadToken(); err != io.EOF {
+		return errors.New("more than one JSON value")
+	}
+	return errors.New("not JSON") // not reached, as long as both agree
 }
 
 // describe puts a decoding error in the words of whoever sent the JSON.
@@ -250,26 +260,4 @@ func describe(err error) error {
 		return fmt.Errorf("text that is not valid Unicode at %s", at)
 	}
 	return fmt.Errorf("%w at %s", syntax.Err, at)
-}
-
-func begin(d *jsontext.Decoder, kind jsontext.Kind) error {
-	got := d.PeekKind()
-	if got != kind && got != 0 {
-		return fmt.Errorf("not a JSON %s", map[jsontext.Kind]string{'{': "object", '[': "array"}[kind])
-	}
-	_, err := d.ReadToken()
-	return err
-}
-
-// end reads the closing delimiter, if one is left, and what must be nothing.
-func end(d *jsontext.Decoder) error {
-	if d.StackDepth() > 0 {
-		if _, err := d.ReadToken(); err != nil {
-			return err
-		}
-	}
-	if _, err := d.ReadToken(); err != io.EOF {
-		return errors.New("more than one JSON value")
-	}
-	return nil
 }
