@@ -58,7 +58,7 @@ func (t *streamable) close() {
 
 // fields are the headers of every request.
 func (t *streamable) fields() []headerField {
-	fields := []headerField{{"Accept", jsonType + ", " + eventsType}}
+	fields := append(make([]headerField, 0, 8), headerField{"Accept", jsonType + ", " + eventsType})
 	if t.version != "" {
 		fields = append(fields, headerField{"Mcp-Protocol-Version", t.version})
 	}
@@ -205,6 +205,7 @@ func (t *streamable) readStream(ctx context.Context, resp *http.Response, r *req
 // a stream that ended before.
 func (t *streamable) readEvents(body io.Reader, r *request) (answer message, last event, err error) {
 	events := newEventReader(body, t.max)
+	defer events.release()
 	var found *message
 	for found == nil {
 		ev, err := events.next()
@@ -229,7 +230,7 @@ func (t *streamable) resume(ctx context.Context, last event) *http.Response {
 	if !sleep(ctx, max(last.retry, minBackoff)) {
 		return nil
 	}
-	fields := append(t.fields(), headerField{"Accept", eventsType}, headerField{"Last-Event-ID", last.id})
+	fields := append(t.fields(), headerField{"Accept", eventsType}, headerField{"Last-Event-Id", last.id})
 	resp, err := t.do(ctx, http.MethodGet, t.url, nil, fields...)
 	if err != nil {
 		return nil

@@ -307,6 +307,8 @@ func isTransient(status int) bool {
 // readMessages passes on what comes on the GET stream until it ends.
 func (t *streamable) readMessages(body io.Reader) {
 	events := newEventReader(body, t.max)
+	defer events.release()
+	events.lasts = true
 	for {
 		ev, err := events.next()
 		if err != nil {

@@ -43,12 +43,15 @@ func (s *oldSSE) open() error {
 		return s.refusal(resp, text)
 	}
 	events := newEventReader(resp.Body, s.max)
+	events.lasts = true
 	if err := s.readEndpoint(events); err != nil {
+		events.release()
 		_ = resp.Body.Close()
 		return err
 	}
 	s.running.start(func() {
 		defer resp.Body.Close()
+		defer events.release()
 		s.readMessages(events)
 	})
 	return nil

@@ -1,10 +1,10 @@
 package upstream
 
 import (
-	"bufio"
 	"bytes"
 	"io"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -16,20 +16,53 @@ type event struct {
 	data  []byte // not shared with later events
 }
 
-// An eventReader reads server-sent events.
+// An eventReader reads server-sent events. What it reads into grows up to the
+// longest line.
 type eventReader struct {
-	r      *bufio.Reader
-	max    int // bytes of data in one event
+	r      io.Reader
+	err    error   // of the last read
+	buffer *[]byte // from eventBuffers
+	unread []byte  // part of buffer
+	max    int     // bytes of data in one event
 	lastID string
 	retry  time.Duration // last asked for; 0 if never
-	begun  bool
-	sawCR  bool // the line before ended with CR, so a LF next belongs to it
+	// lasts says that the stream stays open while nothing comes, so that it
+	// must not keep a large buffer.
+	lasts bool
+	begun bool
+	sawCR bool // the line before ended with CR, so a LF next belongs to it
 }
 
-const byteOrderMark = "\ufeff"
+const (
+	byteOrderMark = "\ufeff"
 
+	// eventBuffer is the size that an eventReader's buffer begins with, and
+	// maxPooled that of the largest one which is kept for other streams.
+	eventBuffer = 4 << 10
+	maxPooled   = 1 << 20
+)
+
+// eventBuffers are the buffers of streams that have ended.
+var eventBuffers = sync.Pool{New: func() any {
+	b := make([]byte, eventBuffer)
+	return &b
+}}
+
+// newEventReader reads from r. release gives back what it needs for that.
 func newEventReader(r io.Reader, max int) *eventReader {
-	return &eventReader{r: bufio.NewReaderSize(r, 4<<10), max: max}
+	return &eventReader{r: r, max: max, buffer: eventBuffers.Get().(*[]byte)}
+}
+
+// release ends the reading. Events that were read stay as they are.
+func (e *eventReader) release() {
+	e.giveBack()
+	e.buffer, e.unread, e.err = nil, nil, io.EOF
+}
+
+func (e *eventReader) giveBack() {
+	if len(*e.buffer) <= maxPooled {
+		eventBuffers.Put(e.buffer)
+	}
 }
 
 // next returns the next event that has data. Its error is io.EOF at the end of
@@ -66,11 +99,13 @@ func (e *eventReader) field(ev *event, line []byte) error {
 		if ev.data != nil {
 			ev.data = append(ev.data, '\n')
 		} else {
-			ev.data = make([]byte, 0, len(value))
+			ev.data = []byte{}
 		}
 		ev.data = append(ev.data, value...)
 	case "event":
-		ev.name = string(value)
+		if ev.name != string(value) { // mostly, it is what it is anyway
+			ev.name = string(value)
+		}
 	case "id":
 		if !bytes.ContainsRune(value, 0) {
 			e.lastID = string(value)
@@ -89,33 +124,57 @@ func (e *eventReader) line(max int) ([]byte, error) {
 	if err := e.skipMarks(); err != nil {
 		return nil, err
 	}
-	var long []byte // the line so far, where it does not fit the reader's buffer
-	for {
-		if _, err := e.r.Peek(1); err != nil {
-			return nil, err
-		}
-		chunk, _ := e.r.Peek(e.r.Buffered())
-		end := lineEnd(chunk)
-		if end < 0 {
-			long = append(long, chunk...)
-			e.discard(len(chunk))
-			if len(long) > max {
+	for searched := 0; ; {
+		if end := lineEnd(e.unread[searched:]); end >= 0 {
+			line := e.unread[:searched+end]
+			e.sawCR = e.unread[len(line)] == '\r'
+			e.unread = e.unread[len(line)+1:]
+			if len(line) > max {
 				return nil, &oversizeError{e.max}
 			}
-			continue
+			return line, nil
 		}
-		e.sawCR = chunk[end] == '\r'
-		line := chunk[:end]
-		if long != nil {
-			line = append(long, line...)
-		}
-		e.discard(end + 1) // leaves chunk's bytes alone
-		if len(line) > max {
+		if searched = len(e.unread); searched > max {
 			return nil, &oversizeError{e.max}
 		}
-		return line, nil
+		if err := e.more(); err != nil {
+			return nil, err
+		}
 	}
 }
+
+// more reads once, behind what is unread, and makes room for that first.
+func (e *eventReader) more() error {
+	if e.err != nil {
+		return e.err
+	}
+	n := len(e.unread)
+	switch size := len(*e.buffer); {
+	case n == size:
+		*e.buffer = append(*e.buffer, make([]byte, size)...)
+	case n == 0 && e.lasts && size > eventBuffer:
+		e.giveBack()
+		small := make([]byte, eventBuffer)
+		e.buffer = &small
+	}
+	copy(*e.buffer, e.unread)
+	for tries := 0; tries < maxEmptyReads; tries++ {
+		var got int
+		got, e.err = e.r.Read((*e.buffer)[n:])
+		e.unread = (*e.buffer)[:n+got]
+		if got > 0 {
+			return nil
+		}
+		if e.err != nil {
+			return e.err
+		}
+	}
+	e.err = io.ErrNoProgress
+	return e.err
+}
+
+// maxEmptyReads bounds how often a reader may return nothing at all.
+const maxEmptyReads = 100
 
 // lineEnd returns where the first CR or LF of b is, or -1.
 func lineEnd(b []byte) int {
@@ -133,23 +192,30 @@ func lineEnd(b []byte) int {
 func (e *eventReader) skipMarks() error {
 	if !e.begun {
 		e.begun = true
-		if first, err := e.r.Peek(1); err != nil || first[0] != byteOrderMark[0] {
+		if err := e.want(1); err != nil || e.unread[0] != byteOrderMark[0] {
 			return err
 		}
-		if mark, _ := e.r.Peek(3); string(mark) == byteOrderMark {
-			e.discard(3)
+		if e.want(3) == nil && string(e.unread[:3]) == byteOrderMark {
+			e.unread = e.unread[3:]
 		}
 	}
 	if !e.sawCR {
 		return nil
 	}
 	e.sawCR = false
-	next, err := e.r.Peek(1)
-	if err == nil && next[0] == '\n' {
-		e.discard(1)
+	err := e.want(1)
+	if err == nil && e.unread[0] == '\n' {
+		e.unread = e.unread[1:]
 	}
 	return err
 }
 
-// discard skips n bytes that are known to be buffered.
-func (e *eventReader) discard(n int) { _, _ = e.r.Discard(n) }
+// want reads until n bytes are unread.
+func (e *eventReader) want(n int) error {
+	for len(e.unread) < n {
+		if err := e.more(); err != nil {
+			return err
+		}
+	}
+	return nil
+}

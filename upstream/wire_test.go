@@ -59,6 +59,25 @@ func TestEventReader(t *testing.T) {
 	}
 }
 
+// A stream on which little comes must not keep what a large event has needed.
+func TestLastingStreamKeepsNoLargeBuffer(t *testing.T) {
+	events := newEventReader(strings.NewReader("data: "+strings.Repeat("x", 100_000)+"\n\ndata: y\n\n"), 1<<20)
+	defer events.release()
+	events.lasts = true
+	for {
+		ev, err := events.next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil || len(ev.data) != 100_000 && string(ev.data) != "y" {
+			t.Fatalf("%.20q, %v", ev.data, err)
+		}
+	}
+	if got := len(*events.buffer); got > eventBuffer {
+		t.Errorf("keeps %d bytes", got)
+	}
+}
+
 func TestEventTooLarge(t *testing.T) {
 	for _, stream := range []string{"data: " + strings.Repeat("x", 101) + "\n\n", strings.Repeat("data: x\n", 200) + "\n"} {
 		_, err := newEventReader(strings.NewReader(stream), 100).next()
