@@ -130,9 +130,7 @@ func (c *conn) call(ctx context.Context, call Call) (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	serving, served := context.WithCancel(ctx)
-	defer served()
-	r.ctx = serving
+	r.ctx = ctx
 	answer, err := c.transport.roundTrip(ctx, r)
 	if err != nil && ctx.Err() != nil {
 		c.cancelRequest(r, context.Cause(ctx))

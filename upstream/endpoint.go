@@ -25,10 +25,10 @@ const maxExcerpt = 4 << 10
 // An endpoint sends HTTP requests to an upstream, with its credentials. It is
 // safe for concurrent use.
 type endpoint struct {
-	url     *url.URL
-	headers map[string]Secret
-	token   Secret
-	client  *http.Client
+	url       *url.URL
+	headers   map[string]Secret
+	token     Secret
+	transport http.RoundTripper // not a client, which follows redirects: they could hand the credentials to somebody else
 
 	mu   sync.Mutex
 	used map[string]string // last value of each secret; guarded by mu
@@ -38,16 +38,13 @@ func newEndpoint(opts Options) *endpoint {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.MaxIdleConns = 0 // no limit but the one per host
 	t.MaxIdleConnsPerHost = 1024
-	return &endpoint{
-		url:     opts.URL,
-		headers: opts.Headers,
-		token:   opts.Token,
-		used:    map[string]string{},
-		client: &http.Client{
-			Transport: t,
-			// Following one could hand the credentials to somebody else.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
+	return &endpoint{url: opts.URL, headers: opts.Headers, token: opts.Token, used: map[string]string{}, transport: t}
+}
+
+// closeIdle closes the connections that no request uses.
+func (e *endpoint) closeIdle() {
+	if t, ok := e.transport.(*http.Transport); ok {
+		t.CloseIdleConnections()
 	}
 }
 
@@ -58,15 +55,17 @@ func (e *endpoint) do(ctx context.Context, method string, to *url.URL, body []by
 		return nil, err
 	}
 	if body != nil {
-		req.Body = io.NopCloser(bytes.NewReader(body))
 		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+		req.Body, _ = req.GetBody()
 		req.ContentLength = int64(len(body))
-		req.Header.Set("Content-Type", jsonType)
+		fields = append(fields, headerField{"Content-Type", jsonType})
 	}
-	for _, f := range fields {
-		req.Header.Set(f.name, f.value)
+	values := make([]string, len(fields))
+	for i, f := range fields {
+		values[i] = f.value
+		req.Header[f.name] = values[i : i+1 : i+1]
 	}
-	resp, err := e.client.Do(req)
+	resp, err := e.transport.RoundTrip(req)
 	if err != nil {
 		return nil, bare(err)
 	}
@@ -103,8 +102,12 @@ func bare(err error) error {
 	return err
 }
 
-// authorize sets the configured headers.
+// authorize sets the configured headers, and the user of the URL.
 func (e *endpoint) authorize(ctx context.Context, req *http.Request) error {
+	if user := req.URL.User; user != nil {
+		password, _ := user.Password()
+		req.SetBasicAuth(user.Username(), password)
+	}
 	for name, secret := range e.headers {
 		value, err := secret(ctx)
 		if err != nil {

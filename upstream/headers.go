@@ -105,7 +105,7 @@ func (p *headerProperty) headers(path []string, found []paramHeader) []paramHead
 		}
 		below := append(path[:len(path):len(path)], name)
 		if header, ok := property.Header.(string); ok && isToken(header) {
-			found = append(found, paramHeader{below, "Mcp-Param-" + header})
+			found = append(found, paramHeader{below, http.CanonicalHeaderKey("Mcp-Param-" + header)})
 		}
 		found = property.headers(below, found)
 	}

@@ -347,6 +347,16 @@ func TestTokenFails(t *testing.T) {
 	wantError(t, err, "token: the vault is closed")
 }
 
+func TestUserInTheURL(t *testing.T) {
+	srv := plainServer(t, false, nil)
+	to := *srv.URL
+	to.User = url.UserPassword("ann", "pw")
+	run(t, upstream.Options{URL: &to})
+	if got, want := srv.Requests("tools/list")[0].Header.Get("Authorization"), "Basic YW5uOnB3"; got != want {
+		t.Errorf("Authorization %q, want %q", got, want)
+	}
+}
+
 func TestParamHeaders(t *testing.T) {
 	srv := plainServer(t, false, nil)
 	srv.Change(func(s *upstreamtest.Script) {

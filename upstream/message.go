@@ -132,6 +132,7 @@ type request struct {
 	own      bool      // the gateway's own, though it is a call
 }
 
+// A headerField is one header. Its name is in the canonical form.
 type headerField struct{ name, value string }
 
 func (r *request) body() []byte {

@@ -314,7 +314,7 @@ func (u *Upstream) stopped() {
 	})
 	u.attempt.Do(func() { close(u.attempted) })
 	if u.endpoint != nil {
-		u.endpoint.client.CloseIdleConnections()
+		u.endpoint.closeIdle()
 	}
 }
 

@@ -137,7 +137,7 @@ func inBubble(t *testing.T, test func(t *testing.T, f *fakeServer, u *Upstream, 
 			p(f, &opts)
 		}
 		u = New(opts)
-		u.endpoint.client.Transport = f
+		u.endpoint.transport = f
 		u.jitter = func(limit time.Duration) time.Duration { return limit }
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
@@ -259,7 +259,7 @@ func TestCallWaitsForTheFirstAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeServer{began: time.Now()}
 		u := New(Options{Name: "x", URL: &url.URL{Scheme: "http", Host: "example.com"}, Protocol: Legacy, Log: slog.New(slog.DiscardHandler)})
-		u.endpoint.client.Transport = slow{f, 3 * time.Second}
+		u.endpoint.transport = slow{f, 3 * time.Second}
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		go u.Run(ctx)
