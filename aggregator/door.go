@@ -62,14 +62,13 @@ func (g *Gateway) serveMCP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	x := &exchange{Request: Request{Caller: caller, Era: eraOf(r)}, remote: g.clientAddr(r)}
+	x := &exchange{Request: Request{Caller: caller, Era: eraOf(r)}}
 	if r.Method == http.MethodPost {
 		if err := g.readMessage(w, r, x); err != nil {
 			err.write(w)
 			return
 		}
 	}
-	w = &deadlineWriter{ResponseWriter: w}
 	if x.Era == upstream.ModernEra {
 		g.serveModern(w, r, x)
 		return
@@ -117,11 +116,20 @@ func (g *Gateway) readMessage(w http.ResponseWriter, r *http.Request, x *exchang
 	return x.parse(body)
 }
 
+// smallBody is the size of a body for which memory is set aside at once. A
+// client that announces a larger one has to send it first.
+const smallBody = 64 << 10
+
 func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
 	rc := http.NewResponseController(w)
 	_ = rc.SetReadDeadline(time.Now().Add(readTimeout)) // unsupported only by test recorders
 	defer func() { _ = rc.SetReadDeadline(time.Time{}) }()
-	return io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	if r.ContentLength < 0 || r.ContentLength > smallBody {
+		return io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	}
+	body := make([]byte, r.ContentLength)
+	_, err := io.ReadFull(r.Body, body)
+	return body, err
 }
 
 // An exchange is one HTTP request of a client and the message in it.
@@ -131,7 +139,6 @@ type exchange struct {
 	id      json.RawMessage // nil in a notification
 	params  json.RawMessage // nil where there are none
 	meta    rawjson.Object  // of a modern request's params
-	remote  string          // the client's address
 
 	// A batch has several messages, and the rest is empty.
 	batch    bool

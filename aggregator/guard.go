@@ -16,6 +16,7 @@ import (
 // leave (MCP "Security Warning" of the Streamable HTTP transport).
 func (g *Gateway) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w = &deadlineWriter{ResponseWriter: w}
 		if !g.hostAllowed(r) {
 			refuse(w, http.StatusForbidden, jsonrpc.CodeInvalidRequest, "the Host header does not name this gateway; use its address or set server.public_url")
 			return
@@ -38,8 +39,16 @@ func (g *Gateway) guard(next http.Handler) http.Handler {
 }
 
 func (g *Gateway) hostAllowed(r *http.Request) bool {
-	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	if !ok || !isLoopback(local.String()) {
+	switch local := r.Context().Value(http.LocalAddrContextKey).(type) {
+	case *net.TCPAddr:
+		if !local.IP.IsLoopback() {
+			return true
+		}
+	case net.Addr:
+		if !isLoopback(local.String()) {
+			return true
+		}
+	default:
 		return true
 	}
 	return isLoopback(r.Host) || g.Catalog().PublicURL != nil && sameHost(r.Host, g.Catalog().PublicURL)

@@ -44,7 +44,7 @@ func (g *Gateway) serveLegacy(w http.ResponseWriter, r *http.Request, x *exchang
 			return
 		}
 		if x.Method == "initialize" && r.Header.Get(sessionHeader) == "" {
-			g.initialize(w, x)
+			g.initialize(w, r, x)
 			return
 		}
 		g.inSession(w, r, x, g.servePost)
@@ -82,7 +82,7 @@ func (g *Gateway) inSession(w http.ResponseWriter, r *http.Request, x *exchange,
 }
 
 // initialize opens a session.
-func (g *Gateway) initialize(w http.ResponseWriter, x *exchange) {
+func (g *Gateway) initialize(w http.ResponseWriter, r *http.Request, x *exchange) {
 	params, err := parseParams(x.params)
 	if err != nil || x.id == nil {
 		writeError(w, http.StatusBadRequest, x.id, jsonrpc.CodeInvalidParams, "initialize needs an id and params")
@@ -103,7 +103,7 @@ func (g *Gateway) initialize(w http.ResponseWriter, x *exchange) {
 		return
 	}
 	context.AfterFunc(s.ctx, func() { g.running.start(func() { g.unwatchAll(s) }) })
-	g.log.Info("session opened", "caller", x.Caller.ID, "client", clientName(params), "version", version, "remote", x.remote)
+	g.log.Info("session opened", "caller", x.Caller.ID, "client", clientName(params), "version", version, "remote", g.clientAddr(r))
 	w.Header().Set(sessionHeader, s.id)
 	writeBody(w, http.StatusOK, answerBody(x.id, "result", g.initializeResult(version)))
 }
@@ -222,7 +222,7 @@ func (g *Gateway) serveBatch(w http.ResponseWriter, r *http.Request, x *exchange
 			refuse(w, http.StatusBadRequest, jsonrpc.CodeInvalidRequest, "the answers to this batch are too large; send its messages one by one")
 			return
 		}
-		one := &exchange{Request: Request{Caller: x.Caller, Era: x.Era}, remote: x.remote}
+		one := &exchange{Request: Request{Caller: x.Caller, Era: x.Era}}
 		if refused := one.parse(body); refused != nil {
 			answers = append(answers, answerBody(json.RawMessage("null"), "error", rawjson.Value(&jsonrpc.Error{Code: refused.code, Message: refused.message})))
 			continue

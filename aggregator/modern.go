@@ -71,13 +71,21 @@ func (g *Gateway) serveModern(w http.ResponseWriter, r *http.Request, x *exchang
 // checkMedia makes sure that a POST has JSON and its sender takes both forms
 // of answer.
 func checkMedia(r *http.Request) *refusal {
-	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
+	if !isJSON(r.Header.Get("Content-Type")) {
 		return &refusal{http.StatusUnsupportedMediaType, jsonrpc.CodeInvalidRequest, "Content-Type must be application/json"}
 	}
 	if !accepts(r, "application/json") || !accepts(r, "text/event-stream") {
 		return &refusal{http.StatusBadRequest, jsonrpc.CodeInvalidRequest, "Accept must contain both application/json and text/event-stream"}
 	}
 	return nil
+}
+
+func isJSON(contentType string) bool {
+	if contentType == "application/json" {
+		return true
+	}
+	media, _, err := mime.ParseMediaType(contentType)
+	return err == nil && media == "application/json"
 }
 
 func accepts(r *http.Request, media string) bool {
@@ -121,12 +129,13 @@ func (x *exchange) prepare(h http.Header) error {
 	if err := x.checkHeaders(h); err != nil {
 		return &jsonrpc.Error{Code: mcp.CodeHeaderMismatch, Message: err.Error()}
 	}
-	for key, required := range map[string]bool{metaCapabilities: true, metaClientInfo: false} {
-		if value := x.meta.Get(key); (value != nil || required) && anObject(value) != nil {
-			return invalidParams("missing or invalid _meta field %q", key)
-		}
-	}
 	x.ClientInfo, x.ClientCapabilities = x.meta.Get(metaClientInfo), x.meta.Get(metaCapabilities)
+	switch {
+	case anObject(x.ClientCapabilities) != nil:
+		return invalidParams("missing or invalid _meta field %q", metaCapabilities)
+	case x.ClientInfo != nil && anObject(x.ClientInfo) != nil:
+		return invalidParams("missing or invalid _meta field %q", metaClientInfo)
+	}
 	x.LogLevel = x.meta.Get(metaLogLevel)
 	if x.LogLevel != nil && severity(x.LogLevel) < 0 {
 		return invalidParams("%s in _meta is not a log level", metaLogLevel)
@@ -169,8 +178,13 @@ func (x *exchange) checkHeaders(h http.Header) error {
 	if got := h.Get("Mcp-Method"); got != x.Method {
 		return fmt.Errorf("header mismatch: Mcp-Method is %q, and the body's method %q", got, x.Method)
 	}
-	member := map[string]string{"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}[x.Method]
-	if member == "" {
+	member := ""
+	switch x.Method {
+	case "tools/call", "prompts/get":
+		member = "name"
+	case "resources/read":
+		member = "uri"
+	default:
 		return nil
 	}
 	name, _ := x.Params.GetString(member)

@@ -121,12 +121,12 @@ func (p *responder) answer(result json.RawMessage, err error) {
 	if !p.finishLocked() {
 		return
 	}
-	status, body := http.StatusOK, []byte(nil)
+	status, body := http.StatusOK, [][]byte(nil)
 	if err == nil {
-		body = answerBody(p.id, "result", result)
+		body = answerParts(p.id, "result", result)
 	} else {
 		answer := wireError(err)
-		body = answerBody(p.id, "error", rawjson.Value(answer))
+		body = answerParts(p.id, "error", rawjson.Value(answer))
 		if p.era == upstream.ModernEra {
 			status = errorStatus(answer.Code)
 		}
@@ -135,30 +135,43 @@ func (p *responder) answer(result json.RawMessage, err error) {
 		p.stream = newEventStream(p.w)
 	}
 	if p.stream != nil {
-		p.stream.message(body)
+		p.stream.message(body...)
 		return
 	}
-	writeBody(p.w, status, body)
+	writeBody(p.w, status, body...)
 }
 
-func writeBody(w http.ResponseWriter, status int, body []byte) {
+// writeBody writes a JSON body that consists of some parts.
+func writeBody(w http.ResponseWriter, status int, parts ...[]byte) {
+	size := 0
+	for _, part := range parts {
+		size += len(part)
+	}
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("Content-Length", strconv.Itoa(size))
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // a client that left needs no answer
+	for _, part := range parts {
+		if _, err := w.Write(part); err != nil {
+			return // a client that left needs no answer
+		}
+	}
 }
 
 func answerBody(id json.RawMessage, member string, value json.RawMessage) []byte {
-	body := make([]byte, 0, len(id)+len(value)+48)
-	body = append(body, `{"jsonrpc":"2.0","id":`...)
-	body = append(body, id...)
-	body = append(body, `,"`...)
-	body = append(body, member...)
-	body = append(body, `":`...)
-	body = append(body, value...)
-	return append(body, '}')
+	return bytes.Join(answerParts(id, member, value), nil)
+}
+
+// answerParts is answerBody in parts, for which a large value is not copied.
+func answerParts(id json.RawMessage, member string, value json.RawMessage) [][]byte {
+	head := make([]byte, 0, len(id)+len(member)+32)
+	head = append(head, `{"jsonrpc":"2.0","id":`...)
+	head = append(head, id...)
+	head = append(head, `,"`...)
+	head = append(head, member...)
+	head = append(head, `":`...)
+	return [][]byte{head, value, []byte("}")}
 }
 
 // notification is a JSON-RPC notification; nil params are left out.
@@ -221,18 +234,29 @@ func (s *eventStream) open() {
 	s.err = http.NewResponseController(s.w).Flush()
 }
 
-// message sends one JSON-RPC message.
-func (s *eventStream) message(raw []byte) {
-	s.write(append(append([]byte("event: message\ndata: "), oneLine(raw)...), "\n\n"...))
+// message sends one JSON-RPC message, which consists of some parts.
+func (s *eventStream) message(parts ...[]byte) {
+	s.write([]byte("event: message\ndata: "))
+	for _, part := range parts {
+		s.write(oneLine(part))
+	}
+	s.write([]byte("\n\n"))
+	s.flush()
 }
 
-func (s *eventStream) comment() { s.write([]byte(": still here\n\n")) }
+func (s *eventStream) comment() {
+	s.write([]byte(": still here\n\n"))
+	s.flush()
+}
 
-func (s *eventStream) write(event []byte) {
-	if s.err != nil {
-		return
+func (s *eventStream) write(b []byte) {
+	if s.err == nil {
+		_, s.err = s.w.Write(b)
 	}
-	if _, s.err = s.w.Write(event); s.err == nil {
+}
+
+func (s *eventStream) flush() {
+	if s.err == nil {
 		s.err = http.NewResponseController(s.w).Flush()
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 
@@ -34,6 +35,7 @@ func (g *Gateway) finish(r Request, era upstream.Era, from *member, result json.
 	if err != nil {
 		return nil, badResult(from, fmt.Errorf("is malformed: %w", err))
 	}
+	came := slices.Clone(o)
 	if fromModern {
 		if err := g.endHop(&o, r, from); err != nil {
 			return nil, badResult(from, err)
@@ -48,8 +50,14 @@ func (g *Gateway) finish(r Request, era upstream.Era, from *member, result json.
 			return nil, badResult(from, err)
 		}
 	}
+	if slices.EqualFunc(o, came, sameMember) {
+		return result, nil
+	}
 	return o.Bytes(), nil
 }
+
+// sameMember is quick for a value that nobody has touched.
+func sameMember(a, b rawjson.Member) bool { return a.Name == b.Name && bytes.Equal(a.Value, b.Value) }
 
 // isTask reports whether an upstream of revision 2025-11-25 answered with the
 // handle of a task: to a client that knows none it would be an empty success.

@@ -8,7 +8,10 @@ import (
 
 // A deadlineWriter gives up on a client that does not read: each write must be
 // taken within writeTimeout, however long the answer as a whole may last.
-type deadlineWriter struct{ http.ResponseWriter }
+type deadlineWriter struct {
+	http.ResponseWriter
+	extended time.Time
+}
 
 func (w *deadlineWriter) Write(p []byte) (int, error) {
 	w.extend()
@@ -20,8 +23,15 @@ func (w *deadlineWriter) Flush() {
 	_ = http.NewResponseController(w.ResponseWriter).Flush() // the next write reports what went wrong
 }
 
+// extend moves the deadline, but not for each of the writes that make one
+// answer: a second less is no difference.
 func (w *deadlineWriter) extend() {
-	_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(writeTimeout)) // unsupported only by test recorders
+	now := time.Now()
+	if now.Sub(w.extended) < time.Second {
+		return
+	}
+	w.extended = now
+	_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(now.Add(writeTimeout)) // unsupported only by test recorders
 }
 
 func (w *deadlineWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

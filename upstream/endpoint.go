@@ -205,7 +205,11 @@ func isHTML(kind string, body []byte) bool {
 }
 
 func mediaType(resp *http.Response) string {
-	kind, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	kind := resp.Header.Get("Content-Type")
+	if kind == eventsType || kind == jsonType { // as it mostly is
+		return kind
+	}
+	kind, _, err := mime.ParseMediaType(kind)
 	if err != nil {
 		return "no content type"
 	}

@@ -204,6 +204,9 @@ func Array(elements []json.RawMessage) json.RawMessage {
 // String returns s as a JSON string. Only what JSON demands is escaped;
 // invalid UTF-8 becomes U+FFFD.
 func String(s string) json.RawMessage {
+	if plain := append(append(append(make([]byte, 0, len(s)+2), '"'), s...), '"'); special(plain, 1) == len(plain)-1 {
+		return plain
+	}
 	quoted, _ := jsontext.AppendQuote(nil, s) // its error only reports replaced UTF-8
 	return quoted
 }
