@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -53,8 +54,15 @@ type conn struct {
 	// closing its stream, and the server cannot ask anything.
 	stateless bool
 
-	life    context.Context // ends when the connection can carry no more calls; its cause says why
-	end     context.CancelCauseFunc
+	life context.Context // ends when the connection can carry no more calls; its cause says why
+	end  context.CancelCauseFunc
+	// calls ends when the calls under way are to end with the connection, which
+	// over HTTP they may outlive: it is given up, or the upstream is stopped.
+	calls    context.Context
+	endCalls context.CancelCauseFunc
+	forget   func() bool // that the upstream may stop
+	closed   atomic.Bool
+
 	running group
 	outbox  chan []byte
 	maxList int      // bytes of all definitions in one list
@@ -71,6 +79,17 @@ type conn struct {
 	complaints *rate.Limiter
 	swallowed  atomic.Int64 // complaints since the last one that was logged
 
+	// See supervise.go.
+	born         time.Time
+	begun, ended atomic.Int64  // calls so far
+	busySince    atomic.Int64  // age when a call began and there was no other
+	heard        atomic.Int64  // age when something came from the server
+	asked        atomic.Int64  // requests of the server that were passed on
+	suspected    chan struct{} // holds a token while a probe is asked for
+
+	mu     sync.Mutex
+	judged chan struct{} // closed when the probe that is asked for is over; nil while there is none; guarded by mu
+
 	paramHeaders atomic.Pointer[map[string][]paramHeader] // by tool; see headers.go
 }
 
@@ -86,11 +105,15 @@ func newConn(u *Upstream) *conn {
 		lists:      newKindSet(),
 		maxList:    maxBytes,
 		complaints: rate.NewLimiter(5, 50), // as often as somebody can read them
+		born:       time.Now(),
+		suspected:  make(chan struct{}, 1),
 	}
 	if u.opts.CallsOnly {
 		c.maxList = maxOwnBytes
 	}
 	c.life, c.end = context.WithCancelCause(context.Background())
+	c.calls, c.endCalls = context.WithCancelCause(context.Background())
+	c.forget = context.AfterFunc(u.life, func() { c.endCalls(errStopped) })
 	c.running.start(c.sendOutbox)
 	return c
 }
@@ -121,6 +144,8 @@ func (c *conn) close() {
 		c.transport.close()
 	}
 	c.running.wait()
+	c.closed.Store(true)
+	c.leave()
 }
 
 // call sends one request and returns the result. The server's own error is a
@@ -130,18 +155,27 @@ func (c *conn) call(ctx context.Context, call Call) (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.ctx = ctx
-	answer, err := c.transport.roundTrip(ctx, r)
-	if err != nil && ctx.Err() != nil {
+	serving, served := context.WithCancelCause(ctx)
+	defer served(nil)
+	unlink := context.AfterFunc(c.calls, func() { served(context.Cause(c.calls)) })
+	defer unlink()
+	r.ctx = serving
+	c.begin()
+	answer, err := c.transport.roundTrip(serving, r)
+	c.over()
+	if err == nil {
+		return answer.outcome()
+	}
+	if ctx.Err() != nil {
 		c.cancelRequest(r, context.Cause(ctx))
 	}
 	if errors.Is(err, errSessionGone) {
 		c.end(err)
 	}
-	if err != nil {
-		return nil, err
+	if isDoubtful(ctx, err) {
+		c.suspect()
 	}
-	return answer.outcome()
+	return nil, err
 }
 
 // ask is call for the handshake, whose requests must not be cancelled.

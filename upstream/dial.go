@@ -20,7 +20,7 @@ const (
 	// connect does as well. A process, which has to start first, gets half.
 	maxProbe = 3 * time.Second
 	// probedGrace is between the steps of stopping a process that was only
-	// asked for its era.
+	// asked for its era, or does not answer any more.
 	probedGrace = 300 * time.Millisecond
 )
 

@@ -35,6 +35,7 @@ type waiter struct {
 	answer  chan outcome  // holds one
 	noted   chan struct{} // holds a token while notes may not be empty
 
+	unsent bool      // the server has not read the request; guarded by the duplex's mu
 	notes  []message // what came ahead of the answer; guarded by the duplex's mu
 	queued int       // bytes of the messages in notes; guarded by the duplex's mu
 }
@@ -78,7 +79,22 @@ func (d *duplex) last(w *waiter) (message, error) {
 		d.passNotes(w)
 		return o.message, o.err
 	default:
-		return message{}, context.Cause(d.conn.life)
+	}
+	err := context.Cause(d.conn.life)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if w.unsent {
+		err = &unsentError{err}
+	}
+	return message{}, err
+}
+
+// unsent notes that the server has not read the request id.
+func (d *duplex) unsent(id int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if w := d.waiting[id]; w != nil {
+		w.unsent = true
 	}
 }
 

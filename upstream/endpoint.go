@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"time"
 )
 
 const (
@@ -38,6 +39,8 @@ func newEndpoint(opts Options) *endpoint {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.MaxIdleConns = 0 // no limit but the one per host
 	t.MaxIdleConnsPerHost = 1024
+	// All requests of HTTP/2 share a connection, and a dead one would fail them all.
+	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second}
 	return &endpoint{url: opts.URL, headers: opts.Headers, token: opts.Token, used: map[string]string{}, transport: t}
 }
 
@@ -67,7 +70,11 @@ func (e *endpoint) do(ctx context.Context, method string, to *url.URL, body []by
 	}
 	resp, err := e.transport.RoundTrip(req)
 	if err != nil {
-		return nil, bare(err)
+		err = bare(err)
+		if broken := (*brokenError)(nil); errors.As(err, &broken) && ctx.Err() == nil {
+			e.closeIdle() // they are likely to be as dead as this one
+		}
+		return nil, err
 	}
 	return resp, nil
 }
@@ -96,10 +103,13 @@ func bare(err error) error {
 	if errors.As(err, &withURL) {
 		err = withURL.Err
 	}
-	if errors.Is(err, io.EOF) {
-		return errors.New("the server closed the connection without an answer")
+	switch {
+	case errors.Is(err, io.EOF):
+		return &brokenError{errors.New("the server closed the connection without an answer")}
+	case isUnreachable(err):
+		return err
 	}
-	return err
+	return &brokenError{err}
 }
 
 // authorize sets the configured headers, and the user of the URL.
@@ -111,7 +121,7 @@ func (e *endpoint) authorize(ctx context.Context, req *http.Request) error {
 	for name, secret := range e.headers {
 		value, err := secret(ctx)
 		if err != nil {
-			return fmt.Errorf("header %s: %w", name, err)
+			return &secretError{"header " + name, err}
 		}
 		e.remember(name, value)
 		if strings.EqualFold(name, "Host") {
@@ -125,7 +135,7 @@ func (e *endpoint) authorize(ctx context.Context, req *http.Request) error {
 	}
 	token, err := e.token(ctx)
 	if err != nil {
-		return fmt.Errorf("token: %w", err)
+		return &secretError{"token", err}
 	}
 	e.remember("token", token)
 	req.Header.Set("Authorization", "Bearer "+token)
@@ -259,5 +269,5 @@ func readBounded(resp *http.Response, max int) ([]byte, error) {
 
 // broken says that an answer ended before its end.
 func broken(err error) error {
-	return fmt.Errorf("the connection broke before the answer was complete: %w", err)
+	return &brokenError{fmt.Errorf("the connection broke before the answer was complete: %w", err)}
 }

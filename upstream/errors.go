@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -32,9 +33,58 @@ var (
 	// errSessionGone says that the server no longer knows the session, so the
 	// request reached no tool.
 	errSessionGone = errors.New("the server has ended the session")
-	errStopped     = errors.New("stopped")
-	errNotRead     = errors.New("does not read its input")
+	// errOtherEra says that a modern server is another one by now. The request
+	// reached no tool.
+	errOtherEra = fmt.Errorf("no longer speaks revision %s", Modern)
+	errStopped  = errors.New("stopped")
+	errNotRead  = errors.New("does not read its input")
 )
+
+// An unsentError is the failure of a call that no tool of the server has seen.
+type unsentError struct{ error }
+
+func (e *unsentError) Unwrap() error { return e.error }
+
+// A brokenError is that of a connection that broke under a call.
+type brokenError struct{ error }
+
+func (e *brokenError) Unwrap() error { return e.error }
+
+// isUnsent reports whether a call failed before any tool has seen it.
+func isUnsent(err error) bool {
+	var unsent *unsentError
+	return errors.As(err, &unsent) || errors.Is(err, errSessionGone) || errors.Is(err, errOtherEra) || isUnreachable(err)
+}
+
+// isBroken reports whether a call failed with its connection, or at a proxy in
+// front of the server. It may have been served.
+func isBroken(err error) bool {
+	var broken *brokenError
+	var refused *httpError
+	switch {
+	case errors.As(err, &broken):
+		return true
+	case errors.As(err, &refused):
+		return refused.status == http.StatusBadGateway || refused.status == http.StatusServiceUnavailable ||
+			refused.status == http.StatusGatewayTimeout
+	}
+	return false
+}
+
+// A secretError is that of a secret which cannot be had, so that nothing was sent.
+type secretError struct {
+	what string // is it
+	err  error
+}
+
+func (e *secretError) Error() string { return e.what + ": " + e.err.Error() }
+func (e *secretError) Unwrap() error { return e.err }
+
+// isLate reports whether an error says that time, as configured, is over.
+func isLate(err error) bool {
+	var late *timeoutError
+	return errors.As(err, &late) || errors.Is(err, errNotRead)
+}
 
 // A timeoutError is the cause of a context whose time, as configured, is over.
 type timeoutError struct{ after time.Duration }

@@ -122,6 +122,7 @@ func (t *streamable) exchange(ctx context.Context, r *request) (answer message, 
 	if err != nil {
 		return message{}, nil, err
 	}
+	t.conn.hear()
 	if r.method == "initialize" {
 		t.session = resp.Header.Get("Mcp-Session-Id")
 	}
@@ -150,7 +151,7 @@ func (t *streamable) readBody(resp *http.Response, r *request) (message, error) 
 		return message{}, errSessionGone
 	}
 	if t.modern && r.method != "server/discover" && isOtherEra(resp, body) {
-		err := fmt.Errorf("no longer speaks revision %s: %w", t.version, t.refusal(resp, body))
+		err := fmt.Errorf("%w: %w", errOtherEra, t.refusal(resp, body))
 		t.conn.end(err) // to find out anew what it speaks
 		return message{}, err
 	}
@@ -204,7 +205,7 @@ func (t *streamable) readStream(ctx context.Context, resp *http.Response, r *req
 // readEvents reads one stream of r up to the answer. last is where to resume
 // a stream that ended before.
 func (t *streamable) readEvents(body io.Reader, r *request) (answer message, last event, err error) {
-	events := newEventReader(body, t.max)
+	events := newEventReader(t.conn.listening(body), t.max)
 	defer events.release()
 	var found *message
 	for found == nil {
@@ -251,7 +252,7 @@ func isOversize(err error) bool {
 func asBroken(err error) error {
 	switch {
 	case err == io.EOF:
-		return errors.New("the server ended its stream without an answer")
+		return &brokenError{errors.New("the server ended its stream without an answer")}
 	case isOversize(err):
 		return err
 	}

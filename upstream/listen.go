@@ -306,7 +306,7 @@ func isTransient(status int) bool {
 
 // readMessages passes on what comes on the GET stream until it ends.
 func (t *streamable) readMessages(body io.Reader) {
-	events := newEventReader(body, t.max)
+	events := newEventReader(t.conn.listening(body), t.max)
 	defer events.release()
 	events.lasts = true
 	for {

@@ -138,13 +138,15 @@ func TestServerCancelsItsRequest(t *testing.T) {
 func TestCallIsCancelledWhileItIsAsked(t *testing.T) {
 	eachLive(t, func(t *testing.T, r *running) {
 		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan struct{})
+		returned, ended := make(chan struct{}), make(chan struct{})
 		_, err := r.asking(ctx, "elicit", "{}", func(ctx context.Context, _ string, _ json.RawMessage) (json.RawMessage, error) {
 			defer close(ended)
 			cancel()
 			<-ctx.Done()
+			<-returned // the server gets no answer that it could answer the call with
 			return nil, ctx.Err()
 		})
+		close(returned)
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("error %v, want context.Canceled", err)
 		}

@@ -42,7 +42,7 @@ func (s *oldSSE) open() error {
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, maxExcerpt))
 		return s.refusal(resp, text)
 	}
-	events := newEventReader(resp.Body, s.max)
+	events := newEventReader(s.conn.listening(resp.Body), s.max)
 	events.lasts = true
 	if err := s.readEndpoint(events); err != nil {
 		events.release()

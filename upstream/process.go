@@ -168,7 +168,7 @@ func (p *process) epitaph(err error) error {
 	if p.lastWords != "" {
 		text += about + p.lastWords
 	}
-	return errors.New(text)
+	return &brokenError{errors.New(text)}
 }
 
 // stop ends the process: its stdin is closed, then, each time grace later, its

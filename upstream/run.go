@@ -25,40 +25,56 @@ const (
 // Run connects to the server and stays connected until ctx ends. It returns
 // when everything it started has stopped, and must be called once.
 func (u *Upstream) Run(ctx context.Context) {
-	var grace sync.WaitGroup
+	var left sync.WaitGroup // what a connection leaves behind
 	defer u.stopped()
-	defer grace.Wait()
+	defer left.Wait()
+	defer u.end()
 	retry := backoff{jitter: u.jitter}
 	for {
 		began := time.Now()
 		c, l, err := u.connect(ctx)
+		var pause time.Duration
 		if err != nil {
-			u.notConnected(ctx, err, time.Since(began))
+			pause = retry.next()
+			u.notConnected(ctx, err, time.Since(began), pause)
 		} else {
 			again, _ := u.subscriptions.current() // later ones are asked for by Subscribe
 			u.nowConnected(c, l, time.Since(began))
-			retry.settle(u.serve(ctx, c, again))
-			connects := u.Status().Connects
-			grace.Go(func() { u.forgetListing(ctx, connects) })
+			retry.settle(u.serve(ctx, c, again, &left))
+			connects := u.connects()
+			left.Go(func() { u.forgetListing(ctx, connects) })
+			if !u.awaiting() {
+				pause = retry.next()
+			}
 		}
-		if !u.awaiting() && !u.pause(ctx, retry.next()) || ctx.Err() != nil {
+		if !u.pause(ctx, pause) {
 			return
 		}
 	}
 }
 
-// pause waits for d before the next attempt, and reports whether ctx is still
-// alive.
+// pause waits for d before the next attempt, or until a call wants one, and
+// reports whether ctx is still alive.
 func (u *Upstream) pause(ctx context.Context, d time.Duration) bool {
-	u.nextAttempt(time.Now().Add(d))
-	defer u.nextAttempt(time.Time{})
-	return sleep(ctx, d)
-}
-
-func (u *Upstream) nextAttempt(at time.Time) {
+	u.mu.Lock()
+	u.status.NextAttempt = time.Now().Add(d)
+	u.mu.Unlock()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-u.wanted:
+	case <-ctx.Done():
+	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.status.NextAttempt = at
+	u.status.NextAttempt = time.Time{}
+	u.dialing = true
+	select {
+	case <-u.wanted: // by a call that came just now
+	default:
+	}
+	return ctx.Err() == nil
 }
 
 // connect connects and fetches the lists.
@@ -95,9 +111,12 @@ func (u *Upstream) remember(c *conn, err error) {
 
 // serve keeps the listing up to date until the connection ends, closes it, and
 // returns how long it lived. Resources that were subscribed to on the last
-// connection are asked for again.
-func (u *Upstream) serve(ctx context.Context, c *conn, subscribed []string) time.Duration {
+// connection are asked for again. A process is gone when it returns; an HTTP
+// server may take its time to hear that a session is over, and left is who
+// waits for that.
+func (u *Upstream) serve(ctx context.Context, c *conn, subscribed []string, left *sync.WaitGroup) time.Duration {
 	began := time.Now()
+	c.running.start(func() { u.watch(c) })
 	if c.listener == nil {
 		c.running.start(func() { u.resubscribe(c, subscribed) })
 	}
@@ -108,7 +127,11 @@ func (u *Upstream) serve(ctx context.Context, c *conn, subscribed []string) time
 	} else {
 		u.end()
 	}
-	c.close()
+	if u.endpoint == nil {
+		c.close()
+	} else {
+		left.Go(c.close)
+	}
 	return lived
 }
 
@@ -229,7 +252,7 @@ func (u *Upstream) forgetListing(ctx context.Context, connects int) {
 	defer timer.Stop()
 	for {
 		moved := u.nextMove() // taken before the look, so that no change is missed
-		if u.Status().Connects != connects {
+		if u.connects() != connects {
 			return
 		}
 		select {
@@ -247,7 +270,7 @@ func (u *Upstream) forgetListing(ctx context.Context, connects int) {
 func (u *Upstream) expire(connects int) {
 	u.publishing.Lock()
 	defer u.publishing.Unlock()
-	if u.Status().Connects != connects {
+	if u.connects() != connects {
 		return
 	}
 	u.opts.Log.Warn("gave up the listing", "lost_for", u.opts.ToolsGrace)
@@ -266,7 +289,7 @@ func (u *Upstream) nowConnected(c *conn, l *Listing, took time.Duration) {
 	u.opts.Log.Info("connected", "took", took, "era", l.Era, "version", l.Version, "tools", len(l.Tools))
 	u.publish(l, func() {
 		u.move(Connected, func() {
-			u.conn, u.awaited = c, false
+			u.conn, u.awaited, u.dialing, u.ended = c, false, false, time.Now()
 			u.status.Era = l.Era
 			u.status.Connects++
 		})
@@ -274,9 +297,9 @@ func (u *Upstream) nowConnected(c *conn, l *Listing, took time.Duration) {
 	u.attempt.Do(func() { close(u.attempted) })
 }
 
-// notConnected notes why an attempt failed. The same reason is not logged
-// again and again.
-func (u *Upstream) notConnected(ctx context.Context, err error, took time.Duration) {
+// notConnected notes why an attempt failed, and after what pause comes the next
+// one. The same reason is not logged again and again.
+func (u *Upstream) notConnected(ctx context.Context, err error, took, pause time.Duration) {
 	defer u.attempt.Do(func() { close(u.attempted) })
 	if ctx.Err() != nil {
 		return
@@ -289,15 +312,18 @@ func (u *Upstream) notConnected(ctx context.Context, err error, took time.Durati
 	err = u.secrets.redacted(err)
 	u.opts.Log.Log(ctx, level, "not connected", "err", err, "took", took)
 	u.move(before.State, func() {
-		u.awaited = false
-		u.status.LastError = err.Error()
+		u.awaited, u.dialing, u.ended = false, false, time.Now()
+		u.status.LastError, u.status.NextAttempt = err.Error(), u.ended.Add(pause)
 	})
 }
 
 // nowLost gives up the connection. Calls wait for the next attempt if the
-// server only dropped the session.
+// server is there, and only dropped the session or speaks another era.
 func (u *Upstream) nowLost(err error, lived time.Duration) {
-	gone := errors.Is(err, errSessionGone)
+	gone := isUnsent(err)
+	if errors.Is(err, errOtherEra) {
+		u.worked = ""
+	}
 	err = u.secrets.redacted(err)
 	u.opts.Log.Warn("connection lost", "err", err, "lived", lived)
 	u.move(Lost, func() {
@@ -335,6 +361,13 @@ func (u *Upstream) nextMove() <-chan struct{} {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.moved
+}
+
+// connects counts the connections so far.
+func (u *Upstream) connects() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.status.Connects
 }
 
 func (u *Upstream) awaiting() bool {

@@ -27,6 +27,9 @@ import (
 // run in a bubble where time is not real.
 type fakeServer struct {
 	began time.Time // of the test
+	// before, if not nil, sees every POST first, and answers it unless it
+	// returns neither.
+	before func(*http.Request, message) (*http.Response, error)
 
 	mu      sync.Mutex // guards what follows
 	down    bool       // nobody can connect, and sessions are gone
@@ -45,8 +48,6 @@ func (f *fakeServer) set(change func()) {
 }
 
 func (f *fakeServer) RoundTrip(r *http.Request) (*http.Response, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	if r.Method != http.MethodPost {
 		return respond(http.StatusMethodNotAllowed, ""), nil
 	}
@@ -55,6 +56,13 @@ func (f *fakeServer) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	if f.before != nil {
+		if resp, err := f.before(r, m); resp != nil || err != nil {
+			return resp, err
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	switch {
 	case m.method == "initialize":
 		return f.initialize(m)
@@ -165,7 +173,7 @@ func TestBackoff(t *testing.T) {
 			t.Fatal("the first attempt has not ended")
 		}
 		_, err := u.Call(t.Context(), Call{Method: "ping"})
-		if want := `upstream "x": not connected: initialize: dial tcp: connection refused`; err == nil || err.Error() != want {
+		if want := `upstream "x": not connected: initialize: dial tcp: connection refused; next attempt in 500ms`; err == nil || err.Error() != want {
 			t.Errorf("error %v, want %s", err, want)
 		}
 		wait(100 * time.Second)

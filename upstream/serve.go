@@ -47,6 +47,7 @@ func (c *conn) answer(m message, r *request) {
 		c.post(answerTo(m.id, "result", "{}"))
 		return
 	}
+	c.asked.Add(1)
 	serve, of, hold := c.handler(r)
 	if serve == nil || c.modern { // the modern revision knows no such requests
 		c.complain("refused a request of the server", "method", printable(m.method, 80))

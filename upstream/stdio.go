@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"regexp"
+	"syscall"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -50,6 +51,9 @@ func startStdio(ctx context.Context, opts Options, c *conn) (*stdio, error) {
 }
 
 func (s *stdio) close() {
+	if s.conn.isGivenUp() {
+		s.grace = probedGrace // one that hangs will not end by itself
+	}
 	s.stop(s.grace)
 	s.running.wait()
 }
@@ -60,7 +64,7 @@ func (s *stdio) enqueue(ctx context.Context, body []byte) error {
 	case s.out <- body:
 		return nil
 	case <-s.conn.life.Done():
-		return context.Cause(s.conn.life)
+		return &unsentError{context.Cause(s.conn.life)}
 	case <-ctx.Done():
 		var timeout *timeoutError
 		if errors.As(context.Cause(ctx), &timeout) {
@@ -77,11 +81,22 @@ func (s *stdio) writeMessages() {
 			return
 		case body := <-s.out:
 			_ = s.stdin.SetWriteDeadline(time.Now().Add(s.writeTimeout))
-			if _, err := s.stdin.Write(asLine(body)); err != nil {
+			line := asLine(body)
+			if n, err := s.stdin.Write(line); err != nil {
+				if n < len(line) && errors.Is(err, syscall.EPIPE) {
+					s.unread(line)
+				}
 				s.writeFailed(err)
 				return
 			}
 		}
+	}
+}
+
+// unread notes that a message was not read to its end, nor will be.
+func (s *stdio) unread(line []byte) {
+	if id, _ := identify(line, nil); id != 0 {
+		s.unsent(id)
 	}
 }
 
@@ -93,7 +108,7 @@ func (s *stdio) writeFailed(err error) {
 		return
 	}
 	if !s.waitExit(pipeGrace) {
-		s.conn.end(errors.New("has closed its input"))
+		s.conn.end(&brokenError{errors.New("has closed its input")})
 	}
 }
 
@@ -109,7 +124,7 @@ func asLine(body []byte) []byte {
 }
 
 func (s *stdio) readMessages(stdout io.Reader) {
-	lines := newLineReader(stdout, s.max)
+	lines := newLineReader(s.conn.listening(stdout), s.max)
 	for {
 		line, tail, err := lines.next()
 		switch {
@@ -146,7 +161,7 @@ func (s *stdio) redacted(line []byte) string {
 func (s *stdio) outputEnded() {
 	s.running.start(func() {
 		if !s.waitExit(2 * pipeGrace) {
-			s.conn.end(errors.New("has closed its output"))
+			s.conn.end(&brokenError{errors.New("has closed its output")})
 		}
 	})
 }

@@ -12,7 +12,8 @@
 //
 // One call, from the gateway to the server and back:
 //
-//	Call      (upstream.go)         waits for the connection, bounds the call, names the upstream in errors
+//	Call      (upstream.go)         waits for the connection, bounds the call, repeats it where that is safe,
+//	                                names the upstream in errors
 //	call      (conn.go)             gives the request an id and the _meta of this hop; cancels it if the caller leaves
 //	roundTrip (http.go, duplex.go)  sends it, passes on what belongs to it, returns its answer
 //
@@ -21,6 +22,13 @@
 // (list.go), and hears of their changes and of updated resources (listen.go,
 // subscribe.go). What a server asks in turn goes to the call it belongs to, if
 // that can be told (serve.go).
+//
+// A call that fails without an answer makes the connection suspected, and one
+// that is silent for long as well. The server is then asked something small
+// (supervise.go). If it answers, only that call has failed; if not, the
+// connection is given up and dialled again, with growing pauses or when the
+// next call wants it, and until then calls fail at once and say why. The
+// listing stays for a while ([Options.ToolsGrace]). [Status] tells how it goes.
 //
 // Results, errors and arguments pass through undecoded. The package speaks the
 // protocol itself instead of through the SDK's client, which decodes every
@@ -263,6 +271,10 @@ type Call struct {
 	// Own says that no client has sent the request, so that nothing the server
 	// sends meanwhile belongs to it.
 	Own bool
+	// Idempotent says that it does no harm if the request is served twice. It
+	// is repeated, once, if the connection broke before the answer came and
+	// the server asked nothing meanwhile.
+	Idempotent bool
 	// Era, if not nil, is set to that of the connection the request was sent on,
 	// once there is one.
 	Era *Era
@@ -283,6 +295,7 @@ type Upstream struct {
 	life       context.Context // until Run returns
 	end        context.CancelFunc
 	jitter     func(limit time.Duration) time.Duration
+	pace       pace
 
 	listing   atomic.Pointer[Listing]
 	deadlines deadlines // of the calls under way
@@ -296,13 +309,20 @@ type Upstream struct {
 	// question for its era in time. Used by the goroutine of Run only.
 	unanswered bool
 
+	// What the server was seen to do, on any connection: answer while a call is
+	// under way, and ping.
+	answersWhileBusy, answersPing atomic.Bool
+
 	publishing sync.Mutex // held while listing is replaced and Changed called
 
 	mu      sync.Mutex
 	conn    *conn         // guarded by mu; nil while not connected
 	status  Status        // guarded by mu
 	awaited bool          // guarded by mu: calls wait for the attempt that is under way
+	dialing bool          // guarded by mu: an attempt is under way, or wanted
+	ended   time.Time     // guarded by mu: when the last attempt ended
 	moved   chan struct{} // guarded by mu; closed and replaced when any of these changes
+	wanted  chan struct{} // holds a token when a call wants an attempt
 }
 
 // New builds an upstream. It connects to nothing before Run.
@@ -329,6 +349,8 @@ func New(opts Options) *Upstream {
 		clientInfo: info.Bytes(),
 		attempted:  make(chan struct{}),
 		jitter:     fullJitter,
+		pace:       newPace(opts),
+		wanted:     make(chan struct{}, 1),
 		status:     Status{State: Connecting, Since: time.Now()},
 		awaited:    true,
 		moved:      make(chan struct{}),
@@ -380,8 +402,13 @@ func (u *Upstream) Status() Status {
 
 // Call sends one request to the server and returns its result. An error that
 // the server answered with is a *jsonrpc.Error, just as it came; any other is
-// an *Error. While the upstream is not connected, Call fails at once, except
-// that it waits for the first attempt to connect.
+// an *Error. A request that reached no tool is sent once more, on a new
+// connection if need be; one that may have done so, only if it is Idempotent.
+//
+// While the upstream is not connected, a call has it dialled at once, and waits
+// a second for that, unless the last attempt ended just before (1 s over HTTP,
+// 2 s for a process): then it fails at once. It waits for as long as it takes
+// for the first attempt, and for the one after the server dropped its session.
 func (u *Upstream) Call(ctx context.Context, call Call) (result json.RawMessage, err error) {
 	if !call.Own {
 		began := u.opts.Tally.begin()
@@ -394,37 +421,40 @@ func (u *Upstream) ask(ctx context.Context, call Call) (json.RawMessage, error) 
 	bound, limit, cancel := u.bound(ctx)
 	defer cancel()
 	call.deadline = limit
-	result, err := u.try(bound, call)
-	if errors.Is(err, errSessionGone) {
-		// The call reached no tool. Run begins a new session.
-		result, err = u.try(bound, call)
+	result, again, err := u.try(bound, call)
+	if again != nil && again(bound) {
+		result, _, err = u.try(bound, call)
 	}
 	return result, u.explain(ctx, err)
 }
 
-func (u *Upstream) try(ctx context.Context, call Call) (json.RawMessage, error) {
+// try sends a call once. If it is worth sending again, again waits until it is
+// known whether the connection is to be used any more.
+func (u *Upstream) try(ctx context.Context, call Call) (result json.RawMessage, again func(context.Context) bool, err error) {
 	c, err := u.connected(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if ctx.Err() != nil {
-		return nil, context.Cause(ctx) // it need not be sent, nor cancelled
+		return nil, nil, context.Cause(ctx) // it need not be sent, nor cancelled
 	}
 	if call.Era != nil {
 		*call.Era = c.era()
 	}
-	return c.call(ctx, call)
+	asked := c.asked.Load()
+	result, err = c.call(ctx, call)
+	if err != nil && (isUnsent(err) || call.Idempotent && isBroken(err) && c.asked.Load() == asked) {
+		again = c.settled
+	}
+	return result, again, err
 }
 
-// bound limits ctx to CallTimeout, while limit is not held, and to the
-// upstream's life.
+// bound limits ctx to CallTimeout, while limit is not held.
 func (u *Upstream) bound(ctx context.Context) (_ context.Context, limit *deadline, cancel context.CancelFunc) {
 	ctx, stop := context.WithCancelCause(ctx)
-	unlink := context.AfterFunc(u.life, func() { stop(errStopped) })
 	limit = newDeadline(u.opts.CallTimeout, func() { stop(noAnswer(u.opts.CallTimeout)) })
 	u.deadlines.add(limit)
 	return ctx, limit, func() {
-		unlink()
 		u.deadlines.remove(limit)
 		stop(nil)
 	}
@@ -441,36 +471,72 @@ func (u *Upstream) Notify(ctx context.Context, method string, params json.RawMes
 	case c == nil && status.State == Stopped:
 		return u.explain(ctx, errStopped)
 	case c == nil || c.life.Err() != nil:
-		return u.explain(ctx, fmt.Errorf("not connected: %s", status.LastError))
+		return u.explain(ctx, status.notConnected())
 	case c.modern:
 		return nil
 	}
-	bound, _, cancel := u.bound(ctx)
+	bound, cancel := context.WithTimeoutCause(ctx, u.opts.CallTimeout, noAnswer(u.opts.CallTimeout))
 	defer cancel()
+	defer context.AfterFunc(c.calls, cancel)()
 	return u.explain(ctx, c.transport.send(bound, notification(method, params)))
 }
 
-// connected returns the connection, after the attempt to connect that calls
-// wait for, if one is under way.
+// connected returns the connection. Without one it waits for the attempt to
+// connect that is under way, or has one made, as far as calls may.
 func (u *Upstream) connected(ctx context.Context) (*conn, error) {
+	var late <-chan time.Time
 	for {
 		u.mu.Lock()
-		c, awaited, moved, status := u.conn, u.awaited, u.moved, u.status
-		u.mu.Unlock()
-		switch {
-		case c != nil && c.life.Err() == nil:
+		c, moved := u.conn, u.moved
+		if c != nil && c.life.Err() == nil {
+			u.mu.Unlock()
 			return c, nil
-		case status.State == Stopped:
-			return nil, errStopped
-		case c == nil && !awaited:
-			return nil, fmt.Errorf("not connected: %s", status.LastError)
+		}
+		patient, err := u.demandLocked()
+		u.mu.Unlock()
+		if err != nil {
+			return nil, err
+		}
+		if !patient && late == nil {
+			late = time.After(u.pace.wait)
 		}
 		select {
 		case <-moved:
+		case <-late:
+			status := u.Status()
+			return nil, status.notConnected()
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}
 	}
+}
+
+// demandLocked has the server dialled, if it may be by now. Its error is that of
+// a call that is not to wait. patient says that the call is to wait for as long
+// as it takes.
+func (u *Upstream) demandLocked() (patient bool, err error) {
+	switch {
+	case u.status.State == Stopped:
+		return false, errStopped
+	case u.conn != nil || u.awaited: // Run is about to see that the connection has ended
+		return true, nil
+	case u.dialing:
+		return false, nil
+	case time.Since(u.ended) < u.pace.demand:
+		return false, u.status.notConnected()
+	}
+	u.dialing = true
+	u.wanted <- struct{}{} // there is none: dialing is set as long as there is
+	return false, nil
+}
+
+// notConnected says why there is no connection, and when there may be one.
+func (s *Status) notConnected() error {
+	next := "an attempt is under way"
+	if d := time.Until(s.NextAttempt); d > 0 {
+		next = fmt.Sprintf("next attempt in %v", max(d.Round(100*time.Millisecond), 100*time.Millisecond))
+	}
+	return fmt.Errorf("not connected: %s; %s", s.LastError, next)
 }
 
 // explain makes the error that Call returns. ctx is the caller's. The text is
