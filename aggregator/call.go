@@ -24,9 +24,10 @@ type Request struct {
 	// Notify, if not nil, tells the client something ahead of the answer.
 	Notify func(method string, params json.RawMessage)
 
-	catalog *Catalog   // that it is served from, set by Serve
-	session *session   // of a legacy client; nil for others
-	stream  *responder // where a legacy client is asked; nil in a batch
+	catalog    *Catalog   // that it is served from, set by Serve
+	idempotent bool       // it does no harm if it is served twice
+	session    *session   // of a legacy client; nil for others
+	stream     *responder // where a legacy client is asked; nil in a batch
 }
 
 // Serve answers one request with the raw result. Its errors are
@@ -85,6 +86,7 @@ func (g *Gateway) callTool(ctx context.Context, r Request) (json.RawMessage, err
 		r.Params.Set("arguments", args)
 	}
 	r.Params.Delete(taskParam)
+	r.idempotent = tool.idempotent
 	return g.pass(ctx, r, tool.member, tool.member.publishToolResult)
 }
 
@@ -210,7 +212,8 @@ func (r Request) call(m *member, t *talk, era *upstream.Era) upstream.Call {
 	call := upstream.Call{
 		Method: r.Method, Params: r.Params.Bytes(), Era: era,
 		ClientInfo: r.ClientInfo, ClientCapabilities: m.mayAsk(r.ClientCapabilities), LogLevel: t.logLevel,
-		Progress: t.progressToken != nil, Notify: t.notify, Request: t.request,
+		Idempotent: r.idempotent || r.Method != "tools/call",
+		Progress:   t.progressToken != nil, Notify: t.notify, Request: t.request,
 	}
 	if s := r.session; s != nil {
 		call.ClientInfo, call.ClientCapabilities = s.client.info, m.mayAsk(s.client.capabilities)

@@ -88,7 +88,7 @@ func testFault(t *testing.T, failing failing, mode string, first, fails bool) {
 	if first {
 		failing.set(mode)
 	}
-	failing.options.CallTimeout = faultCallTimeout
+	failing.options.ConnectTimeout, failing.options.CallTimeout = 4*time.Second, faultCallTimeout
 	well := upstreamtest.New(t, upstreamtest.Script{Tools: []string{plainTool}})
 	_, url := start(t, aggregator.Options{Upstreams: []aggregator.Upstream{failing.options, at(t, "well", well.URL.String())}})
 	clients := []*httpClient{connect(t, url, upstream.LegacyEra), connect(t, url, upstream.ModernEra)}

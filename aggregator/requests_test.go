@@ -145,7 +145,7 @@ func TestResultsAreJudgedByTheirOwnConnection(t *testing.T) {
 	g, _, s := withSession(t, upstream.Options{URL: srv.URL})
 	params, _ := rawjson.ParseObject([]byte(`{"uri":"up+file:///a"}`))
 	result, _, err := g.Serve(t.Context(), Request{session: s, Era: upstream.LegacyEra, Method: "resources/read", Params: params})
-	if err == nil || !strings.Contains(err.Error(), "asks for input, which this client's protocol version cannot give") {
+	if err == nil || !strings.Contains(err.Error(), "asks for \"elicitation/create\", which the client does not support") {
 		t.Errorf("got %s, %v, want a refusal", result, err)
 	}
 }

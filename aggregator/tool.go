@@ -21,9 +21,10 @@ type Tool struct {
 	legacyDefinition json.RawMessage // the same for clients of the legacy era
 	origin           json.RawMessage // as the upstream sent it
 
-	member *member
-	schema func() *schema // nil where the input schema cannot be compiled
-	set    map[string]json.RawMessage
+	member     *member
+	idempotent bool           // calling it again changes nothing more
+	schema     func() *schema // nil where the input schema cannot be compiled
+	set        map[string]json.RawMessage
 }
 
 // newTool publishes one definition of member m.
@@ -50,9 +51,19 @@ func newTool(m *member, raw json.RawMessage) (*Tool, error) {
 	if err := override.apply(&def); err != nil {
 		return nil, err
 	}
+	t.idempotent = isIdempotent(def.Get("annotations"))
 	t.definition, t.legacyDefinition = def.Bytes(), legacyDefinition(def)
 	t.schema = sync.OnceValue(func() *schema { return m.compile(original, def.Get("inputSchema")) })
 	return t, nil
+}
+
+// isIdempotent reports whether the tool says of itself that it does no harm to
+// call it once more. It decides only whether a call is repeated whose connection
+// broke, so its upstream is believed.
+func isIdempotent(annotations json.RawMessage) bool {
+	o, _ := rawjson.ParseObject(annotations) // malformed, it says nothing
+	is := func(hint string) bool { return string(o.Get(hint)) == "true" }
+	return is("readOnlyHint") || is("idempotentHint")
 }
 
 // legacyDefinition leaves out an output schema that is not an object's: the
