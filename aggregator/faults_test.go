@@ -178,7 +178,7 @@ func callOn(t *testing.T, c *httpClient, name string, ends <-chan struct{}) <-ch
 func failingScript(era upstream.Era, mode func() string) upstreamtest.Script {
 	var calls atomic.Int64
 	return speaks(era, upstreamtest.Script{
-		Tools: []string{plainTool},
+		Tools: []string{plainTool}, Forget: true,
 		Reply: func(r *upstreamtest.Request) upstreamtest.Reply {
 			switch mode() {
 			case "die":

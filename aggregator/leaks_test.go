@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/mcpagg/mcpagg/aggregator"
+	"github.com/mcpagg/mcpagg/upstream"
 	"github.com/mcpagg/mcpagg/upstream/upstreamtest"
 )
 
@@ -114,4 +116,90 @@ func useSession(t *testing.T, h http.Handler, i int) {
 	if i%3 == 0 {
 		post("DELETE", "")
 	}
+}
+
+// A thousand deaths of upstreams, each under calls and followed by a recovery,
+// leave nothing behind.
+func TestDeathsLeaveNothing(t *testing.T) {
+	const servers, processes = 90, 10
+	var ups []failing
+	for i := range servers {
+		ups = append(ups, newFailingServer(t, eras[i%2]))
+	}
+	for i := range processes {
+		ups = append(ups, newFailingProcess(t, eras[i%2]))
+	}
+	opts := aggregator.Options{Log: slog.New(slog.DiscardHandler)}
+	for i := range ups {
+		ups[i].options.Name, ups[i].options.Prefix = fmt.Sprintf("u%d", i), fmt.Sprintf("u%d", i)
+		opts.Upstreams = append(opts.Upstreams, ups[i].options)
+	}
+	g, url := start(t, opts)
+	deaths := func(each int) {
+		var running sync.WaitGroup
+		for i, up := range ups {
+			era := eras[i/2%2]
+			c := connect(t, url, era)
+			running.Go(func() {
+				for range each {
+					dieAndRecover(t, c, up, fmt.Sprintf("u%d_t", i), i >= servers)
+				}
+				if era == upstream.LegacyEra {
+					c.do("DELETE", "", nil)
+				}
+			})
+		}
+		running.Wait()
+		eventually(t, "instances of sessions that have ended are gone", func() bool {
+			for _, u := range g.Upstreams() {
+				if u.Instances > 1 { // that of the modern clients stays
+					return false
+				}
+			}
+			return true
+		})
+		http.DefaultClient.CloseIdleConnections()
+	}
+	deaths(1)
+	before, children := holding(), len(childProcesses(t))
+	if runtime.GOOS == "linux" && children < processes {
+		t.Errorf("%d processes, want %d at least", children, processes)
+	}
+	deaths(10)
+	awaitRelease(t, before)
+	if now := len(childProcesses(t)); now != children {
+		t.Errorf("%d processes, %d before", now, children)
+	}
+}
+
+// dieAndRecover has the upstream die under a call and waits until another one is
+// answered.
+func dieAndRecover(t *testing.T, c *httpClient, up failing, tool string, process bool) {
+	mode := "absent"
+	if process {
+		mode = "killed"
+	}
+	up.set(mode)
+	callTool(c, tool)
+	up.set("")
+	for end := time.Now().Add(faultPatience); !strings.Contains(callTool(c, tool).body, `"content"`); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Errorf("%s does not work again", tool)
+			return
+		}
+	}
+}
+
+// childProcesses are those of this process, none elsewhere than on Linux.
+func childProcesses(t *testing.T) []string {
+	files, err := filepath.Glob("/proc/self/task/*/children")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for _, file := range files {
+		raw, _ := os.ReadFile(file) // the thread may have ended
+		all = append(all, strings.Fields(string(raw))...)
+	}
+	return all
 }

@@ -46,9 +46,12 @@ func (g *Gateway) rebuild() {
 func (g *Gateway) replace(old, c *Catalog) {
 	g.reportHidden(c, old)
 	g.catalog.Store(c)
-	g.log.Info("catalog changed", "generation", c.Generation, "tools", len(c.tools.inOrder),
-		"prompts", len(c.prompts.inOrder), "resources", len(c.resources.inOrder))
-	g.notify(c.changed(old))
+	changed := c.changed(old)
+	if changed != (listKinds{}) {
+		g.log.Info("catalog changed", "generation", c.Generation, "tools", len(c.tools.inOrder),
+			"prompts", len(c.prompts.inOrder), "resources", len(c.resources.inOrder))
+	}
+	g.notify(changed)
 	close(c.told)
 	close(old.replaced)
 }
