@@ -30,6 +30,7 @@ type Catalog struct {
 	instructions string
 
 	*configuration
+	pages    *pages        // of the lists, as they are sent; nil for a session's own catalog
 	parts    []*part       // what it was made of, one for each member
 	replaced chan struct{} // closed when a newer catalog took its place
 	told     chan struct{} // closed when clients were told of this one
@@ -167,14 +168,18 @@ func (r ToolRules) admit(original string) bool {
 }
 
 // with is the catalog of the same configuration and generation that is made of
-// other parts.
-func (c *Catalog) with(parts []*part) *Catalog { return merge(c.Generation, c.configuration, parts) }
+// other parts. It is a session's own, so that it keeps no pages.
+func (c *Catalog) with(parts []*part) *Catalog {
+	own := merge(c.Generation, c.configuration, parts)
+	own.pages = nil
+	return own
+}
 
 // merge makes the catalog of all parts. Where two publish one name, the
 // earlier one keeps it.
 func merge(generation uint64, of *configuration, parts []*part) *Catalog {
 	c := &Catalog{
-		Generation: generation, configuration: of, parts: slices.Clone(parts),
+		Generation: generation, configuration: of, parts: slices.Clone(parts), pages: &pages{},
 		replaced: make(chan struct{}), told: make(chan struct{}),
 	}
 	var instructions bytes.Buffer

@@ -3,6 +3,7 @@ package aggregator
 import (
 	"encoding/base64"
 	"encoding/json"
+	"sync"
 	"time"
 
 	"github.com/mcpagg/mcpagg/upstream"
@@ -26,9 +27,9 @@ func (g *Gateway) listItems(r Request, member string, l *list[*item]) (json.RawM
 	return page(r, member, l, func(it *item) string { return it.key }, func(it *item) json.RawMessage { return it.definition })
 }
 
-// page makes the result of a list request. Its cursor is the last name that
-// the caller was shown, so it tells nothing of what is hidden and stays good
-// when other names come and go.
+// page is the result of a list request. Its cursor is the last name that the
+// caller was shown, so it tells nothing of what is hidden and stays good when
+// other names come and go.
 func page[T any](r Request, member string, l *list[T], key func(T) string, definition func(T) json.RawMessage) (json.RawMessage, error) {
 	start := 0
 	if cursor, ok := r.Params.GetString("cursor"); ok {
@@ -39,6 +40,12 @@ func page[T any](r Request, member string, l *list[T], key func(T) string, defin
 		}
 		start = i + 1
 	}
+	return r.catalog.pages.get(pageKey{member, r.Era, start}, func() json.RawMessage {
+		return encodePage(r.Era, member, l, start, key, definition)
+	}), nil
+}
+
+func encodePage[T any](era upstream.Era, member string, l *list[T], start int, key func(T) string, definition func(T) json.RawMessage) json.RawMessage {
 	end := min(start+pageSize, len(l.inOrder))
 	definitions := make([]json.RawMessage, 0, end-start)
 	for _, t := range l.inOrder[start:end] {
@@ -50,10 +57,43 @@ func page[T any](r Request, member string, l *list[T], key func(T) string, defin
 		last := key(l.inOrder[end-1])
 		result.Set("nextCursor", rawjson.String(base64.RawURLEncoding.EncodeToString([]byte(last))))
 	}
-	if r.Era == upstream.ModernEra {
+	if era == upstream.ModernEra {
 		setCompleteForCaller(&result, l.ttl)
 	}
-	return result.Bytes(), nil
+	return result.Bytes()
+}
+
+// A pageKey names one page of a catalog's lists.
+type pageKey struct {
+	member string // of the result that holds the list
+	era    upstream.Era
+	start  int
+}
+
+// pages are the pages of a catalog's lists as they are sent, each made when it
+// is first asked for. They are safe for concurrent use.
+type pages struct {
+	mu   sync.Mutex
+	made map[pageKey]json.RawMessage // guarded by mu
+}
+
+// get makes a page unless it has it. It keeps only those that the gateway's own
+// cursors lead to: any other name is a cursor too.
+func (p *pages) get(key pageKey, encode func() json.RawMessage) json.RawMessage {
+	if p == nil || key.start%pageSize != 0 {
+		return encode()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	page, ok := p.made[key]
+	if !ok {
+		if p.made == nil {
+			p.made = map[pageKey]json.RawMessage{}
+		}
+		page = encode()
+		p.made[key] = page
+	}
+	return page
 }
 
 // setCompleteForCaller adds what a modern list or description needs. What a

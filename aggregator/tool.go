@@ -52,7 +52,11 @@ func newTool(m *member, raw json.RawMessage) (*Tool, error) {
 		return nil, err
 	}
 	t.idempotent = isIdempotent(def.Get("annotations"))
-	t.definition, t.legacyDefinition = def.Bytes(), legacyDefinition(def)
+	t.definition = def.Bytes()
+	t.legacyDefinition = t.definition
+	if out := def.Get("outputSchema"); out != nil && isObjectSchema(out) != nil {
+		t.legacyDefinition = withoutOutputSchema(def)
+	}
 	t.schema = sync.OnceValue(func() *schema { return m.compile(original, def.Get("inputSchema")) })
 	return t, nil
 }
@@ -66,12 +70,9 @@ func isIdempotent(annotations json.RawMessage) bool {
 	return is("readOnlyHint") || is("idempotentHint")
 }
 
-// legacyDefinition leaves out an output schema that is not an object's: the
+// withoutOutputSchema leaves out an output schema that is not an object's: the
 // legacy era knows no other, and its clients refuse the whole list for one.
-func legacyDefinition(def rawjson.Object) json.RawMessage {
-	if out := def.Get("outputSchema"); out == nil || isObjectSchema(out) == nil {
-		return def.Bytes()
-	}
+func withoutOutputSchema(def rawjson.Object) json.RawMessage {
 	def = slices.Clone(def)
 	def.Delete("outputSchema")
 	return def.Bytes()
