@@ -102,7 +102,9 @@ func (b *bench) measure(ctx context.Context) error {
 	steps := map[string]func(context.Context) error{
 		"calls":    b.measureCalls,
 		"lists":    b.measureLists,
+		"first":    b.measureFirst,
 		"sessions": b.measureSessions,
+		"flat":     b.measureFlat,
 		"start":    b.measureStart,
 	}
 	for _, part := range parts {
@@ -197,15 +199,16 @@ func (b *bench) startProxy(ctx context.Context, to string) (*subject, error) {
 	return &subject{process: p, address: address, admin: admin}, nil
 }
 
-// startGateway starts the gateway with the upstreams b0, b1 and so on.
-func (b *bench) startGateway(ctx context.Context, urls []string) (*subject, error) {
+// startGateway starts the gateway with the upstreams b0, b1 and so on, each
+// with these settings.
+func (b *bench) startGateway(ctx context.Context, urls []string, settings ...string) (*subject, error) {
 	address, errAddress := b.ports.address()
 	admin, errAdmin := b.ports.address()
 	if err := errors.Join(errAddress, errAdmin); err != nil {
 		return nil, err
 	}
 	file := filepath.Join(b.dir, "gateway-"+strings.ReplaceAll(address, ":", "-")+".hcl")
-	if err := os.WriteFile(file, []byte(configuration(admin, urls)), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(configuration(admin, urls, settings)), 0o600); err != nil {
 		return nil, err
 	}
 	p, err := b.start(ctx, "the gateway", b.gateway, "serve", "-c", file, "--listen", address, "--debug")
@@ -215,11 +218,15 @@ func (b *bench) startGateway(ctx context.Context, urls []string) (*subject, erro
 	return &subject{process: p, address: address, admin: admin, prefix: "b0_"}, nil
 }
 
-func configuration(admin string, urls []string) string {
+func configuration(admin string, urls, settings []string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "server {\n  admin = %q\n}\n", admin)
 	for i, url := range urls {
-		fmt.Fprintf(&b, "\nupstream \"b%d\" {\n  url = %q\n}\n", i, url)
+		fmt.Fprintf(&b, "\nupstream \"b%d\" {\n  url = %q\n", i, url)
+		for _, setting := range settings {
+			b.WriteString("  " + setting + "\n")
+		}
+		b.WriteString("}\n")
 	}
 	return b.String()
 }

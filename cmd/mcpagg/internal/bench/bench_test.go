@@ -45,7 +45,7 @@ func TestQuickRun(t *testing.T) {
 			t.Errorf("%s, %s: the reverse proxy has no figure", row.Group, row.Name)
 		}
 	}
-	for _, group := range []string{"legacy calls", "modern calls", "tools/list, 200 tools", sessionGroup, memoryGroup} {
+	for _, group := range []string{"legacy calls", "modern calls", "tools/list, 200 tools", firstGroup, sessionGroup, memoryGroup} {
 		if groups[group] == 0 {
 			t.Errorf("no figures in %q", group)
 		}

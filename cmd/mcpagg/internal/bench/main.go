@@ -79,16 +79,22 @@ type options struct {
 	sessions    int // idle ones to open
 	starts      int // cold starts
 	settle      time.Duration
+	flat        flatSizes
 }
+
+// flatSizes are how many of each the gateways have that are compared, the
+// smallest number first.
+type flatSizes struct{ upstreams, tools, sessions []int }
 
 // noGateway as options.gateway compares the reverse proxy alone.
 const noGateway = "none"
 
 // parts are what -only chooses from, in the order of the table.
-var parts = []string{"calls", "lists", "sessions", "start"}
+var parts = []string{"calls", "lists", "first", "sessions", "start", "flat"}
 
 func parseOptions(args []string) (options, error) {
 	o := options{callers: 16, toolsOfEach: 100, sessions: 1000, starts: 5, settle: time.Second}
+	o.flat = flatSizes{upstreams: []int{1, 10, 100}, tools: []int{10, 1000, 10_000}, sessions: []int{1, 100, 10_000}}
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	quick := fs.Bool("quick", false, "a smoke run of some seconds; its figures mean little")
 	only := fs.String("only", strings.Join(parts, ","), "parts to measure")
@@ -120,6 +126,7 @@ func (o *options) shorten(given map[string]bool) {
 		o.rounds = 2
 	}
 	o.toolsOfEach, o.sessions, o.starts, o.settle = 20, 100, 2, 50*time.Millisecond
+	o.flat = flatSizes{upstreams: []int{1, 3}, tools: []int{3, 100}, sessions: []int{1, 100}}
 }
 
 func (o *options) check(rest []string) error {
