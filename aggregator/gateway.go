@@ -14,11 +14,14 @@
 //	serveMCP  (door.go)      limits, Origin, who is calling, which era
 //	a door    (legacy.go, modern.go)   session, headers, framing; the params stay raw
 //	Serve     (call.go)      name -> tool in the catalog, arguments checked, original name
+//	send      (call.go)      whose instance of the upstream serves it (instance.go); what the
+//	                         upstream asks meanwhile (talk.go, and between eras bridge.go, parked.go)
 //	upstream  Call           the raw params out, the raw result in
 //	finish    (result.go)    members of the hop and URIs; all else untouched
 //
 // What is published is a [Catalog]: immutable, replaced whole when an upstream
-// connects, goes or changes its lists.
+// connects, goes or changes its lists, or when a reload replaces the
+// configuration, which is part of it (configuration.go).
 package aggregator
 
 import (
