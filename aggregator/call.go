@@ -37,7 +37,7 @@ func (g *Gateway) Serve(ctx context.Context, r Request) (result json.RawMessage,
 	if err := checkCase(r.Params, "params"); err != nil {
 		return nil, true, err
 	}
-	r.catalog = g.catalogOf(r.session)
+	r.catalog = g.catalogOf(r)
 	switch r.Method {
 	case "tools/list":
 		result, err = g.listTools(r)

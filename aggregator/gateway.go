@@ -45,6 +45,7 @@ type Gateway struct {
 	end           context.CancelFunc
 	listeners     listeners
 	subscriptions subscriptions
+	views         views
 	sealer        sealer
 	parked        parked
 	running       group // links, instances, and what sessions started

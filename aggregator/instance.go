@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
@@ -30,6 +31,7 @@ type instance struct {
 	end     context.CancelFunc // set when it is started
 	stopped chan struct{}      // closed when it has ended, and its process
 	level   toldLevel
+	differs atomic.Bool // it has listed something for its owner alone
 
 	subscribing sync.Mutex // held while the upstream is told who watches what
 
@@ -113,9 +115,12 @@ func (g *Gateway) openInstance(l *link, who owner) (*instance, error) {
 		life = who.session.ctx
 	}
 	life, in.end = context.WithCancel(life)
-	if !g.running.start(func() { in.run(life) }) {
+	if !g.running.start(func() { g.run(life, in) }) {
 		in.end()
 		return nil, callFailed(errSessionEnded)
+	}
+	if who.session == nil {
+		g.views.enter(who.caller)
 	}
 	l.own[who] = in
 	l.live++
@@ -123,12 +128,22 @@ func (g *Gateway) openInstance(l *link, who owner) (*instance, error) {
 }
 
 // run keeps the instance connected until ctx ends, or it has been idle.
-func (in *instance) run(ctx context.Context) {
+func (g *Gateway) run(ctx context.Context, in *instance) {
 	var idling sync.WaitGroup
 	idling.Go(func() { in.endWhenIdle(ctx) })
 	in.conn.Run(ctx)
 	in.end()
 	idling.Wait()
+	in.forget()
+	g.unlisted(in)
+	if in.owner.session == nil {
+		g.views.leave(in.owner.caller)
+	}
+	close(in.stopped)
+}
+
+// forget takes the instance, which has ended, from its link.
+func (in *instance) forget() {
 	l := in.link
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -136,7 +151,6 @@ func (in *instance) run(ctx context.Context) {
 		delete(l.own, in.owner)
 	}
 	l.live--
-	close(in.stopped)
 }
 
 // endWhenIdle ends the instance once nobody has used it for idle_timeout.
@@ -204,18 +218,10 @@ func (g *Gateway) makeRoom(ctx context.Context, l *link) bool {
 	if in == nil {
 		return false
 	}
-	s := in.owner.session
-	var before *Catalog
-	if s != nil {
-		before = s.lists.seen(g)
-	}
 	if !in.giveUp() {
 		return true // somebody uses it by now; there may be another one
 	}
 	l.log.Info("an idle instance gave way to another one", "upstream", l.opts.Name)
-	if s != nil {
-		g.tellOwn(s, before)
-	}
 	ctx, cancel := context.WithTimeout(ctx, roomTimeout)
 	defer cancel()
 	select {
@@ -250,6 +256,7 @@ func (g *Gateway) ownOptions(in *instance) upstream.Options {
 	m, s := in.link.rules.Load(), in.owner.session
 	opts := in.link.opts
 	opts.CallsOnly = true
+	opts.Changed = func() { g.listed(in) }
 	opts.Private = true
 	if s == nil {
 		opts.ClientCapabilities = m.capabilities()
@@ -261,7 +268,6 @@ func (g *Gateway) ownOptions(in *instance) upstream.Options {
 	opts.ClientCapabilities = m.mayAsk(s.client.capabilities)
 	opts.Protocol = m.sessionsProtocol(in.link.shared.conn.Listing())
 	opts.Subscriptions = s.takeSubscriptions(m.Name)
-	opts.Changed = func() { g.ownListed(s, in) }
 	opts.Request = func(ctx context.Context, method string, params json.RawMessage) (json.RawMessage, error) {
 		return question{from: in.link.rules.Load(), conn: in.conn, to: s, method: method, params: params}.ask(ctx)
 	}

@@ -1,6 +1,7 @@
 package aggregator_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -115,5 +116,64 @@ func TestIdleTimeout(t *testing.T) {
 	}
 	if _, begun := srv.Sessions(); begun != 3 {
 		t.Errorf("the server has begun %d sessions, want 3", begun)
+	}
+}
+
+// What an upstream changes for one caller alone is in the lists of all of that
+// caller's clients, who hear of it, and of nobody else's.
+func TestListsOfACallersOwn(t *testing.T) {
+	const shared, own = `{"uri":"file:///a","name":"a"}`, `{"uri":"file:///mine","name":"mine"}`
+	var srv *upstreamtest.Server
+	srv = upstreamtest.New(t, upstreamtest.Script{
+		LegacyOnly: true, Tools: []string{plainTool}, Resources: []string{shared},
+		Reply: func(r *upstreamtest.Request) upstreamtest.Reply {
+			srv.SetResources(r, own)
+			return upstreamtest.Result(`{"content":[]}`)
+		},
+	})
+	up := at(t, "up", srv.URL.String())
+	up.Isolation, up.IdleTimeout = aggregator.PerUser, time.Second
+	g, url := start(t, aggregator.Options{Upstreams: []aggregator.Upstream{up}, Authenticate: byHeader})
+	ann, annToo, bob := as(t, url, "ann"), as(t, url, "ann"), as(t, url, "bob")
+	annToo.initialize()
+	listening := func(c *httpClient) <-chan string {
+		news := listen(t, c, "POST", `{"jsonrpc":"2.0","id":"l","method":"subscriptions/listen","params":{"notifications":{"resourcesListChanged":true},`+modernMeta+`}}`, func(r *http.Request) {
+			r.Header.Set("Mcp-Protocol-Version", "2026-07-28")
+			r.Header.Set("Mcp-Method", "subscriptions/listen")
+		})
+		<-news // the acknowledgement
+		return news
+	}
+	modernHears, bobHears := listening(ann), listening(bob)
+	legacyHears := listen(t, annToo, "GET", "", func(*http.Request) {})
+	told := func(step string) {
+		t.Helper()
+		for who, news := range map[string]<-chan string{"modern": modernHears, "legacy": legacyHears} {
+			if got := <-news; !strings.Contains(got, "notifications/resources/list_changed") {
+				t.Errorf("%s: the %s client of the caller heard %s", step, who, got)
+			}
+		}
+	}
+	lists := func(step, want string) {
+		t.Helper()
+		for _, r := range []reply{ann.modern("resources/list", "", ""), annToo.request("resources/list", "{}")} {
+			if !strings.Contains(r.body, want) {
+				t.Errorf("%s: %s", step, r.body)
+			}
+		}
+		if r := bob.modern("resources/list", "", ""); !strings.Contains(r.body, "file:///a") {
+			t.Errorf("%s: the other caller lists %s", step, r.body)
+		}
+	}
+	callTool(ann, "up_t")
+	told("changed")
+	lists("changed", "file:///mine")
+	eventually(t, "the idle instance ends", func() bool { return g.Upstreams()[0].Instances == 0 })
+	told("ended")
+	lists("ended", "file:///a")
+	select {
+	case got := <-bobHears:
+		t.Errorf("the other caller heard %s", got)
+	default:
 	}
 }

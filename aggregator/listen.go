@@ -43,7 +43,8 @@ type listeners struct {
 
 // A listener is one of them.
 type listener struct {
-	wants listKinds
+	caller string // Caller.ID
+	wants  listKinds
 
 	mu      sync.Mutex
 	changed listKinds     // what was not written yet; guarded by mu
@@ -70,12 +71,16 @@ func (ls *listeners) remove(l *listener) {
 	delete(ls.open, l)
 }
 
-// notify tells every listener that wants to know. It does not block: changes
-// that a client has not read yet become one.
-func (ls *listeners) notify(changed listKinds) {
+// notify tells every listener of the caller, or of all callers if that is "",
+// that wants to know. It does not block: changes that a client has not read yet
+// become one.
+func (ls *listeners) notify(changed listKinds, caller string) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	for l := range ls.open {
+		if caller != "" && l.caller != caller {
+			continue
+		}
 		if news := l.wants.and(changed); news != (listKinds{}) {
 			l.add(news)
 		}
@@ -119,7 +124,7 @@ func (l *listener) take() (changed listKinds, updates []string) {
 // notifications asked for, until the client goes or the gateway drains (MCP
 // 2026-07-28, "Subscriptions").
 func (g *Gateway) serveListen(w http.ResponseWriter, r *http.Request, x *exchange) {
-	l := &listener{wake: make(chan struct{}, 1)}
+	l := &listener{caller: x.Caller.ID, wake: make(chan struct{}, 1)}
 	wanted := x.Params.Get("notifications")
 	if anObject(wanted) != nil || json.Unmarshal(wanted, &l.wants) != nil {
 		newResponder(w, r, x).answer(nil, invalidParams("notifications is not an object that says what to listen for"))
@@ -167,7 +172,7 @@ func (g *Gateway) agree(ctx context.Context, r Request, l *listener, wanted json
 	agreed, _ := rawjson.ParseObject(rawjson.Value(l.wants))
 	var uris []string
 	for _, uri := range want.ResourceSubscriptions {
-		if m, original, ok := g.Catalog().route(uri); ok && len(uri) <= maxWatchedURI && g.listenTo(ctx, r, m, original, l) == nil {
+		if m, original, ok := g.catalogOf(r).route(uri); ok && len(uri) <= maxWatchedURI && g.listenTo(ctx, r, m, original, l) == nil {
 			uris = append(uris, uri)
 		}
 	}

@@ -198,7 +198,7 @@ func (x *exchange) checkHeaders(h http.Header) error {
 // wants in headers.
 func (g *Gateway) checkParams(h http.Header, x *exchange) error {
 	name, _ := x.Params.GetString("name")
-	tool, ok := g.Catalog().tools.get(name)
+	tool, ok := g.catalogOf(x.Request).tools.get(name)
 	if x.Method != "tools/call" || !ok {
 		return nil
 	}

@@ -100,7 +100,7 @@ func (c *Catalog) shows() bool {
 
 // notify sends list_changed notifications to clients of both eras.
 func (g *Gateway) notify(changed listKinds) {
-	g.listeners.notify(changed)
+	g.listeners.notify(changed, "")
 	for _, method := range changed.methods() {
 		for _, s := range g.sessions.all() {
 			s.pushOnce(notification(method, nil))

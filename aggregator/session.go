@@ -44,7 +44,7 @@ type session struct {
 	end     context.CancelCauseFunc
 	client  clientSaid
 	wake    chan struct{} // holds a token while queue may not be empty
-	lists   ownLists
+	view    view
 
 	mu        sync.Mutex
 	active    int                                // HTTP requests being served, streams included; guarded by mu

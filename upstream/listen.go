@@ -38,6 +38,7 @@ const acknowledged = "notifications/subscriptions/acknowledged"
 type listener struct {
 	conn          *conn
 	lists         rawjson.Object // what to ask for whatever the resources are
+	listed        bool           // the lists were fetched
 	subscriptions *subscriptions
 
 	mu      sync.Mutex
@@ -49,9 +50,9 @@ type listener struct {
 
 // listen starts the listener, and waits a moment for it to be heard.
 func (c *conn) listen(u *Upstream, l *Listing) {
-	n := &listener{conn: c, subscriptions: &u.subscriptions, edition: -1, moved: make(chan struct{})}
+	n := &listener{conn: c, listed: !u.opts.CallsOnly, subscriptions: &u.subscriptions, edition: -1, moved: make(chan struct{})}
 	for _, capability := range []string{"tools", "prompts", "resources"} {
-		if !u.opts.CallsOnly && l.declares(capability, "listChanged") {
+		if l.declares(capability, "listChanged") {
 			n.lists.Set(capability+"ListChanged", []byte("true"))
 		}
 	}
@@ -102,7 +103,9 @@ func (n *listener) run() {
 		if open == nil || !slices.Equal(open.uris, uris) {
 			missed = missed || open != nil && !n.conn.stateless
 			if open, err = n.replace(open, uris); err == nil && missed {
-				n.conn.lists.add(kinds...) // whatever changed while nobody listened
+				if n.listed {
+					n.conn.lists.add(kinds...) // whatever changed while nobody listened
+				}
 				missed = false
 			}
 		}

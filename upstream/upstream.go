@@ -132,8 +132,8 @@ type Options struct {
 	// id in _meta. Progress that no call takes is dropped.
 	Notify func(method string, params json.RawMessage)
 
-	// CallsOnly connects for calls alone: nothing is listed when it does, and of
-	// a legacy server only what it says has changed later; the listing holds no
+	// CallsOnly connects for calls alone: nothing is listed when it does, and
+	// later only what the server says has changed; the listing holds no
 	// other definitions, and 1 MiB of a kind at most. So a modern server over
 	// HTTP gets no Mcp-Param headers, which come from the tools' definitions.
 	CallsOnly bool
