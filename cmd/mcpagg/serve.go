@@ -12,7 +12,6 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -192,17 +191,6 @@ func newGateway(cfg *config.Config, log *slog.Logger) *aggregator.Gateway {
 	opts.Version = programVersion()
 	opts.Log = log
 	return aggregator.New(opts)
-}
-
-// limitMemory trades memory for fewer collections, unless the environment says
-// otherwise: the SDK allocates large short-lived buffers for every message.
-func limitMemory() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(400)
-	}
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(1 << 30)
-	}
 }
 
 func newLogger(w io.Writer, level, format string) (*slog.Logger, error) {
