@@ -341,7 +341,7 @@ func TestCallHasTheServerDialled(t *testing.T) {
 	eachMoodyEra(t, func(t *testing.T, m *moody, u *Upstream) {
 		m.becomes(refuses)
 		wantText(t, callTool(u), "connection refused")
-		for u.Status().NextAttempt.Sub(time.Now()) < 20*time.Second { // backoff has grown
+		for time.Until(u.Status().NextAttempt) < 20*time.Second { // backoff has grown
 			wait(time.Second)
 		}
 		wait(2 * time.Second)
