@@ -99,6 +99,7 @@ func (g *Gateway) Run(ctx context.Context) {
 	g.keepCatalog(ctx)
 	running.Wait()
 	g.end()
+	g.parked.drain() // if nobody has called Drain
 	g.running.wait()
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -84,19 +85,29 @@ type answered struct {
 	} `json:"content"`
 }
 
-// Two clients of different eras use one upstream of both at once, a thousand
-// calls together: each gets its own progress, log messages, questions and
-// updates, and none of the other's.
+// Two clients of different eras use one upstream at once, a thousand calls
+// together: each gets its own progress, log messages, questions and updates, and
+// none of the other's. Where the upstream is of one era, one of them is bridged.
 func TestTwoErasAtOnce(t *testing.T) {
 	t.Run("http", func(t *testing.T) {
 		var srv *upstreamtest.Server
 		srv = upstreamtest.New(t, chatty(func(era string) { srv.Update("file:///" + era) }))
 		up := at(t, "up", srv.URL.String())
 		up.Isolation = aggregator.PerSession
-		testTwoEras(t, up, 8, true)
+		testTwoEras(t, up, 500, 8, true)
+	})
+	t.Run("legacy server", func(t *testing.T) {
+		script := chatty(nil)
+		script.LegacyOnly = true
+		testTwoEras(t, at(t, "up", upstreamtest.New(t, script).URL.String()), 200, 8, false)
+	})
+	t.Run("modern server", func(t *testing.T) {
+		script := chatty(nil)
+		script.ModernOnly = true
+		testTwoEras(t, at(t, "up", upstreamtest.New(t, script).URL.String()), 200, 8, false)
 	})
 	t.Run("stdio", func(t *testing.T) { // log messages there tell calls apart only if there is one at a time
-		testTwoEras(t, chattyProcess(t, aggregator.PerSession), 1, false)
+		testTwoEras(t, chattyProcess(t, aggregator.PerSession), 500, 1, false)
 	})
 }
 
@@ -123,19 +134,20 @@ func TestSharedProcessesCannotAsk(t *testing.T) {
 	up.Protocol = upstream.Legacy
 	_, url := start(t, aggregator.Options{Upstreams: []aggregator.Upstream{up}})
 	c := newTalker(t, url, upstream.LegacyEra)
-	got, _, err := c.round("x", `"name":"up_chat","arguments":{"id":"x"},`)
+	got, _, _, err := c.round("x", `"name":"up_chat","arguments":{"id":"x"},`)
 	if err != nil || len(got) != 3 || got[0] != "progress" || got[1] != "progress" || !strings.Contains(got[2], `"answered":""`) {
 		t.Errorf("got %q, %v, want progress alone and a question that nobody has answered", got, err)
 	}
 }
 
-func testTwoEras(t *testing.T, up aggregator.Upstream, parallel int, updates bool) {
+func testTwoEras(t *testing.T, up aggregator.Upstream, calls, parallel int, updates bool) {
 	_, url := start(t, aggregator.Options{Upstreams: []aggregator.Upstream{up}})
 	var clients sync.WaitGroup
 	for _, era := range eras {
 		c := newTalker(t, url, era)
 		c.listen(updates)
-		clients.Go(func() { c.callAll(500, parallel) })
+		c.setLevel()
+		clients.Go(func() { c.callAll(calls, parallel) })
 	}
 	clients.Wait()
 }
@@ -192,6 +204,15 @@ func (c *talker) listen(updates bool) {
 	}
 }
 
+// setLevel asks for log messages, which modern clients do with each call.
+func (c *talker) setLevel() {
+	if c.era == upstream.LegacyEra {
+		if err := c.post("POST", `{"jsonrpc":"2.0","id":"level","method":"logging/setLevel","params":{"level":"info"}}`, "", nil, func(string) {}); err != nil {
+			c.t.Error(err)
+		}
+	}
+}
+
 // callAll makes calls, so many at a time.
 func (c *talker) callAll(calls, parallel int) {
 	var wg sync.WaitGroup
@@ -218,14 +239,14 @@ func (c *talker) callAll(calls, parallel int) {
 // call makes one call, in as many rounds as the era needs.
 func (c *talker) call(id string) error {
 	params := fmt.Sprintf(`"name":"up_chat","arguments":{"id":%q},`, id)
-	got, state, err := c.round(id, params)
+	got, key, state, err := c.round(id, params)
 	if err != nil || c.era == upstream.LegacyEra {
 		return cmp.Or(err, want(got, "progress log question progress result"))
 	}
 	if err := want(got, "progress log input"); err != nil {
 		return err
 	}
-	got, _, err = c.round(id, params+fmt.Sprintf(`"inputResponses":{"q":{"action":"accept","content":{"id":%q}}},"requestState":%q,`, id, state))
+	got, _, _, err = c.round(id, params+fmt.Sprintf(`"inputResponses":{%q:{"action":"accept","content":{"id":%q}}},"requestState":%q,`, key, id, state))
 	return cmp.Or(err, want(got, "progress result"))
 }
 
@@ -236,9 +257,12 @@ func want(got []string, what string) error {
 	return nil
 }
 
-// round sends the call once and names what comes, in order, and the requestState
-// in it. Everything has to be about the call.
-func (c *talker) round(id, params string) (got []string, state string, err error) {
+// questionKey is where a result that asks for input has the question's key.
+var questionKey = regexp.MustCompile(`"inputRequests":\{"(\w+)"`)
+
+// round sends the call once and names what comes, in order, and the question's
+// key and the requestState in it. Everything has to be about the call.
+func (c *talker) round(id, params string) (got []string, key, state string, err error) {
 	body := fmt.Sprintf(`{"jsonrpc":"2.0","id":%q,"method":"tools/call","params":{%s"_meta":{"progressToken":"t-%s"}}}`, id, params, id)
 	if c.era == upstream.ModernEra {
 		body = modernBody(id, "tools/call", params, fmt.Sprintf(`"progressToken":"t-%s","io.modelcontextprotocol/logLevel":"info",`, id))
@@ -250,6 +274,9 @@ func (c *talker) round(id, params string) (got []string, state string, err error
 		if found := sealedState.FindString(m); found != "" {
 			state = found
 		}
+		if found := questionKey.FindStringSubmatch(m); found != nil {
+			key = found[1]
+		}
 		if about := strings.Contains(m, `"`+id+`"`) || strings.Contains(m, `"[up] `+id+`"`); !about ||
 			what == "progress" && !strings.Contains(m, `"progressToken":"t-`+id+`"`) {
 			wrong = fmt.Errorf("got %s", m)
@@ -258,7 +285,7 @@ func (c *talker) round(id, params string) (got []string, state string, err error
 			wrong = cmp.Or(wrong, c.answer(m, id))
 		}
 	})
-	return got, state, cmp.Or(err, wrong)
+	return got, key, state, cmp.Or(err, wrong)
 }
 
 func kindOfMessage(m string) string {

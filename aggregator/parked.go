@@ -6,6 +6,8 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -29,6 +31,12 @@ var (
 	errHungUp     = &upstream.Cancelled{Reason: "the client has hung up"}
 	errUnanswered = &upstream.Cancelled{Reason: "the client has not answered within 10 minutes"}
 	errDraining   = &upstream.Cancelled{Reason: "the gateway stops"}
+
+	// What an upstream is told that asks in vain.
+	errCannotAsk = &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: "the client cannot be asked"}
+	errTooMany   = &jsonrpc.Error{
+		Code: jsonrpc.CodeInternalError, Message: "the client cannot be asked at the moment: too many questions wait for its answers",
+	}
 )
 
 // A parkedCall is a call of a modern client to a legacy upstream, which may ask
@@ -64,7 +72,7 @@ type parkedCall struct {
 type parkedQuestion struct {
 	method string
 	params json.RawMessage
-	answer chan json.RawMessage // takes one
+	answer chan reply // takes one
 }
 
 // callParking sends the request over an instance whose upstream may ask. It
@@ -74,19 +82,22 @@ func (g *Gateway) callParking(ctx context.Context, r Request, m *member, in *ins
 		g: g, m: m, in: in, binding: bindingOf(r, m), done: make(chan struct{}), asked: make(chan struct{}, 1),
 		questions: map[string]*parkedQuestion{}, caller: r.Caller,
 	}
-	t := p.attach(r)
-	if t.notify != nil {
-		in.wantLogs(ctx, t.logLevel)
-	}
+	t := p.attach(ctx, r)
 	call := r.call(m, t, &p.answer.era)
 	call.Notify, call.Request = p.notify, p.ask
 	var life context.Context
 	life, p.cancel = context.WithCancelCause(g.life)
 	if !g.running.start(func() { p.run(life, call) }) {
+		p.cancel(nil)
 		in.leave()
-		return answer{}, errDraining
+		return answer{}, p.failed(errDraining)
 	}
 	return p.attend(ctx)
+}
+
+// failed is why the gateway has given the call up.
+func (p *parkedCall) failed(cause error) error {
+	return &upstream.Error{Upstream: p.m.Name, Err: cause}
 }
 
 // run is the call, with clients coming and going.
@@ -94,29 +105,40 @@ func (p *parkedCall) run(ctx context.Context, call upstream.Call) {
 	defer p.in.leave()
 	p.answer.result, p.err = p.in.conn.Call(ctx, call)
 	if cause := context.Cause(ctx); p.err != nil && cause != nil && cause != context.Canceled {
-		p.err = cause
+		p.err = p.failed(cause)
 	}
 	p.cancel(nil)
 	close(p.done)
 	p.g.parked.end(p)
 }
 
-// resume goes on with what a client has answered.
+// resume goes on with what a client has answered. It is attached first: what
+// the upstream says once it has the answers is for it.
 func (p *parkedCall) resume(ctx context.Context, r Request) (answer, error) {
+	p.attach(ctx, r)
 	responses, _ := rawjson.ParseObject(r.Params.Get("inputResponses")) // malformed, it answers nothing
-	p.mu.Lock()
-	for _, response := range responses {
-		if q := p.questions[response.Name]; q != nil && anObject(response.Value) == nil {
-			q.answer <- append(json.RawMessage(nil), response.Value...)
-			p.removeLocked(response.Name)
-		}
-	}
-	if len(p.questions) > 0 {
-		p.poke() // what has no answer is asked again
-	}
-	p.mu.Unlock()
-	p.attach(r)
+	p.hand(responses)
 	return p.attend(ctx)
+}
+
+// hand gives the upstream the client's answers. What has none is asked again,
+// but for what this request's client, unlike the last one's, cannot be asked.
+func (p *parkedCall) hand(responses rawjson.Object) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, key := range slices.Clone(p.inOrder) {
+		q, response := p.questions[key], responses.Get(key)
+		switch {
+		case anObject(response) == nil:
+			q.answer <- reply{result: bytes.Clone(response)} // not the request's own memory
+		case p.m.mayAskOf(p.client, q.method, q.params) != nil:
+			q.answer <- reply{err: errCannotAsk}
+		default:
+			p.poke()
+			continue
+		}
+		p.removeLocked(key)
+	}
 }
 
 // attend waits with the client that is attached until the call ends or asks for
@@ -139,8 +161,11 @@ func (p *parkedCall) attend(ctx context.Context) (answer, error) {
 }
 
 // attach makes r's client the one that hears of the call and can be asked.
-func (p *parkedCall) attach(r Request) *talk {
+func (p *parkedCall) attach(ctx context.Context, r Request) *talk {
 	t := r.talk(p.m, p.in.conn)
+	if t.notify != nil {
+		p.in.wantLogs(ctx, t.logLevel)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.talk = t
@@ -155,11 +180,11 @@ func (p *parkedCall) detach() {
 }
 
 // park makes what the client gets in place of an answer; ok is false if there
-// is nothing to ask for any more.
+// is nothing to ask for any more, or the call ends.
 func (p *parkedCall) park() (a answer, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.questions) == 0 {
+	if len(p.questions) == 0 || p.over() {
 		return answer{}, false
 	}
 	requests := rawjson.Object{}
@@ -172,12 +197,24 @@ func (p *parkedCall) park() (a answer, ok bool) {
 		requests.Set(key, request.Bytes())
 	}
 	id := rand.Text()
-	p.g.parked.put(id, p)
+	if !p.g.parked.put(id, p) {
+		p.cancel(errDraining)
+		return answer{}, false
+	}
 	result := rawjson.Object{}
 	result.Set("resultType", rawjson.String("input_required"))
 	result.Set("inputRequests", requests.Bytes())
 	result.Set("requestState", rawjson.String(p.g.sealer.seal(p.binding, parkedState, id)))
 	return answer{result: result.Bytes(), era: upstream.LegacyEra, asks: true}, true
+}
+
+func (p *parkedCall) over() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // notify passes on what belongs to the call to the client that is attached.
@@ -197,11 +234,14 @@ func (p *parkedCall) ask(ctx context.Context, method string, params json.RawMess
 		if p.m.complaints.Allow() {
 			p.m.log.Warn("refused a request of the upstream", "upstream", p.m.Name, "method", method, "reason", err)
 		}
-		return nil, &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: "the client cannot be asked"}
+		if errors.Is(err, errTooMany) {
+			return nil, errTooMany
+		}
+		return nil, errCannotAsk
 	}
 	select {
-	case result := <-q.answer:
-		return result, nil
+	case a := <-q.answer:
+		return a.result, a.err
 	case <-ctx.Done():
 		p.mu.Lock()
 		p.removeLocked(key)
@@ -218,7 +258,7 @@ func (p *parkedCall) add(method string, params json.RawMessage) (q *parkedQuesti
 		return nil, "", err
 	}
 	if len(p.questions) >= maxAsked {
-		return nil, "", errors.New("too many questions at once")
+		return nil, "", fmt.Errorf("with one call: %w", errTooMany)
 	}
 	if kindOf[method] == "elicitation" {
 		if params, err = p.m.signed(params); err != nil {
@@ -226,11 +266,11 @@ func (p *parkedCall) add(method string, params json.RawMessage) (q *parkedQuesti
 		}
 	}
 	if !p.g.parked.count(p) {
-		return nil, "", errors.New("too many calls wait for answers")
+		return nil, "", fmt.Errorf("with this call and others: %w", errTooMany)
 	}
 	p.lastKey++
 	key = strconv.Itoa(p.lastKey)
-	q = &parkedQuestion{method: method, params: params, answer: make(chan json.RawMessage, 1)}
+	q = &parkedQuestion{method: method, params: params, answer: make(chan reply, 1)}
 	p.questions[key] = q
 	p.inOrder = append(p.inOrder, key)
 	p.poke()
@@ -257,6 +297,7 @@ func (p *parkedCall) removeLocked(key string) {
 // parked are the calls that wait for answers. It is safe for concurrent use.
 type parked struct {
 	mu       sync.Mutex
+	closed   bool                   // no more are parked; guarded by mu
 	calls    map[string]*parkedCall // by id; guarded by mu
 	total    int                    // places that are taken; guarded by mu
 	byCaller map[string]int         // of those; guarded by mu
@@ -284,16 +325,20 @@ func (s *parked) count(p *parkedCall) bool {
 
 // put keeps a call until it is taken, which only one client can, or parkedTime
 // is over. One that ends meanwhile is kept as well: its client still asks for
-// the result.
-func (s *parked) put(id string, p *parkedCall) {
+// the result. It reports false once the gateway drains.
+func (s *parked) put(id string, p *parkedCall) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
 	s.calls[id], p.id = p, id
 	p.late = time.AfterFunc(parkedTime, func() {
 		if s.take(id) != nil {
 			p.cancel(errUnanswered)
 		}
 	})
+	return true
 }
 
 // take returns the parked call, nil for none.
@@ -331,10 +376,11 @@ func (s *parked) settleLocked(p *parkedCall) {
 	}
 }
 
-// drain ends the calls that nobody will take up again.
+// drain ends the calls that nobody will take up again. It may be called twice.
 func (s *parked) drain() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.closed = true
 	for _, p := range s.calls {
 		p.late.Stop()
 		p.cancel(errDraining)

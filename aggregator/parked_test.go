@@ -3,6 +3,8 @@ package aggregator_test
 import (
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/mcpagg/mcpagg/aggregator"
@@ -49,7 +51,7 @@ func TestParkedCallsAreBounded(t *testing.T) {
 	for range 20 {
 		states = append(states, stateOf(t, callAsked(ann, "")))
 	}
-	if r := callAsked(ann, ""); !strings.Contains(r.body, `the client cannot be asked`) {
+	if r := callAsked(ann, ""); !strings.Contains(r.body, `too many questions wait for its answers`) {
 		t.Errorf("one too many: %s", r.body)
 	}
 	stateOf(t, callAsked(bob, ""))
@@ -62,26 +64,100 @@ func TestParkedCallsAreBounded(t *testing.T) {
 	stateOf(t, callAsked(ann, ""))
 }
 
-// What is parked when the gateway stops, or its upstream dies, leaves nothing,
-// and a client that comes back to a call that has failed is told so.
+// What is parked when the gateway stops leaves nothing, nor does what its
+// clients have hung up on.
 func TestParkedCallsEnd(t *testing.T) {
 	before := holding()
 	t.Run("gateway", func(t *testing.T) {
-		srv := asking(t)
-		up := at(t, "up", srv.URL.String())
-		_, url := start(t, aggregator.Options{Upstreams: []aggregator.Upstream{up}})
-		c := newHTTPClient(t, url)
-		for range 5 {
-			stateOf(t, callAsked(c, ""))
+		up := at(t, "up", asking(t).URL.String())
+		_, url := start(t, aggregator.Options{Upstreams: []aggregator.Upstream{up}, Authenticate: byHeader})
+		for caller := range 5 {
+			c := as(t, url, fmt.Sprint("caller ", caller))
+			for range 20 {
+				stateOf(t, callAsked(c, ""))
+			}
 		}
-		state := stateOf(t, callAsked(c, ""))
-		srv.CloseClientConnections()
-		if r := callAsked(c, accepted+`"requestState":"`+state+`",`); !strings.Contains(r.body, `upstream \"up\"`) {
-			t.Errorf("after the upstream has died: %s", r.body)
+		if now := holding(); now.goroutines < before.goroutines+3*pooled+100 {
+			t.Errorf("%d goroutines, %d before: the test would not see what is left of a hundred calls", now.goroutines, before.goroutines)
 		}
-		stateOf(t, callAsked(c, ""))
 	})
 	awaitRelease(t, before)
+}
+
+// A client that comes back to a call that has failed meanwhile is told so.
+func TestParkedCallsFail(t *testing.T) {
+	srv := asking(t)
+	_, url := start(t, aggregator.Options{Upstreams: []aggregator.Upstream{at(t, "up", srv.URL.String())}})
+	c := newHTTPClient(t, url)
+	state := stateOf(t, callAsked(c, ""))
+	srv.CloseClientConnections()
+	if r := callAsked(c, accepted+`"requestState":"`+state+`",`); !strings.Contains(r.body, `upstream \"up\"`) {
+		t.Errorf("after the upstream has died: %s", r.body)
+	}
+	stateOf(t, callAsked(c, ""))
+}
+
+// A gateway that drains takes parked calls back at the upstream, whose question
+// fails, and parks no more.
+func TestDrainingGatewaysParkNothing(t *testing.T) {
+	answers := make(chan string, 2)
+	srv := upstreamtest.New(t, upstreamtest.Script{
+		LegacyOnly: true, Tools: []string{plainTool}, Reply: ask1,
+		Answered: func(r *upstreamtest.Request) { answers <- string(r.Body) },
+	})
+	g, url := start(t, aggregator.Options{Upstreams: []aggregator.Upstream{at(t, "up", srv.URL.String())}})
+	c := newHTTPClient(t, url)
+	state := stateOf(t, callAsked(c, ""))
+	g.Drain()
+	if got := <-answers; !strings.Contains(got, `"error":{"code":-32603,"message":"the call that the request belongs to has ended"}`) {
+		t.Errorf("the question is answered with %s", got)
+	}
+	eventually(t, "the call is not cancelled", func() bool {
+		cancelled := srv.Requests("notifications/cancelled")
+		return len(cancelled) == 1 && strings.Contains(string(cancelled[0].Params), `"reason":"the gateway stops"`)
+	})
+	for _, members := range []string{accepted + `"requestState":"` + state + `",`, ""} {
+		if r := callAsked(c, members); !strings.Contains(r.body, `upstream \"up\": cancelled: the gateway stops`) {
+			t.Errorf("a client of a gateway that drains gets %s", r.body)
+		}
+	}
+}
+
+// A question that waits is not shown to a client that says by now that it
+// cannot be asked.
+func TestParkedQuestionsAreForClientsThatCanAnswer(t *testing.T) {
+	_, url := start(t, aggregator.Options{Upstreams: []aggregator.Upstream{at(t, "up", asking(t).URL.String())}})
+	c := newHTTPClient(t, url)
+	state := stateOf(t, callAsked(c, ""))
+	r := c.modern("tools/call", "up_t", `"name":"up_t","requestState":"`+state+`",`)
+	if !strings.Contains(r.body, `"message":"the client cannot be asked"`) || strings.Contains(r.body, "input_required") {
+		t.Errorf("a client without elicitation gets %s", r.body)
+	}
+}
+
+// Of clients that bring back the same state at once, one gets the call.
+func TestParkedCallsAreTakenOnce(t *testing.T) {
+	_, url := start(t, aggregator.Options{Upstreams: []aggregator.Upstream{at(t, "up", asking(t).URL.String())}})
+	state := stateOf(t, callAsked(newHTTPClient(t, url), ""))
+	var taken, refused atomic.Int32
+	var clients sync.WaitGroup
+	for range 8 {
+		c := newHTTPClient(t, url)
+		clients.Go(func() {
+			switch r := callAsked(c, accepted+`"requestState":"`+state+`",`); {
+			case strings.Contains(r.body, `"content":{"n":1.0}`):
+				taken.Add(1)
+			case r.status == 400 && strings.Contains(r.body, "-32602"):
+				refused.Add(1)
+			default:
+				t.Errorf("it gets %d %s", r.status, r.body)
+			}
+		})
+	}
+	clients.Wait()
+	if taken.Load() != 1 || refused.Load() != 7 {
+		t.Errorf("%d got the call and %d were refused, want 1 and 7", taken.Load(), refused.Load())
+	}
 }
 
 // Over stdio, a question belongs to the only call of a caller.
