@@ -3,12 +3,15 @@ package aggregator
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/mcpagg/mcpagg/upstream"
 	"github.com/mcpagg/mcpagg/upstream/rawjson"
@@ -38,11 +41,11 @@ func (g *Gateway) callAnswering(ctx context.Context, r Request, m *member, in *i
 	if in.owner.session == nil && t.notify != nil {
 		in.wantLogs(ctx, t.logLevel)
 	}
-	if r.session != nil && eraOfConn(in.link.shared.conn) == upstream.ModernEra { // they are the gateway's to send
+	if r.session != nil && eraOfConn(in.link.shared.conn) != upstream.LegacyEra { // they are the gateway's to send
 		r.Params.Delete("inputResponses")
 		r.Params.Delete("requestState")
 	}
-	for range maxRounds {
+	for round := 0; ; round++ {
 		if a.result, err = in.conn.Call(ctx, r.call(m, t, &a.era)); err != nil || r.session == nil || a.era != upstream.ModernEra {
 			return a, err
 		}
@@ -50,11 +53,13 @@ func (g *Gateway) callAnswering(ctx context.Context, r Request, m *member, in *i
 		if !ok {
 			return a, nil
 		}
+		if round == maxRounds {
+			return a, badResult(m, fmt.Errorf("asks for input more than %d times", maxRounds))
+		}
 		if err := answerInput(ctx, &r, m, in, asked); err != nil {
 			return a, err
 		}
 	}
-	return a, badResult(m, fmt.Errorf("asks for input for the %dth time", maxRounds))
 }
 
 // inputRequired reports whether the result of a modern upstream asks for input.
@@ -70,26 +75,23 @@ func inputRequired(r Request, result json.RawMessage) (o rawjson.Object, ok bool
 	return o, kind == "input_required"
 }
 
-// answerInput asks the session's client for what the upstream asks for, one
-// thing after the other, and puts the answers into the request.
+// answerInput asks the session's client for what the upstream asks for, and puts
+// the answers into the request.
 func answerInput(ctx context.Context, r *Request, m *member, in *instance, asked rawjson.Object) error {
-	var requests rawjson.Object
-	if raw := asked.Get("inputRequests"); raw != nil {
-		var err error
-		if requests, err = rawjson.ParseObject(raw); err != nil || len(requests) > maxAsked {
-			return badResult(m, errors.New("has malformed or too many inputRequests"))
-		}
+	keys, questions, err := questionsIn(*r, m, in, asked)
+	if err != nil {
+		return badResult(m, err)
 	}
-	responses := rawjson.Object{}
-	for _, request := range requests {
-		response, err := askLive(ctx, *r, m, in, request.Value)
-		if err != nil {
-			return err
-		}
-		responses.Set(request.Name, response)
+	answers, err := askAll(ctx, questions)
+	if err != nil {
+		return err
 	}
 	r.Params.Delete("inputResponses")
-	if len(requests) > 0 {
+	if len(keys) > 0 {
+		responses := rawjson.Object{}
+		for i, key := range keys {
+			responses.Set(key, answers[i])
+		}
 		r.Params.Set("inputResponses", responses.Bytes())
 	} else if !pause(ctx, roundPause) {
 		return context.Cause(ctx)
@@ -101,24 +103,85 @@ func answerInput(ctx context.Context, r *Request, m *member, in *instance, asked
 	return nil
 }
 
-// askLive asks the session's client one thing. A person who is not asked in the
-// end, since the client fails, has cancelled.
-func askLive(ctx context.Context, r Request, m *member, in *instance, request json.RawMessage) (json.RawMessage, error) {
-	o, err := rawjson.ParseObject(request)
+// questionsIn are the questions to the session's client in a result, with their
+// keys. It fails if there is one that must not be asked: none is then.
+func questionsIn(r Request, m *member, in *instance, asked rawjson.Object) (keys []string, questions []question, err error) {
+	raw := asked.Get("inputRequests")
+	if raw == nil {
+		return nil, nil, nil
+	}
+	requests, err := rawjson.ParseObject(raw)
+	if err != nil || len(requests) > maxAsked {
+		return nil, nil, errors.New("has malformed or too many inputRequests")
+	}
+	for _, request := range requests {
+		o, err := rawjson.ParseObject(request.Value)
+		if err != nil {
+			return nil, nil, fmt.Errorf("has a malformed input request: %w", err)
+		}
+		method, _ := o.GetString("method")
+		if err := m.mayAskOf(r, method, o.Get("params")); err != nil {
+			return nil, nil, err
+		}
+		params, err := forLegacy(method, o.Get("params"))
+		if err != nil {
+			return nil, nil, err
+		}
+		keys = append(keys, request.Name)
+		questions = append(questions, question{from: m, conn: in.conn, to: r.session, stream: r.stream, method: method, params: params})
+	}
+	return keys, questions, nil
+}
+
+// forLegacy adds what a legacy client needs to the params of a modern upstream's
+// request: an elicitation at a URL has an id there (MCP 2025-11-25, "URL Mode
+// Elicitation Requests").
+func forLegacy(method string, params json.RawMessage) (json.RawMessage, error) {
+	if kindOf[method] != "elicitation" {
+		return params, nil
+	}
+	o, err := rawjson.ParseObject(params)
 	if err != nil {
-		return nil, badResult(m, fmt.Errorf("has a malformed input request: %w", err))
+		return nil, fmt.Errorf("has a malformed elicitation: %w", err)
 	}
-	method, _ := o.GetString("method")
-	params := o.Get("params")
-	if err := m.mayAskOf(r, method, params); err != nil {
-		return nil, badResult(m, err)
+	if mode, _ := o.GetString("mode"); mode == "url" && o.Get("elicitationId") == nil {
+		o.Set("elicitationId", rawjson.String(rand.Text()))
 	}
-	response, err := question{from: m, conn: in.conn, to: r.session, stream: r.stream, method: method, params: params}.ask(ctx)
+	return o.Bytes(), nil
+}
+
+// askAll asks everything at once, in its order, and waits for the answers. If
+// one fails, the others are taken back.
+func askAll(ctx context.Context, questions []question) ([]json.RawMessage, error) {
+	asking, ctx := errgroup.WithContext(ctx)
+	answers := make([]json.RawMessage, len(questions))
+	for i, q := range questions {
+		sent := make(chan struct{})
+		q.sent = sync.OnceFunc(func() { close(sent) })
+		asking.Go(func() (err error) {
+			defer q.sent() // or it never was
+			answers[i], err = q.askPerson(ctx)
+			return err
+		})
+		<-sent
+	}
+	return answers, asking.Wait()
+}
+
+// askPerson is ask for who need not answer: a person who is not asked in the end,
+// since the client fails, has cancelled.
+func (q question) askPerson(ctx context.Context) (json.RawMessage, error) {
+	answer, err := q.ask(ctx)
 	var refused *jsonrpc.Error
-	if kindOf[method] == "elicitation" && errors.As(err, &refused) {
+	switch {
+	case err == nil:
+		return answer, nil
+	case !errors.As(err, &refused):
+		return nil, fmt.Errorf("upstream %q asks for %q: %w", q.from.Name, q.method, err)
+	case kindOf[q.method] == "elicitation":
 		return json.RawMessage(`{"action":"cancel"}`), nil
 	}
-	return response, err
+	return nil, refused
 }
 
 func pause(ctx context.Context, d time.Duration) bool {
@@ -160,7 +223,9 @@ func (g *Gateway) openState(r *Request, m *member) (*parkedCall, error) {
 		err = errors.New("its call has been taken up already, or has ended")
 	}
 	if err != nil {
-		g.log.Warn("refused a requestState", "upstream", m.Name, "caller", r.Caller.ID, "reason", err)
+		if m.complaints.Allow() {
+			g.log.Warn("refused a requestState", "upstream", m.Name, "caller", r.Caller.ID, "reason", err)
+		}
 		return nil, errState
 	}
 	r.Params.Set("requestState", json.RawMessage(state))

@@ -223,7 +223,7 @@ func (r Request) call(m *member, t *talk, era *upstream.Era) upstream.Call {
 
 // paramNames are the members of params, and of a completion's ref, that say
 // what a request is about.
-var paramNames = []string{"name", "arguments", "uri", "ref", "argument", "context", "cursor", "type", "_meta"}
+var paramNames = []string{"name", "arguments", "uri", "ref", "argument", "context", "cursor", "type", "_meta", "inputResponses", "requestState"}
 
 // checkCase refuses members that equal a known one but for case: an upstream
 // that ignores case would take them for it, and call what nobody allowed.

@@ -42,7 +42,11 @@ type states struct{ seen []string }
 
 var sealedState = regexp.MustCompile(`m1\.[A-Za-z0-9_-]{40,}`)
 
+// ownElicitation is the id that the gateway gives an elicitation.
+var ownElicitation = regexp.MustCompile(`"elicitationId":"[A-Z2-7]{26}"`)
+
 func (s *states) hide(line string) string {
+	line = ownElicitation.ReplaceAllString(line, `"elicitationId":"<elicitation>"`)
 	return sealedState.ReplaceAllStringFunc(line, func(state string) string {
 		n := slices.Index(s.seen, state) + 1
 		if n == 0 {

@@ -68,6 +68,7 @@ type question struct {
 	stream *responder // of the call that it belongs to; nil for the session's own
 	method string
 	params json.RawMessage
+	sent   func() // called once it is on its way; may be nil
 }
 
 // ask asks the client, if it and the upstream may do so.
@@ -158,18 +159,22 @@ func dropLookalikes(o *rawjson.Object, names ...string) {
 }
 
 // canAnswer reports whether a client with the capabilities can be asked. One
-// that names no mode of elicitation has forms (MCP 2025-11-25, "Elicitation").
+// that names no mode of elicitation has forms (MCP 2025-11-25, "Elicitation"),
+// and a model is given tools only by one that says so ("Sampling").
 func canAnswer(capabilities rawjson.Object, kind string, params json.RawMessage) bool {
 	raw := capabilities.Get(kind)
-	if raw == nil || string(raw) == "null" || kind != "elicitation" {
+	if raw == nil || string(raw) == "null" || kind == "roots" {
 		return raw != nil && string(raw) != "null"
 	}
-	modes, _ := rawjson.ParseObject(raw) // malformed, it names none
+	able, _ := rawjson.ParseObject(raw) // malformed, it names nothing
 	o, _ := rawjson.ParseObject(params)
-	if mode, _ := o.GetString("mode"); mode == "url" {
-		return modes.Get("url") != nil
+	if kind == "sampling" {
+		return o.Get("tools") == nil && o.Get("toolChoice") == nil || able.Get("tools") != nil
 	}
-	return modes.Get("form") != nil || modes.Get("url") == nil
+	if mode, _ := o.GetString("mode"); mode == "url" {
+		return able.Get("url") != nil
+	}
+	return able.Get("form") != nil || able.Get("url") == nil
 }
 
 // can reports whether the request's client can be asked.

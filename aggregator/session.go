@@ -247,6 +247,9 @@ func (s *session) ask(ctx context.Context, send func([]byte) error, q question) 
 	if err := send(q.body(id)); err != nil {
 		return nil, err
 	}
+	if q.sent != nil {
+		q.sent()
+	}
 	look := time.NewTicker(unheardTime)
 	defer look.Stop()
 	for unheard := 0; unheard < 2; {

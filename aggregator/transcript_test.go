@@ -58,7 +58,8 @@ var update = flag.Bool("update", false, "write what comes into the transcripts i
 //	gateway> drain               ends sessions and streams in good order
 //
 // <token> and <id N> stand for what the gateway chose on the way to an upstream,
-// <state N> for the requestState that it sealed as the Nth.
+// <state N> for the requestState that it sealed as the Nth, and <elicitation> for
+// an id that it made.
 // Nothing may have come that the transcript does not have.
 func TestTranscripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/protocol/*.txtar")
