@@ -99,8 +99,8 @@ func (g *Gateway) Run(ctx context.Context) {
 	g.keepCatalog(ctx)
 	running.Wait()
 	g.end()
-	g.parked.drain() // if nobody has called Drain
 	g.running.wait()
+	g.parked.drain() // whose timers would hold the gateway
 }
 
 // Drain ends every client's session and streams while Run runs, each after the

@@ -208,6 +208,7 @@ func (p *parkedCall) park() (a answer, ok bool) {
 	return answer{result: result.Bytes(), era: upstream.LegacyEra, asks: true}, true
 }
 
+// over reports whether the call has ended.
 func (p *parkedCall) over() bool {
 	select {
 	case <-p.done:
@@ -266,7 +267,7 @@ func (p *parkedCall) add(method string, params json.RawMessage) (q *parkedQuesti
 		}
 	}
 	if !p.g.parked.count(p) {
-		return nil, "", fmt.Errorf("with this call and others: %w", errTooMany)
+		return nil, "", fmt.Errorf("with this call and others, or after its end: %w", errTooMany)
 	}
 	p.lastKey++
 	key = strconv.Itoa(p.lastKey)
@@ -303,15 +304,15 @@ type parked struct {
 	byCaller map[string]int         // of those; guarded by mu
 }
 
-// count takes a place for a call that asks, unless it has one, and reports
-// false if there is none.
+// count takes a place for a call that asks, unless it has one. It reports false
+// if there is none, or the call has ended: nobody would give the place back.
 func (s *parked) count(p *parkedCall) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if p.counted {
 		return true
 	}
-	if s.total >= maxParked || s.byCaller[p.caller.ID] >= maxParkedPerCaller {
+	if p.ended || s.total >= maxParked || s.byCaller[p.caller.ID] >= maxParkedPerCaller {
 		return false
 	}
 	if s.byCaller == nil {
