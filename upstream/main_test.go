@@ -78,9 +78,10 @@ type running struct {
 }
 
 // run runs an upstream until the test ends, and waits for its first attempt.
-func run(t *testing.T, opts upstream.Options) *running {
+// prepare is done to it before.
+func run(t *testing.T, opts upstream.Options, prepare ...func(*upstream.Upstream)) *running {
 	t.Helper()
-	r := start(t, opts)
+	r := start(t, opts, prepare...)
 	select {
 	case <-r.Attempted():
 	case <-time.After(30 * time.Second):
@@ -89,7 +90,7 @@ func run(t *testing.T, opts upstream.Options) *running {
 	return r
 }
 
-func start(t *testing.T, opts upstream.Options) *running {
+func start(t *testing.T, opts upstream.Options, prepare ...func(*upstream.Upstream)) *running {
 	t.Helper()
 	r := &running{log: &logBuffer{}}
 	var mu sync.Mutex
@@ -109,6 +110,9 @@ func start(t *testing.T, opts upstream.Options) *running {
 	}
 	opts.Log = slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	r.Upstream = upstream.New(opts)
+	for _, p := range prepare {
+		p(r.Upstream)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
