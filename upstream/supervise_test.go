@@ -216,14 +216,15 @@ func TestServerThatServesOneAfterAnother(t *testing.T) {
 				return nil, r.Context().Err()
 			}
 			defer func() { <-turn }()
-			if msg.method == "tools/call" {
-				time.Sleep(50 * time.Second)
+			if msg.method == "tools/call" && !sleep(r.Context(), 50*time.Second) {
+				return nil, r.Context().Err()
 			}
 			return nil, nil
 		})
 		if err := callTool(u); err != nil {
 			t.Errorf("a call of 50 s: %v", err)
 		}
+		wait(time.Minute)
 		if s := u.Status(); s.Connects != 1 {
 			t.Errorf("status %+v, want the first connection", s)
 		}
