@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -195,7 +196,8 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// sealState seals the state that a modern upstream has the client keep.
+// sealState seals the state that a modern upstream has the client keep, for the
+// same link: after a reload, another server may have the label.
 func (g *Gateway) sealState(r Request, from *member, result *rawjson.Object) error {
 	if result.Get("requestState") == nil || r.Era != upstream.ModernEra {
 		return nil
@@ -204,7 +206,7 @@ func (g *Gateway) sealState(r Request, from *member, result *rawjson.Object) err
 	if state[0] != '"' || len(state) > maxState {
 		return fmt.Errorf("has a requestState that is no text of at most %d bytes", maxState)
 	}
-	result.Set("requestState", rawjson.String(g.sealer.seal(bindingOf(r, from), upstreamState, string(state))))
+	result.Set("requestState", rawjson.String(g.sealer.seal(bindingOf(r, from), upstreamState, from.id+string(state))))
 	return nil
 }
 
@@ -221,6 +223,12 @@ func (g *Gateway) openState(r *Request, m *member) (*parkedCall, error) {
 			return p, nil
 		}
 		err = errors.New("its call has been taken up already, or has ended")
+	}
+	if err == nil {
+		var same bool
+		if state, same = strings.CutPrefix(state, m.id); !same {
+			err = errors.New("a reload has replaced the connection to its upstream")
+		}
 	}
 	if err != nil {
 		if m.complaints.Allow() {

@@ -200,6 +200,10 @@ func (g *Gateway) send(ctx context.Context, r *Request, m *member) (answer, erro
 	if err != nil {
 		return answer{}, err
 	}
+	if in.link != m.link && r.Params.Get("requestState") != nil { // a reload came in between
+		in.leave()
+		return answer{}, errState
+	}
 	if r.Era == upstream.ModernEra && mayNeedInput[r.Method] && in.owner != (owner{}) {
 		return g.callParking(ctx, *r, m, in)
 	}

@@ -3,6 +3,7 @@ package aggregator
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -40,6 +41,7 @@ var (
 // changes nothing else.
 type link struct {
 	// Set when it is built, never changed.
+	id     string           // which no other link has
 	opts   upstream.Options // of every instance, but for what is its owner's
 	shared *instance
 	log    *slog.Logger
@@ -58,7 +60,7 @@ type link struct {
 // newLink builds the link of an upstream, which goes on counting calls in tally.
 // It connects to nothing.
 func (g *Gateway) newLink(m *member, tally *upstream.Tally) *link {
-	l := &link{log: g.log, complaints: rate.NewLimiter(5, 50), own: map[owner]*instance{}, idle: make(chan struct{})}
+	l := &link{id: rand.Text(), log: g.log, complaints: rate.NewLimiter(5, 50), own: map[owner]*instance{}, idle: make(chan struct{})}
 	l.opts = m.Options
 	l.opts.ClientVersion = g.version
 	l.opts.Log = g.log
