@@ -88,17 +88,25 @@ type Changes struct {
 // keeps its connections and processes; what it does is connected first, and
 // replaced once the attempt has ended, well or not. Calls that are in flight
 // go on as they began. The gateway's version, log and Authenticate stay as
-// they are. If ctx ends before, nothing has changed.
+// they are. It waits for Run to begin; if ctx ends, or Run, nothing has changed.
 func (g *Gateway) Reload(ctx context.Context, opts Options) (Changes, error) {
 	g.reloading.Lock()
 	defer g.reloading.Unlock()
+	select {
+	case <-g.begun:
+	case <-ctx.Done():
+		return Changes{}, ctx.Err()
+	}
+	if g.life.Err() != nil {
+		return Changes{}, errStopped
+	}
 	old := g.Catalog().configuration
 	next := g.configure(opts, old)
 	changes, fresh := next.changes(old)
 	for _, m := range fresh {
 		g.start(m.link)
 	}
-	if err := attempted(ctx, fresh); err != nil {
+	if err := g.attempted(ctx, fresh); err != nil {
 		for _, m := range fresh {
 			m.shared.end()
 		}
@@ -109,7 +117,7 @@ func (g *Gateway) Reload(ctx context.Context, opts Options) (Changes, error) {
 	g.rates.limit(opts.Limits.CallsPerMinute)
 	for _, m := range old.members {
 		if now := next.byLabel[m.Name]; now == nil || now.link != m.link {
-			g.running.start(func() { g.retire(m, now) })
+			g.running.start(func() { g.retire(m) })
 		}
 	}
 	return changes, nil
@@ -165,55 +173,24 @@ func (g *Gateway) start(l *link) {
 	}
 }
 
-// retire ends the link of an upstream that a reload has replaced by now, or, if
-// that is nil, removed.
-func (g *Gateway) retire(m, now *member) {
+// retire ends the link of an upstream that a reload has replaced or removed by
+// now. Who watches its resources goes on doing so with what has its label.
+func (g *Gateway) retire(m *member) {
 	ctx, cancel := context.WithTimeout(g.life, retireTimeout)
 	defer cancel()
-	watching := m.watching()
-	g.rewatch(ctx, m, now)
+	g.rewatch(ctx, m)
+	owned := m.instances()
 	m.link.retire(ctx)
-	g.rewatch(ctx, m, now) // who began to, while requests were still on their way to the old one
 	g.log.Info("ended a connection that a reload has replaced", "upstream", m.Name)
-	for _, s := range watching {
-		if in, err := g.instanceFor(ctx, Request{Era: upstream.LegacyEra, Caller: s.owner, session: s}, m); err == nil {
-			in.leave()
-		}
-	}
-}
 
-// watching are the sessions whose clients wait for updates over instances of
-// their own.
-func (l *link) watching() []*session {
-	var all []*session
-	for _, in := range l.instances() {
-		if s := in.owner.session; s != nil && len(in.conn.Subscriptions()) > 0 {
-			all = append(all, s)
-		}
-	}
-	return all
-}
-
-// rewatch makes who watches resources over instances of m that several clients
-// share watch them over those of now.
-func (g *Gateway) rewatch(ctx context.Context, m, now *member) {
-	for _, w := range g.subscriptions.over(m.link) {
-		var to *instance
-		if now != nil {
-			var err error
-			if to, err = g.useInstance(ctx, now, w.in.owner); err != nil {
-				g.log.Warn("a subscription is lost", "upstream", m.Name, "err", err)
-				to = nil
+	ctx, cancel = context.WithTimeout(g.life, retireTimeout)
+	defer cancel()
+	g.rewatch(ctx, m) // who began to, while requests were still on their way to the old one
+	for _, in := range owned {
+		if s := in.owner.session; s != nil {
+			for _, uri := range s.takeSubscriptions(m.Name) {
+				g.watchAgain(ctx, m, uri, s)
 			}
-		}
-		if to != nil {
-			if err := to.conn.Subscribe(ctx, w.uri); err != nil {
-				g.log.Warn("a subscription is lost", "upstream", m.Name, "err", err)
-			}
-		}
-		g.subscriptions.move(w, to)
-		if to != nil {
-			to.leave()
 		}
 	}
 }

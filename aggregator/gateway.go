@@ -27,6 +27,7 @@ package aggregator
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -52,6 +53,7 @@ type Gateway struct {
 	sessions      *sessions
 	rates         *rates
 	stale         chan struct{} // holds a token while a listing may have changed
+	begun         chan struct{} // closed by Run
 	draining      chan struct{} // closed by Drain
 	drainOnce     sync.Once
 
@@ -70,6 +72,7 @@ func New(opts Options) *Gateway {
 		rates:        newRates(opts.Limits.CallsPerMinute),
 		sealer:       newSealer(),
 		stale:        make(chan struct{}, 1),
+		begun:        make(chan struct{}),
 		draining:     make(chan struct{}),
 	}
 	g.life, g.end = context.WithCancel(context.Background())
@@ -87,6 +90,7 @@ func (g *Gateway) Run(ctx context.Context) {
 	for _, m := range g.Catalog().members {
 		g.start(m.link)
 	}
+	close(g.begun)
 	var running sync.WaitGroup
 	running.Go(func() { g.sessions.sweep(ctx) })
 	running.Go(func() {
@@ -111,7 +115,7 @@ func (g *Gateway) Drain() { g.drainOnce.Do(func() { close(g.draining) }) }
 // Settled waits until every upstream's first attempt to connect has ended, and
 // the catalog shows it.
 func (g *Gateway) Settled(ctx context.Context) error {
-	if err := attempted(ctx, g.Catalog().members); err != nil {
+	if err := g.attempted(ctx, g.Catalog().members); err != nil {
 		return err
 	}
 	for {
@@ -128,11 +132,15 @@ func (g *Gateway) Settled(ctx context.Context) error {
 	}
 }
 
+var errStopped = errors.New("the gateway has stopped")
+
 // attempted waits until the first attempt to connect to each has ended.
-func attempted(ctx context.Context, members []*member) error {
+func (g *Gateway) attempted(ctx context.Context, members []*member) error {
 	for _, m := range members {
 		select {
 		case <-m.shared.conn.Attempted():
+		case <-g.life.Done():
+			return errStopped
 		case <-ctx.Done():
 			return ctx.Err()
 		}

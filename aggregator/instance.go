@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,7 +35,7 @@ type instance struct {
 	level   toldLevel
 	differs atomic.Bool // it has listed something for its owner alone
 
-	subscribing sync.Mutex // held while the upstream is told who watches what
+	subscribing sync.Mutex // held while the upstream is told who watches what, or that moves
 
 	users int       // requests that use it; guarded by the link's mu
 	used  time.Time // when the last one ended; guarded by the link's mu
@@ -66,7 +68,7 @@ func (g *Gateway) useInstance(ctx context.Context, m *member, who owner) (*insta
 		return m.useShared()
 	}
 	in, err := g.openInstance(m.link, who)
-	for tries := 0; tries < 3 && errors.Is(err, errFull) && g.makeRoom(ctx, m.link); tries++ {
+	for end := time.Now().Add(roomTimeout); errors.Is(err, errFull) && time.Now().Before(end) && g.makeRoom(ctx, m.link); {
 		in, err = g.openInstance(m.link, who)
 	}
 	if errors.Is(err, errFull) {
@@ -124,6 +126,9 @@ func (g *Gateway) openInstance(l *link, who owner) (*instance, error) {
 	}
 	l.own[who] = in
 	l.live++
+	if who.session != nil {
+		who.session.adopt(in)
+	}
 	return in, nil
 }
 
@@ -149,6 +154,9 @@ func (in *instance) forget() {
 	defer l.mu.Unlock()
 	if l.own[in.owner] == in {
 		delete(l.own, in.owner)
+	}
+	if s := in.owner.session; s != nil {
+		s.disown(in)
 	}
 	l.live--
 }
@@ -310,7 +318,43 @@ func (s *session) keepSubscriptions(label string, uris []string) {
 	if s.unwatched == nil {
 		s.unwatched = map[string][]string{}
 	}
-	s.unwatched[label] = uris
+	for _, uri := range uris {
+		if !slices.Contains(s.unwatched[label], uri) {
+			s.unwatched[label] = append(s.unwatched[label], uri)
+		}
+	}
+}
+
+// dropSubscription is for one that the client does not want any more.
+func (s *session) dropSubscription(label, uri string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if kept := s.unwatched[label]; kept != nil {
+		s.unwatched[label] = slices.DeleteFunc(kept, func(k string) bool { return k == uri })
+	}
+}
+
+func (s *session) adopt(in *instance) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.own == nil {
+		s.own = map[*instance]bool{}
+	}
+	s.own[in] = true
+}
+
+func (s *session) disown(in *instance) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.own, in)
+}
+
+// instances are the session's own, those that a reload has replaced included
+// until they have ended.
+func (s *session) instances() []*instance {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.own))
 }
 
 func (s *session) takeSubscriptions(label string) []string {

@@ -98,9 +98,9 @@ func withSession(t *testing.T, opts upstream.Options) (*Gateway, *member, *sessi
 func TestEndedSessionsWatchNothing(t *testing.T) {
 	g, m, s := withSession(t, upstream.Options{Command: []string{"none"}})
 	w := watched{m.shared, "file:///a"}
-	g.subscriptions.add(w, newSession(Anonymous, "2025-11-25", nil)) // so that the upstream is not asked
+	g.subscriptions.add(w, newSession(Anonymous, "2025-11-25", nil), maxSubscriptions) // so that the upstream is not asked
 	g.sessions.close(s.id)
-	if err := g.watch(s.ctx, w, s); err == nil {
+	if err := g.watch(s.ctx, w, s, maxSubscriptions); err == nil {
 		t.Error("a session that has ended can subscribe")
 	}
 	if got := g.subscriptions.of(s); len(got) > 0 {

@@ -161,7 +161,7 @@ func (g *Gateway) notified(x *exchange, s *session) {
 		s.progressed(params)
 	case "notifications/roots/list_changed":
 		params := bytes.Clone(x.params)
-		for _, in := range g.ownInstances(s) {
+		for _, in := range s.instances() {
 			if in.link.rules.Load().may("roots") {
 				g.running.start(func() {
 					_ = in.conn.Notify(s.ctx, x.Method, params) // one that is not connected asks anew anyway

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mcpagg/mcpagg/upstream"
 	"github.com/mcpagg/mcpagg/upstream/rawjson"
 )
 
@@ -43,8 +44,8 @@ type listeners struct {
 
 // A listener is one of them.
 type listener struct {
-	caller string // Caller.ID
 	wants  listKinds
+	caller Caller
 
 	mu      sync.Mutex
 	changed listKinds     // what was not written yet; guarded by mu
@@ -78,7 +79,7 @@ func (ls *listeners) notify(changed listKinds, caller string) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	for l := range ls.open {
-		if caller != "" && l.caller != caller {
+		if caller != "" && l.caller.ID != caller {
 			continue
 		}
 		if news := l.wants.and(changed); news != (listKinds{}) {
@@ -105,6 +106,8 @@ func (l *listener) updated(uri string) {
 	l.poke()
 }
 
+func (l *listener) request() Request { return Request{Era: upstream.ModernEra, Caller: l.caller} }
+
 func (l *listener) poke() {
 	select {
 	case l.wake <- struct{}{}:
@@ -124,7 +127,7 @@ func (l *listener) take() (changed listKinds, updates []string) {
 // notifications asked for, until the client goes or the gateway drains (MCP
 // 2026-07-28, "Subscriptions").
 func (g *Gateway) serveListen(w http.ResponseWriter, r *http.Request, x *exchange) {
-	l := &listener{caller: x.Caller.ID, wake: make(chan struct{}, 1)}
+	l := &listener{caller: x.Caller, wake: make(chan struct{}, 1)}
 	wanted := x.Params.Get("notifications")
 	if anObject(wanted) != nil || json.Unmarshal(wanted, &l.wants) != nil {
 		newResponder(w, r, x).answer(nil, invalidParams("notifications is not an object that says what to listen for"))
@@ -140,7 +143,7 @@ func (g *Gateway) serveListen(w http.ResponseWriter, r *http.Request, x *exchang
 	stream := newEventStream(w)
 	meta := rawjson.Object{}
 	meta.Set(metaSubscription, x.id)
-	stream.notify("notifications/subscriptions/acknowledged", meta, "notifications", g.agree(r.Context(), x.Request, l, wanted))
+	stream.notify("notifications/subscriptions/acknowledged", meta, "notifications", g.agree(r.Context(), l, wanted))
 	tick := time.NewTicker(keepAlive)
 	defer tick.Stop()
 	for stream.err == nil {
@@ -164,7 +167,7 @@ func (g *Gateway) serveListen(w http.ResponseWriter, r *http.Request, x *exchang
 
 // agree subscribes to the resources that the client wants to watch, and says
 // what it will be told of.
-func (g *Gateway) agree(ctx context.Context, r Request, l *listener, wanted json.RawMessage) json.RawMessage {
+func (g *Gateway) agree(ctx context.Context, l *listener, wanted json.RawMessage) json.RawMessage {
 	var want struct {
 		ResourceSubscriptions []string `json:"resourceSubscriptions"`
 	}
@@ -172,7 +175,7 @@ func (g *Gateway) agree(ctx context.Context, r Request, l *listener, wanted json
 	agreed, _ := rawjson.ParseObject(rawjson.Value(l.wants))
 	var uris []string
 	for _, uri := range want.ResourceSubscriptions {
-		if m, original, ok := g.catalogOf(r).route(uri); ok && len(uri) <= maxWatchedURI && g.listenTo(ctx, r, m, original, l) == nil {
+		if m, original, ok := g.catalogOf(l.request()).route(uri); ok && len(uri) <= maxWatchedURI && g.watchOver(ctx, l.request(), m, original, l, maxSubscriptions) == nil {
 			uris = append(uris, uri)
 		}
 	}
@@ -180,15 +183,6 @@ func (g *Gateway) agree(ctx context.Context, r Request, l *listener, wanted json
 		agreed.Set("resourceSubscriptions", rawjson.Value(uris))
 	}
 	return agreed.Bytes()
-}
-
-func (g *Gateway) listenTo(ctx context.Context, r Request, m *member, original string, l *listener) error {
-	in, err := g.instanceFor(ctx, r, m)
-	if err != nil {
-		return err
-	}
-	defer in.leave()
-	return g.watch(ctx, watched{in, original}, l)
 }
 
 // notify sends a notification whose params have the _meta and, if name is not

@@ -46,7 +46,7 @@ func (g *Gateway) setLevel(r Request) (json.RawMessage, error) {
 	}
 	name, _ := r.Params.GetString("level")
 	r.session.setLevel(rawjson.String(name)) // not the request's own memory
-	for _, in := range g.ownInstances(r.session) {
+	for _, in := range r.session.instances() {
 		if in.level.soon.CompareAndSwap(false, true) && !g.running.start(func() {
 			in.level.soon.Store(false) // what is set from now on needs another one
 			in.level.tell(r.session.ctx, in, r.session.wantedLevel)

@@ -56,6 +56,7 @@ type session struct {
 	asked     map[string]asked                   // requests to the client, by raw id; guarded by mu
 	lastID    int                                // of those; guarded by mu
 	logs      json.RawMessage                    // log level that the client set, nil for none; guarded by mu
+	own       map[*instance]bool                 // that have not ended; guarded by mu
 	unwatched map[string][]string                // subscriptions of own instances that have ended, by label; guarded by mu
 }
 

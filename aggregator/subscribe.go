@@ -1,8 +1,11 @@
 package aggregator
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 
@@ -18,9 +21,12 @@ const (
 	maxWatchedURI = 8 << 10
 )
 
+var tooManySubscriptions = invalidParams("more than %d subscriptions", maxSubscriptions)
+
 // A subscriber is told of updates: a session, or a modern client's listener.
 type subscriber interface {
 	updated(uri string) // the published one; must not block
+	request() Request   // as the client would subscribe
 }
 
 // subscriptions count who watches which resource over shared connections: an
@@ -38,8 +44,9 @@ type watched struct {
 	uri string
 }
 
-// add notes who watches; first says that nobody did so far.
-func (s *subscriptions) add(w watched, who subscriber) (first, ok bool) {
+// add notes who watches, of at most so many resources; first says that nobody
+// did so far.
+func (s *subscriptions) add(w watched, who subscriber, limit int) (first, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.byURI == nil {
@@ -48,7 +55,7 @@ func (s *subscriptions) add(w watched, who subscriber) (first, ok bool) {
 	if s.byURI[w][who] {
 		return false, true
 	}
-	if s.counts[who] >= maxSubscriptions {
+	if s.counts[who] >= limit {
 		return false, false
 	}
 	if s.byURI[w] == nil {
@@ -90,37 +97,23 @@ func (s *subscriptions) of(who subscriber) []watched {
 	return all
 }
 
-// over are the resources that somebody watches over an instance of the link.
-func (s *subscriptions) over(l *link) []watched {
+// over is who watches what over instances of the link.
+func (s *subscriptions) over(l *link) map[watched][]subscriber {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var all []watched
-	for w := range s.byURI {
+	all := map[watched][]subscriber{}
+	for w, watchers := range s.byURI {
 		if w.in.link == l {
-			all = append(all, w)
+			all[w] = slices.Collect(maps.Keys(watchers))
 		}
 	}
 	return all
 }
 
-// move makes who watches a resource over one instance watch it over another.
-func (s *subscriptions) move(w watched, to *instance) {
+func (s *subscriptions) has(w watched, who subscriber) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	moved := watched{to, w.uri}
-	for who := range s.byURI[w] {
-		switch {
-		case to == nil, s.byURI[moved][who]:
-			if s.counts[who]--; s.counts[who] == 0 {
-				delete(s.counts, who)
-			}
-		case s.byURI[moved] == nil:
-			s.byURI[moved] = map[subscriber]bool{who: true}
-		default:
-			s.byURI[moved][who] = true
-		}
-	}
-	delete(s.byURI, w)
+	return s.byURI[w][who]
 }
 
 // updated tells everybody who watches the resource, or one that it is part of.
@@ -145,13 +138,13 @@ func isPart(uri, of string) bool {
 	return ok && (rest == "" || strings.HasSuffix(of, "/") || strings.ContainsRune("/?#", rune(rest[0])))
 }
 
-// watch makes who be told of updates of the resource.
-func (g *Gateway) watch(ctx context.Context, w watched, who subscriber) error {
+// watch makes who be told of updates of the resource, who may watch so many.
+func (g *Gateway) watch(ctx context.Context, w watched, who subscriber, limit int) error {
 	w.in.subscribing.Lock() // the upstream hears of changes in the order in which they are counted
 	defer w.in.subscribing.Unlock()
-	first, ok := g.subscriptions.add(w, who)
+	first, ok := g.subscriptions.add(w, who, limit)
 	if !ok {
-		return invalidParams("more than %d subscriptions", maxSubscriptions)
+		return tooManySubscriptions
 	}
 	err := ctx.Err() // nobody forgets a client that has gone already
 	if err == nil && first {
@@ -178,11 +171,81 @@ func (g *Gateway) unwatch(ctx context.Context, w watched, who subscriber) error 
 
 // unwatchAll forgets a subscriber that is gone.
 func (g *Gateway) unwatchAll(who subscriber) {
-	for _, w := range g.subscriptions.of(who) {
-		if err := g.unwatch(context.Background(), w, who); err != nil {
-			g.log.Debug("unsubscribing", "upstream", w.in.link.opts.Name, "err", err)
+	if err := g.unwatchEach(context.Background(), who, func(watched) bool { return true }); err != nil {
+		g.log.Debug("unsubscribing", "err", err)
+	}
+}
+
+// unwatchEach makes who watch none of some resources any more. It looks again
+// for what a reload has moved meanwhile.
+func (g *Gateway) unwatchEach(ctx context.Context, who subscriber, which func(watched) bool) (err error) {
+	for {
+		all := slices.DeleteFunc(g.subscriptions.of(who), func(w watched) bool { return !which(w) })
+		if len(all) == 0 {
+			return err
+		}
+		for _, w := range all {
+			err = cmp.Or(err, g.unwatch(ctx, w, who))
 		}
 	}
+}
+
+// rewatch makes who watches resources over m, whose label has another link by
+// now or is gone, watch them over that.
+func (g *Gateway) rewatch(ctx context.Context, m *member) {
+	for w, watchers := range g.subscriptions.over(m.link) {
+		w.in.subscribing.Lock() // nobody unsubscribes meanwhile
+		for _, who := range watchers {
+			if g.subscriptions.has(w, who) {
+				g.watchAgain(ctx, m, w.uri, who)
+				g.subscriptions.remove(w, who)
+			}
+		}
+		w.in.subscribing.Unlock()
+	}
+	for _, in := range m.instances() {
+		if s := in.owner.session; s != nil {
+			in.subscribing.Lock()
+			for _, uri := range in.conn.Subscriptions() {
+				g.watchAgain(ctx, m, uri, s)
+				_ = in.conn.Unsubscribe(ctx, uri) // it ends soon, heard or not
+			}
+			in.subscribing.Unlock()
+		}
+	}
+}
+
+// watchAgain makes who watch a resource of m over what has its label now.
+func (g *Gateway) watchAgain(ctx context.Context, m *member, uri string, who subscriber) {
+	now := g.Catalog().byLabel[m.Name]
+	if now == nil {
+		return
+	}
+	if err := g.watchOver(ctx, who.request(), now, uri, who, 2*maxSubscriptions); err != nil { // counted twice while it moves
+		g.log.Warn("a subscription is lost", "upstream", m.Name, "err", err)
+	}
+}
+
+// watchOver makes who watch a resource over the instance that serves its
+// requests.
+func (g *Gateway) watchOver(ctx context.Context, r Request, m *member, uri string, who subscriber, limit int) error {
+	in, err := g.instanceFor(ctx, r, m)
+	if err != nil {
+		return err
+	}
+	defer in.leave()
+	if in.owner.session == nil {
+		return g.watch(ctx, watched{in, uri}, who, limit)
+	}
+	in.subscribing.Lock()
+	defer in.subscribing.Unlock()
+	if len(in.conn.Subscriptions()) >= limit {
+		return tooManySubscriptions
+	}
+	if err := in.conn.Subscribe(ctx, uri); err != nil {
+		return callFailed(err)
+	}
+	return nil
 }
 
 // told takes what an upstream tells over an instance that several clients share.
@@ -199,42 +262,64 @@ func (g *Gateway) told(in *instance, method string, params json.RawMessage) {
 
 // subscribe serves resources/subscribe, which only legacy clients have.
 func (g *Gateway) subscribe(ctx context.Context, r Request) (json.RawMessage, error) {
-	return g.changeSubscription(ctx, r, (*upstream.Upstream).Subscribe, g.watch)
+	m, original, err := r.watchable()
+	if err != nil {
+		return nil, err
+	}
+	return json.RawMessage("{}"), g.watchOver(ctx, r, m, original, r.session, maxSubscriptions)
 }
 
 // unsubscribe serves resources/unsubscribe.
 func (g *Gateway) unsubscribe(ctx context.Context, r Request) (json.RawMessage, error) {
-	return g.changeSubscription(ctx, r, (*upstream.Upstream).Unsubscribe, g.unwatch)
-}
-
-func (g *Gateway) changeSubscription(
-	ctx context.Context, r Request,
-	own func(*upstream.Upstream, context.Context, string) error,
-	shared func(context.Context, watched, subscriber) error,
-) (json.RawMessage, error) {
-	uri, _ := r.Params.GetString("uri")
-	if len(uri) > maxWatchedURI {
-		return nil, invalidParams("the URI of a subscription is longer than %d bytes", maxWatchedURI)
-	}
-	m, original, ok := r.catalog.route(uri)
-	if !ok || r.session == nil {
-		return nil, notFoundIn(r.Era, upstream.LegacyEra, noResource(uri))
-	}
-	in, err := g.instanceFor(ctx, r, m)
+	m, original, err := r.watchable()
 	if err != nil {
 		return nil, err
 	}
-	defer in.leave()
-	if in.owner.session == nil {
-		return json.RawMessage("{}"), shared(ctx, watched{in, original}, r.session)
+	shared := func(w watched) bool { return w.uri == original && w.in.link.opts.Name == m.Name }
+	err = g.unwatchEach(ctx, r.session, shared)
+	r.session.dropSubscription(m.Name, original)
+	for in := r.session.watching(m.Name, original); in != nil; in = r.session.watching(m.Name, original) {
+		err = cmp.Or(err, in.unsubscribe(ctx, original))
 	}
-	if len(in.conn.Subscriptions()) >= maxSubscriptions && r.Method == "resources/subscribe" {
-		return nil, invalidParams("more than %d subscriptions", maxSubscriptions)
-	}
-	if err := own(in.conn, ctx, original); err != nil {
+	err = cmp.Or(err, g.unwatchEach(ctx, r.session, shared)) // a reload may have moved it here meanwhile
+	if err != nil {
 		return nil, callFailed(err)
 	}
 	return json.RawMessage("{}"), nil
+}
+
+func (in *instance) unsubscribe(ctx context.Context, uri string) error {
+	in.subscribing.Lock()
+	defer in.subscribing.Unlock()
+	return in.conn.Unsubscribe(ctx, uri)
+}
+
+// watching is an instance of the session's own that has subscribed to the
+// resource; nil if none has.
+func (s *session) watching(label, uri string) *instance {
+	for _, in := range s.instances() {
+		if in.link.opts.Name == label && slices.Contains(in.conn.Subscriptions(), uri) {
+			return in
+		}
+	}
+	return nil
+}
+
+// watchable is the resource that the request is about.
+func (r Request) watchable() (m *member, original string, err error) {
+	uri, _ := r.Params.GetString("uri")
+	if len(uri) > maxWatchedURI {
+		return nil, "", invalidParams("the URI of a subscription is longer than %d bytes", maxWatchedURI)
+	}
+	m, original, ok := r.catalog.route(uri)
+	if !ok || r.session == nil {
+		return nil, "", notFoundIn(r.Era, upstream.LegacyEra, noResource(uri))
+	}
+	return m, original, nil
+}
+
+func (s *session) request() Request {
+	return Request{Era: upstream.LegacyEra, Caller: s.owner, session: s}
 }
 
 func (s *session) updated(uri string) {

@@ -165,17 +165,6 @@ func (g *Gateway) renew(v *view, r Request) listKinds {
 	return g.catalogOf(r).changed(before)
 }
 
-// ownInstances are those of the session.
-func (g *Gateway) ownInstances(s *session) []*instance {
-	var all []*instance
-	for _, m := range g.Catalog().members {
-		if in := m.of(owner{session: s}); in != nil {
-			all = append(all, in)
-		}
-	}
-	return all
-}
-
 // overlay is base with the lists that differ in own, which has those that have
 // changed only. It is nil if none does.
 func (m *member) overlay(base *part, own *upstream.Listing) *part {
