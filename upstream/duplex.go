@@ -26,7 +26,7 @@ type duplex struct {
 
 	mu      sync.Mutex
 	waiting map[int64]*waiter // guarded by mu
-	strays  time.Time         // until when log messages of a request that was given up may come; guarded by mu
+	strays  time.Time         // until when log messages and questions of a request that was given up may come; guarded by mu
 }
 
 // A waiter is a request whose answer has not come.
@@ -228,9 +228,11 @@ func (d *duplex) ownerLocked(m message) *waiter {
 }
 
 // onlyCallLocked is the only call of a client that is under way, if all calls
-// are of one person: with several, one may have caused what comes for another.
+// are of one person: with several, one may have caused what comes for another,
+// and so may one that was given up, unless all are of the client that
+// Options.Request asks.
 func (d *duplex) onlyCallLocked() *waiter {
-	if !d.conn.private {
+	if !d.conn.private || d.conn.request == nil && time.Now().Before(d.strays) {
 		return nil
 	}
 	return d.onlyLocked(func(r *request) bool { return r.deadline != nil && !r.own })
@@ -242,8 +244,8 @@ func forConnection(m message) bool {
 		strings.HasSuffix(m.method, "/list_changed")
 }
 
-// strayTime is how long a server may take to stop logging for a request that
-// was given up.
+// strayTime is how long a server may take to stop logging and asking for a
+// request that was given up.
 const strayTime = 10 * time.Second
 
 // loggingLocked is the only request that asks for log messages, which do not
@@ -298,7 +300,7 @@ func (d *duplex) expect(r *request) *waiter {
 // it and wait for their turn are refused.
 func (d *duplex) forget(w *waiter) {
 	d.mu.Lock()
-	if _, waits := d.waiting[w.request.id]; waits && w.request.logs {
+	if _, waits := d.waiting[w.request.id]; waits && (w.request.logs || w.request.serve != nil && !d.conn.modern) {
 		d.strays = time.Now().Add(strayTime)
 	}
 	delete(d.waiting, w.request.id)
