@@ -73,7 +73,8 @@ func (b *boolean) take(in input) {
 	}
 }
 
-// A count is a whole number from 1. No limit is written by leaving it out.
+// A count is a whole number from 1. The default, which may be no limit, is written
+// by leaving it out.
 type count struct {
 	setting
 	value int
@@ -87,7 +88,7 @@ func (c *count) kind() kind {
 
 func (c *count) take(in input) {
 	if v, _ := in.value.UnmarkDeep(); v.RawEquals(cty.Zero) {
-		in.mistake("For no limit, leave %s out.", in.attribute)
+		in.mistake("0 would allow none. For the default, leave %s out.", in.attribute)
 		return
 	}
 	c.value = in.between(1, mostCount)
