@@ -110,6 +110,15 @@ client at one URL.`,
 	return root
 }
 
+// onlyFlags refuses positional arguments of a command with a configuration,
+// which people name without -c.
+func onlyFlags(_ *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return fmt.Errorf("unexpected %q; a configuration is named with -c", args[0])
+}
+
 // setExitCodes gives the errors of a command and those below it their codes:
 // wrong positional arguments are an error of usage, with a hint, and what goes
 // wrong in the command itself is one of run time unless it says otherwise.

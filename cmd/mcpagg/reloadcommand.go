@@ -28,7 +28,7 @@ SIGHUP does the same, and so does the gateway by itself when one of its files
 changes, unless server.watch is false.`,
 		Example: `  mcpagg reload -c gateway.hcl
   mcpagg reload --socket /run/mcpagg/mcpagg.sock --json`,
-		Args: cobra.NoArgs,
+		Args: onlyFlags,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			g, err := f.find(cmd)
 			if err != nil {

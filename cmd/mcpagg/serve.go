@@ -43,7 +43,7 @@ server.drain, then stops the upstreams it started. SIGHUP, 'mcpagg reload' and a
 change of the configuration's files load it anew, without a dropped call.`,
 		Example: `  mcpagg serve -c gateway.hcl
   mcpagg serve -c conf.d --listen 127.0.0.1:9000 --log-level debug`,
-		Args: cobra.NoArgs,
+		Args: onlyFlags,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return serve(cmd.Context(), f, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},

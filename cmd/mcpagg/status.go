@@ -33,7 +33,7 @@ answer. P50 and P95 are how long half and 95 % of the answered calls took at mos
 		Example: `  mcpagg status -c gateway.hcl
   mcpagg status --socket /run/mcpagg/mcpagg.sock --watch
   mcpagg status --json`,
-		Args: cobra.NoArgs,
+		Args: onlyFlags,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			g, err := f.find(cmd)
 			if err != nil {

@@ -38,7 +38,7 @@ With --live, also connect to every upstream and list its tools. The exit code is
 		Example: `  mcpagg validate -c gateway.hcl
   mcpagg validate -c gateway.hcl --live
   mcpagg validate -c conf.d --json`,
-		Args: cobra.NoArgs,
+		Args: onlyFlags,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return validate(cmd.Context(), f, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
