@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"sync"
@@ -22,6 +23,14 @@ import (
 type owner struct {
 	session *session
 	caller  string // Caller.ID
+}
+
+// log returns l with the owner in every record.
+func (who owner) log(l *slog.Logger) *slog.Logger {
+	if s := who.session; s != nil {
+		return l.With("isolation", PerSession, "caller", s.owner.ID)
+	}
+	return l.With("isolation", PerUser, "caller", who.caller)
 }
 
 // An instance is one connection to an upstream, and the process behind it if
@@ -73,7 +82,7 @@ func (g *Gateway) useInstance(ctx context.Context, m *member, who owner) (*insta
 	}
 	if errors.Is(err, errFull) {
 		err = &jsonrpc.Error{Code: codeBusy, Message: fmt.Sprintf(
-			"upstream %q is busy: all of its %d instances are in use; try again later (max_instances)", m.Name, m.limit())}
+			"upstream %q is busy: every instance it may have (max_instances = %d) is in use; try again later", m.Name, m.limit())}
 	}
 	return in, err
 }
@@ -166,6 +175,7 @@ func (in *instance) endWhenIdle(ctx context.Context) {
 	for {
 		wait := in.idleIn()
 		if wait <= 0 && in.giveUp() {
+			in.owner.log(in.link.log).Info("an idle instance has ended", "upstream", in.link.opts.Name)
 			return
 		}
 		select {
@@ -229,7 +239,7 @@ func (g *Gateway) makeRoom(ctx context.Context, l *link) bool {
 	if !in.giveUp() {
 		return true // somebody uses it by now; there may be another one
 	}
-	l.log.Info("an idle instance gave way to another one", "upstream", l.opts.Name)
+	in.owner.log(l.log).Info("an idle instance gave way to another one", "upstream", l.opts.Name)
 	ctx, cancel := context.WithTimeout(ctx, roomTimeout)
 	defer cancel()
 	select {
@@ -266,6 +276,7 @@ func (g *Gateway) ownOptions(in *instance) upstream.Options {
 	opts.CallsOnly = true
 	opts.Changed = func() { g.listed(in) }
 	opts.Private = true
+	opts.Log = in.owner.log(opts.Log)
 	if s == nil {
 		opts.ClientCapabilities = m.capabilities()
 		opts.Protocol = m.callersProtocol(in.link.shared.conn.Listing())

@@ -1,6 +1,7 @@
 package aggregator_test
 
 import (
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -97,6 +98,54 @@ func TestMaxInstances(t *testing.T) {
 	}
 	if r := second.request("tools/call", `{"name":"up_t"}`); !strings.Contains(r.body, `"result"`) {
 		t.Errorf("once there is room: %s", r.body)
+	}
+}
+
+// Records are the lines that are logged.
+type records chan string
+
+func (r records) Write(line []byte) (int, error) {
+	r <- string(line)
+	return len(line), nil
+}
+
+// with returns the next record that has the text in it.
+func (r records) with(t *testing.T, text string) string {
+	t.Helper()
+	for {
+		select {
+		case line := <-r:
+			if strings.Contains(line, text) {
+				return line
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%q is not logged", text)
+		}
+	}
+}
+
+// The log says whose instance begins and ends, and does not say that it has no
+// tools: nobody lists them there.
+func TestInstancesInLog(t *testing.T) {
+	srv := upstreamtest.New(t, upstreamtest.Script{LegacyOnly: true, Tools: []string{plainTool}})
+	for isolation, want := range map[aggregator.Isolation]string{
+		aggregator.PerSession: `isolation=session caller="User::\"anonymous\""`,
+		aggregator.PerUser:    `isolation=user caller="User::\"anonymous\""`,
+	} {
+		log := make(records, 1000)
+		up := at(t, "up", srv.URL.String())
+		up.Isolation, up.IdleTimeout = isolation, 100*time.Millisecond
+		_, url := start(t, aggregator.Options{Log: slog.New(slog.NewTextHandler(log, nil)), Upstreams: []aggregator.Upstream{up}})
+		if line := log.with(t, "msg=connected"); !strings.Contains(line, "tools=1") || strings.Contains(line, "isolation=") {
+			t.Errorf("of the shared instance: %s", line)
+		}
+		connect(t, url, upstream.LegacyEra).request("tools/call", `{"name":"up_t"}`)
+		if line := log.with(t, "msg=connected"); !strings.Contains(line, want) || strings.Contains(line, "tools=") {
+			t.Errorf("want %s: %s", want, line)
+		}
+		if line := log.with(t, "an idle instance has ended"); !strings.Contains(line, want) {
+			t.Errorf("want %s: %s", want, line)
+		}
 	}
 }
 

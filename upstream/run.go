@@ -286,7 +286,11 @@ func (u *Upstream) changed() {
 
 // nowConnected makes c the connection that calls use.
 func (u *Upstream) nowConnected(c *conn, l *Listing, took time.Duration) {
-	u.opts.Log.Info("connected", "took", took, "era", l.Era, "version", l.Version, "tools", len(l.Tools))
+	log := u.opts.Log
+	if !u.opts.CallsOnly {
+		log = log.With("tools", len(l.Tools))
+	}
+	log.Info("connected", "took", took, "era", l.Era, "version", l.Version)
 	u.publish(l, func() {
 		u.move(Connected, func() {
 			u.conn, u.awaited, u.dialing, u.ended = c, false, false, time.Now()
