@@ -156,13 +156,14 @@ type UpstreamStatus struct {
 	Name            string
 	upstream.Status     // of the shared instance; the calls are those of all
 	Instances       int // that sessions and callers have of their own
+	MaxInstances    int // how many they may have
 }
 
 // Upstreams tells the state of every upstream, in the order of the configuration.
 func (g *Gateway) Upstreams() []UpstreamStatus {
 	var all []UpstreamStatus
 	for _, m := range g.Catalog().members {
-		all = append(all, UpstreamStatus{m.Name, m.shared.conn.Status(), len(m.instances())})
+		all = append(all, UpstreamStatus{m.Name, m.shared.conn.Status(), len(m.instances()), m.limit()})
 	}
 	return all
 }

@@ -83,8 +83,8 @@ func TestMaxInstances(t *testing.T) {
 			t.Fatalf("call: %s", r.body)
 		}
 	}
-	if n := g.Upstreams()[0].Instances; n != 1 {
-		t.Errorf("%d instances, want 1", n)
+	if u := g.Upstreams()[0]; u.Instances != 1 || u.MaxInstances != 1 {
+		t.Errorf("%d instances of at most %d, want 1 of 1", u.Instances, u.MaxInstances)
 	}
 	held := make(chan reply)
 	go func() { held <- first.request("tools/call", `{"name":"up_t","arguments":{"a":"hold"}}`) }()

@@ -101,6 +101,7 @@ type upstreamStatus struct {
 	Since     time.Time      `json:"since"`
 	Era       upstream.Era   `json:"era,omitempty"`
 	Instances int            `json:"instances"`
+	Most      int            `json:"max_instances"`
 	Restarts  int            `json:"restarts"`
 	InFlight  int            `json:"in_flight"`
 	Calls     uint64         `json:"calls"`
@@ -125,8 +126,8 @@ func (o *operated) status() status {
 	}
 	for _, u := range o.gateway.Upstreams() {
 		s.Upstreams = append(s.Upstreams, upstreamStatus{
-			Name: u.Name, State: u.State, Since: u.Since, Era: u.Era, Instances: u.Instances, Restarts: u.Restarts,
-			InFlight: u.InFlight, Calls: u.Calls, Failed: u.Failed, Latency: latencyOf(u.Latency),
+			Name: u.Name, State: u.State, Since: u.Since, Era: u.Era, Instances: u.Instances, Most: u.MaxInstances,
+			Restarts: u.Restarts, InFlight: u.InFlight, Calls: u.Calls, Failed: u.Failed, Latency: latencyOf(u.Latency),
 			LastError: u.LastError, Next: u.NextAttempt,
 		})
 	}

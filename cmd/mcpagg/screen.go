@@ -104,7 +104,7 @@ var statusColumns = []string{"UPSTREAM", "STATE", "SINCE", "ERA", "RESTARTS", "B
 
 const textColumns = 4
 
-// table is a row for each upstream, and below it the last error.
+// table is a row for each upstream, and below it its instances and the last error.
 func (sc *screen) table(upstreams []upstreamStatus, now time.Time) []string {
 	rows := [][]string{statusColumns}
 	for _, u := range upstreams {
@@ -122,6 +122,7 @@ func (sc *screen) table(upstreams []upstreamStatus, now time.Time) []string {
 	lines := []string{sc.row(rows[0], widths)}
 	for i, u := range upstreams {
 		lines = append(lines, sc.paint(colourOf(u.State), []string{sc.row(rows[i+1], widths)})...)
+		lines = append(lines, sc.instances(u)...)
 		lines = append(lines, sc.lastError(u, now)...)
 	}
 	return lines
@@ -157,6 +158,15 @@ func (u upstreamStatus) cells(now time.Time) []string {
 		u.Name, string(u.State), ago(u.Since, now), era, short(uint64(u.Restarts)), short(uint64(u.InFlight)),
 		short(u.Calls), short(u.Failed), p50, p95,
 	}
+}
+
+// instances is how many of an upstream there are beside the shared one.
+func (sc *screen) instances(u upstreamStatus) []string {
+	if u.Instances == 0 {
+		return nil
+	}
+	text := fmt.Sprintf("%d of at most %s of sessions and callers", u.Instances, count(u.Most, "instance"))
+	return sc.paint(dim, []string{"  " + text})
 }
 
 // lastError is why an upstream is not connected, or was not, in short.

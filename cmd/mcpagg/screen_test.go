@@ -35,7 +35,7 @@ func sampleStatus() status {
 			},
 			{
 				Name: "files", State: upstream.Connected, Since: noon.Add(-10 * time.Minute), Era: upstream.LegacyEra,
-				Restarts: 2, Calls: 310, Failed: 1, Latency: &latency{1.25, 9.75}, LastError: "the process was killed by a signal",
+				Instances: 3, Most: 50, Restarts: 2, Calls: 310, Failed: 1, Latency: &latency{1.25, 9.75}, LastError: "the process was killed by a signal",
 			},
 			{
 				Name: "team-database-production", State: upstream.Lost, Since: noon.Add(-90 * time.Second), Era: upstream.LegacyEra,
@@ -101,7 +101,7 @@ func TestRedraw(t *testing.T) {
 	if n := strings.Count(got, "\n"); n != 9 {
 		t.Errorf("%d lines on a screen of 10, want 9", n)
 	}
-	for _, want := range []string{"\x1b[Hmcpagg v0.1.0", "… and 11 more lines\x1b[K\n\x1b[J"} {
+	for _, want := range []string{"\x1b[Hmcpagg v0.1.0", "… and 12 more lines\x1b[K\n\x1b[J"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is missing in %q", want, got)
 		}
