@@ -40,6 +40,10 @@ const outboxSize = 64
 // outboxTimeout bounds the sending of one of them.
 const outboxTimeout = 5 * time.Second
 
+// goodbyeTimeout bounds telling a server what it need not do any more when the
+// gateway ends the connection.
+const goodbyeTimeout = time.Second
+
 // A conn is one connection to a server. After the handshake it is safe for
 // concurrent use.
 type conn struct {
@@ -63,11 +67,13 @@ type conn struct {
 	forget   func() bool // that the upstream may stop
 	closed   atomic.Bool
 
-	running group
-	outbox  chan []byte
-	maxList int      // bytes of all definitions in one list
-	lists   *kindSet // kinds of definitions whose list the server says has changed
-	lastID  atomic.Int64
+	running  group
+	underWay group         // calls
+	outbox   chan []byte   // nil comes last
+	flushed  chan struct{} // closed when it came
+	maxList  int           // bytes of all definitions in one list
+	lists    *kindSet      // kinds of definitions whose list the server says has changed
+	lastID   atomic.Int64
 
 	private   bool                                        // Options.Private
 	request   requestHandler                              // Options.Request, may be nil
@@ -102,6 +108,7 @@ func newConn(u *Upstream) *conn {
 		notify:     u.opts.Notify,
 		deadlines:  &u.deadlines,
 		outbox:     make(chan []byte, outboxSize),
+		flushed:    make(chan struct{}),
 		lists:      newKindSet(),
 		maxList:    maxBytes,
 		complaints: rate.NewLimiter(5, 50), // as often as somebody can read them
@@ -137,6 +144,33 @@ func (c *conn) era() Era {
 	return LegacyEra
 }
 
+// sayGoodbye waits until the server has been told that nobody waits for the
+// calls under way, which have been given up: it may be there for longer than the
+// connection, and a call that waits for an answer of a client would never end.
+func (c *conn) sayGoodbye() {
+	ctx, cancel := context.WithTimeout(c.life, goodbyeTimeout)
+	defer cancel()
+	ended := make(chan struct{})
+	c.running.start(func() {
+		c.underWay.wait()
+		close(ended)
+	})
+	select {
+	case <-ended:
+	case <-ctx.Done():
+		return
+	}
+	select {
+	case c.outbox <- nil: // behind what they have put there
+	case <-ctx.Done():
+		return
+	}
+	select {
+	case <-c.flushed:
+	case <-ctx.Done():
+	}
+}
+
 // close ends the connection and waits for what runs for it.
 func (c *conn) close() {
 	c.end(errStopped)
@@ -166,8 +200,8 @@ func (c *conn) call(ctx context.Context, call Call) (json.RawMessage, error) {
 	if err == nil {
 		return answer.outcome()
 	}
-	if ctx.Err() != nil {
-		c.cancelRequest(r, context.Cause(ctx))
+	if serving.Err() != nil {
+		c.cancelRequest(r, context.Cause(serving))
 	}
 	if errors.Is(err, errSessionGone) {
 		c.end(err)
@@ -381,6 +415,10 @@ func (c *conn) sendOutbox() {
 		case <-c.life.Done():
 			return
 		case body := <-c.outbox:
+			if body == nil {
+				close(c.flushed)
+				return
+			}
 			ctx, cancel := context.WithTimeout(c.life, outboxTimeout)
 			if err := c.transport.send(ctx, body); err != nil && c.life.Err() == nil {
 				c.log.Debug("sending a message", "err", err)

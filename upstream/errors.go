@@ -123,6 +123,19 @@ func (g *group) start(f func()) bool {
 	return true
 }
 
+// enter joins with the caller's own goroutine, which has to leave.
+func (g *group) enter() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return false
+	}
+	g.wg.Add(1)
+	return true
+}
+
+func (g *group) leave() { g.wg.Done() }
+
 // wait lets nobody join any more and waits for those who have.
 func (g *group) wait() {
 	g.mu.Lock()

@@ -126,6 +126,7 @@ func (u *Upstream) serve(ctx context.Context, c *conn, subscribed []string, left
 		u.nowLost(context.Cause(c.life), lived)
 	} else {
 		u.end()
+		c.sayGoodbye()
 	}
 	if u.endpoint == nil {
 		c.close()

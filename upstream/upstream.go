@@ -442,7 +442,11 @@ func (u *Upstream) try(ctx context.Context, call Call) (result json.RawMessage, 
 		*call.Era = c.era()
 	}
 	asked := c.asked.Load()
+	if !c.underWay.enter() {
+		return nil, nil, errStopped
+	}
 	result, err = c.call(ctx, call)
+	c.underWay.leave()
 	if err != nil && (isUnsent(err) || call.Idempotent && isBroken(err) && c.asked.Load() == asked) {
 		again = c.settled
 	}
