@@ -44,8 +44,8 @@ type listeners struct {
 
 // A listener is one of them.
 type listener struct {
-	wants  listKinds
 	caller Caller
+	wants  listKinds
 
 	mu      sync.Mutex
 	changed listKinds     // what was not written yet; guarded by mu
@@ -143,7 +143,7 @@ func (g *Gateway) serveListen(w http.ResponseWriter, r *http.Request, x *exchang
 	stream := newEventStream(w)
 	meta := rawjson.Object{}
 	meta.Set(metaSubscription, x.id)
-	stream.notify("notifications/subscriptions/acknowledged", meta, "notifications", g.agree(r.Context(), l, wanted))
+	stream.notify("notifications/subscriptions/acknowledged", meta, "notifications", g.agree(r.Context(), x.Request, l, wanted))
 	tick := time.NewTicker(keepAlive)
 	defer tick.Stop()
 	for stream.err == nil {
@@ -167,7 +167,7 @@ func (g *Gateway) serveListen(w http.ResponseWriter, r *http.Request, x *exchang
 
 // agree subscribes to the resources that the client wants to watch, and says
 // what it will be told of.
-func (g *Gateway) agree(ctx context.Context, l *listener, wanted json.RawMessage) json.RawMessage {
+func (g *Gateway) agree(ctx context.Context, r Request, l *listener, wanted json.RawMessage) json.RawMessage {
 	var want struct {
 		ResourceSubscriptions []string `json:"resourceSubscriptions"`
 	}
@@ -175,7 +175,7 @@ func (g *Gateway) agree(ctx context.Context, l *listener, wanted json.RawMessage
 	agreed, _ := rawjson.ParseObject(rawjson.Value(l.wants))
 	var uris []string
 	for _, uri := range want.ResourceSubscriptions {
-		if m, original, ok := g.catalogOf(l.request()).route(uri); ok && len(uri) <= maxWatchedURI && g.watchOver(ctx, l.request(), m, original, l, maxSubscriptions) == nil {
+		if m, original, ok := g.catalogOf(r).route(uri); ok && len(uri) <= maxWatchedURI && g.watchOver(ctx, r, m, original, l, maxSubscriptions) == nil {
 			uris = append(uris, uri)
 		}
 	}

@@ -147,11 +147,16 @@ func subscribed(t *testing.T, url string) (*httpClient, <-chan string) {
 // awaitUpdate waits until an update of the resource reaches the client.
 func awaitUpdate(t *testing.T, srv *upstreamtest.Server, told <-chan string) {
 	t.Helper()
-	eventually(t, "an update arrives", func() bool {
-		srv.Update("file:///a")
+	awaitUpdateOf(t, srv, told, "file:///a")
+}
+
+func awaitUpdateOf(t *testing.T, srv *upstreamtest.Server, told <-chan string, uri string) {
+	t.Helper()
+	eventually(t, "an update of "+uri+" arrives", func() bool {
+		srv.Update(uri)
 		select {
 		case got := <-told:
-			return strings.Contains(got, `"uri":"up+file:///a"`)
+			return strings.Contains(got, `"uri":"up+`+uri+`"`)
 		case <-time.After(50 * time.Millisecond):
 			return false
 		}
@@ -174,18 +179,30 @@ func TestSubscriptionsOutliveReloadsInARow(t *testing.T) {
 	for _, isolation := range isolations {
 		t.Run(string(isolation), func(t *testing.T) {
 			srv, up := watchable(t, isolation, nil)
+			srv.Change(func(s *upstreamtest.Script) {
+				s.Before = func(_ http.ResponseWriter, r *upstreamtest.Request) bool {
+					if r.Method == "resources/subscribe" {
+						time.Sleep(20 * time.Millisecond) // longer than a reload
+					}
+					return false
+				}
+			})
 			g, url := start(t, aggregator.Options{Upstreams: []aggregator.Upstream{up}})
-			_, told := subscribed(t, url)
-			for i := range 10 {
+			c, told := subscribed(t, url)
+			for _, uri := range []string{"b", "c", "d"} {
+				c.request("resources/subscribe", `{"uri":"up+file:///`+uri+`"}`)
+			}
+			for i := range 5 {
 				up.Fingerprint = fmt.Sprint(i + 1)
 				reload(t, g, up)
 			}
-			want := map[aggregator.Isolation]int{aggregator.Shared: 1}[isolation]
 			eventually(t, "only the newest connections are there", func() bool {
 				alive, _ := srv.Sessions()
-				return alive == max(want, 1) || alive == 2
+				return alive == map[aggregator.Isolation]int{aggregator.Shared: 1, aggregator.PerUser: 2, aggregator.PerSession: 2}[isolation]
 			})
-			awaitUpdate(t, srv, told)
+			for _, uri := range []string{"a", "b", "c", "d"} {
+				awaitUpdateOf(t, srv, told, "file:///"+uri)
+			}
 		})
 	}
 }
