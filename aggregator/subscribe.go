@@ -278,6 +278,9 @@ func (g *Gateway) unsubscribe(ctx context.Context, r Request) (json.RawMessage, 
 	shared := func(w watched) bool { return w.uri == original && w.in.link.opts.Name == m.Name }
 	err = g.unwatchEach(ctx, r.session, shared)
 	r.session.dropSubscription(m.Name, original)
+	if in := m.of(owner{session: r.session}); in != nil { // the upstream may have something to say of one that it does not know
+		err = cmp.Or(err, in.unsubscribe(ctx, original))
+	}
 	for in := r.session.watching(m.Name, original); in != nil; in = r.session.watching(m.Name, original) {
 		err = cmp.Or(err, in.unsubscribe(ctx, original))
 	}
