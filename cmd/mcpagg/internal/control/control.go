@@ -22,6 +22,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -153,7 +154,15 @@ func Client(path string) *http.Client {
 
 // IsClosed reports whether an error says that the gateway has hung up, as it does
 // with users that it does not know, and when it ends.
-func IsClosed(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) }
+func IsClosed(err error) bool {
+	for _, closed := range []error{io.EOF, syscall.ECONNRESET, syscall.EPIPE} {
+		if errors.Is(err, closed) {
+			return true
+		}
+	}
+	// What net/http finds out before it has sent the request has no name there.
+	return err != nil && strings.Contains(err.Error(), "server closed idle connection")
+}
 
 // IsAbsent reports whether an error says that no gateway has the socket.
 func IsAbsent(err error) bool {
