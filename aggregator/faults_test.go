@@ -51,7 +51,7 @@ var faults = []struct {
 }
 
 const (
-	faultCallTimeout = 1500 * time.Millisecond
+	faultCallTimeout = 2 * time.Second
 	// faultPatience is how long a failed upstream may take until it works again.
 	faultPatience = 15 * time.Second
 )
