@@ -10,6 +10,7 @@ import (
 	"net/http/httputil"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -100,7 +101,7 @@ func testFault(t *testing.T, failing failing, mode string, first, fails bool) {
 		}
 	}
 	ends := make(chan struct{})
-	slowest := callOn(t, connect(t, url, upstream.ModernEra), "well_t", ends)
+	times := callOn(t, connect(t, url, upstream.ModernEra), "well_t", ends)
 	failing.set(mode)
 	failed := make(chan reply)
 	for _, c := range clients {
@@ -137,8 +138,12 @@ func testFault(t *testing.T, failing failing, mode string, first, fails bool) {
 	}
 	t.Logf("worked again after %v", time.Since(began).Round(time.Millisecond))
 	close(ends)
-	if took := <-slowest; took > faultCallTimeout-100*time.Millisecond {
-		t.Errorf("meanwhile a call to the other upstream took %v", took)
+	took := <-times
+	slices.Sort(took)
+	t.Logf("meanwhile %d calls to the other upstream took %v at the median, %v at most", len(took), took[len(took)/2], took[len(took)-1])
+	heavy := mode == "flood" || mode == "large" // the test's own server takes the processor then
+	if !heavy && took[len(took)/2] > 100*time.Millisecond || took[len(took)-1] > faultCallTimeout-100*time.Millisecond {
+		t.Error("that is too long")
 	}
 }
 
@@ -150,27 +155,27 @@ func callTool(c *httpClient, name string) reply {
 	return c.modern("tools/call", name, `"name":"`+name+`",`)
 }
 
-// callOn calls until ends is closed, and says then how long the slowest call
-// took. None may fail.
-func callOn(t *testing.T, c *httpClient, name string, ends <-chan struct{}) <-chan time.Duration {
-	slowest := make(chan time.Duration, 1)
+// callOn calls until ends is closed, and says then how long each call took. None
+// may fail.
+func callOn(t *testing.T, c *httpClient, name string, ends <-chan struct{}) <-chan []time.Duration {
+	times := make(chan []time.Duration, 1)
 	go func() {
-		var most time.Duration
+		var took []time.Duration
 		for {
 			began := time.Now()
 			if r := callTool(c, name); !strings.Contains(r.body, `"result"`) {
 				t.Errorf("a call to the other upstream: %s", r.body)
 			}
-			most = max(most, time.Since(began))
+			took = append(took, time.Since(began))
 			select {
 			case <-ends:
-				slowest <- most
+				times <- took
 				return
 			case <-time.After(5 * time.Millisecond):
 			}
 		}
 	}()
-	return slowest
+	return times
 }
 
 // failingScript is what the failing upstream does to calls; mode says how it
