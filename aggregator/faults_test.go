@@ -141,8 +141,10 @@ func testFault(t *testing.T, failing failing, mode string, first, fails bool) {
 	took := <-times
 	slices.Sort(took)
 	t.Logf("meanwhile %d calls to the other upstream took %v at the median, %v at most", len(took), took[len(took)/2], took[len(took)-1])
-	heavy := mode == "flood" || mode == "large" // the test's own server takes the processor then
-	if !heavy && took[len(took)/2] > 100*time.Millisecond || took[len(took)-1] > faultCallTimeout-100*time.Millisecond {
+	// Of a few calls one that the machine held up is the median, and in these two
+	// modes the test's own server takes the processor.
+	telling := len(took) >= 20 && mode != "flood" && mode != "large"
+	if telling && took[len(took)/2] > 100*time.Millisecond || took[len(took)-1] > faultCallTimeout-100*time.Millisecond {
 		t.Error("that is too long")
 	}
 }
