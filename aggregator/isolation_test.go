@@ -176,12 +176,14 @@ func TestListsOfACallersOwn(t *testing.T) {
 	srv = upstreamtest.New(t, upstreamtest.Script{
 		LegacyOnly: true, Tools: []string{plainTool}, Resources: []string{shared},
 		Reply: func(r *upstreamtest.Request) upstreamtest.Reply {
-			srv.SetResources(r, own)
+			if strings.Contains(string(r.Params), "change") {
+				srv.SetResources(r, own)
+			}
 			return upstreamtest.Result(`{"content":[]}`)
 		},
 	})
 	up := at(t, "up", srv.URL.String())
-	up.Isolation, up.IdleTimeout = aggregator.PerUser, time.Second
+	up.Isolation, up.IdleTimeout = aggregator.PerUser, 2*time.Second
 	g, url := start(t, aggregator.Options{Upstreams: []aggregator.Upstream{up}, Authenticate: byHeader})
 	ann, annToo, bob := as(t, url, "ann"), as(t, url, "ann"), as(t, url, "bob")
 	annToo.initialize()
@@ -198,7 +200,7 @@ func TestListsOfACallersOwn(t *testing.T) {
 	told := func(step string) {
 		t.Helper()
 		for who, news := range map[string]<-chan string{"modern": modernHears, "legacy": legacyHears} {
-			if got := <-news; !strings.Contains(got, "notifications/resources/list_changed") {
+			if got := await(t, news); !strings.Contains(got, "notifications/resources/list_changed") {
 				t.Errorf("%s: the %s client of the caller heard %s", step, who, got)
 			}
 		}
@@ -215,6 +217,8 @@ func TestListsOfACallersOwn(t *testing.T) {
 		}
 	}
 	callTool(ann, "up_t")
+	eventually(t, "the instance has its stream", func() bool { return srv.Streams() == 2 })
+	ann.modern("tools/call", "up_t", `"name":"up_t","arguments":{"a":"change"},`)
 	told("changed")
 	lists("changed", "file:///mine")
 	eventually(t, "the idle instance ends", func() bool { return g.Upstreams()[0].Instances == 0 })
