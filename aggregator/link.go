@@ -120,7 +120,6 @@ func (l *link) retire(ctx context.Context) {
 	l.mu.Lock()
 	l.retired = true
 	if l.shared.users == 0 {
-		l.shared.used = time.Now()
 		close(l.idle)
 	}
 	for _, in := range l.own {
