@@ -198,7 +198,7 @@ func (d *decoder) fillDefaults(v reflect.Value) {
 		attr.take(input{d: d, attribute: f.name, value: text})
 	}
 	for _, f := range schema.blocks {
-		if !f.many {
+		if !f.many && !f.optional {
 			d.fillDefaults(v.FieldByIndex(f.index))
 		}
 	}

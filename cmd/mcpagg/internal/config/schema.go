@@ -13,8 +13,9 @@ import (
 // It embeds [header]. A field with the tag `hcl:"name"` is an attribute, whose
 // type is a [value]; the tag `default:"…"` holds what it has without being
 // written. A field with the tag `hcl:"name,block"` is a nested block if it is a
-// struct, which can be written once, and any number of them if it is a slice,
-// where each needs a label of its own. The tag `label:"…"` is for a block that
+// struct, which can be written once, or a pointer to one, which is nil if it is
+// not written, and any number of them if it is a slice, where each needs a label
+// of its own. The tag `label:"…"` is for a block that
 // can be written once and has this label.
 type block interface {
 	head() *header
@@ -72,6 +73,7 @@ type field struct {
 	index    []int
 	fallback string       // the default of an attribute, or ""
 	many     bool         // a block that can be repeated
+	optional bool         // a block that is nil if it is not written
 	labelled bool         // a block with a label
 	label    string       // the only label it can have, or ""
 	typ      reflect.Type // of the value or the block
@@ -85,7 +87,8 @@ func schemaOf(t reflect.Type) schema {
 		switch {
 		case name == "":
 		case option == "block":
-			if f.many = sf.Type.Kind() == reflect.Slice; f.many {
+			f.many = sf.Type.Kind() == reflect.Slice
+			if f.optional = sf.Type.Kind() == reflect.Pointer; f.many || f.optional {
 				f.typ = sf.Type.Elem()
 			}
 			f.label = sf.Tag.Get("label")
@@ -133,9 +136,13 @@ func (f field) another() block { return reflect.New(f.typ).Interface().(block) }
 // blockIn is the field in the block struct v, a new element if it is a slice.
 func (f field) blockIn(v reflect.Value) block {
 	v = v.FieldByIndex(f.index)
-	if f.many {
+	switch {
+	case f.many:
 		v.Set(reflect.Append(v, reflect.Zero(f.typ)))
 		v = v.Index(v.Len() - 1)
+	case f.optional:
+		v.Set(reflect.New(f.typ))
+		v = v.Elem()
 	}
 	return v.Addr().Interface().(block)
 }

@@ -72,6 +72,12 @@ func jsonBlock(v reflect.Value) map[string]any {
 // blocksIn are the block structs in v for this field that hold anything.
 func (f field) blocksIn(v reflect.Value) []reflect.Value {
 	v = v.FieldByIndex(f.index)
+	if f.optional {
+		if v.IsNil() {
+			return nil
+		}
+		return []reflect.Value{v.Elem()}
+	}
 	if !f.many {
 		if isEmpty(v) {
 			return nil
