@@ -14,7 +14,7 @@ run: build ## build, and start a gateway with two demonstration upstreams
 	bin/mcpagg serve -c examples/quickstart/gateway.hcl
 
 build: ## build bin/mcpagg
-	$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/mcpagg ./cmd/mcpagg
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/mcpagg ./cmd/mcpagg
 
 test: ## vet and all tests that need only Go
 	$(GO) vet ./...

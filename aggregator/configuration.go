@@ -101,6 +101,7 @@ func (g *Gateway) Reload(ctx context.Context, opts Options) (Changes, error) {
 		return Changes{}, errStopped
 	}
 	old := g.Catalog().configuration
+	g.containers.Limit(opts.ContainerMemory)
 	next := g.configure(opts, old)
 	changes, fresh := next.changes(old)
 	for _, m := range fresh {
@@ -110,6 +111,7 @@ func (g *Gateway) Reload(ctx context.Context, opts Options) (Changes, error) {
 		for _, m := range fresh {
 			m.shared.end()
 		}
+		g.containers.Limit(old.ContainerMemory)
 		return Changes{}, err
 	}
 	g.swap(next)

@@ -49,6 +49,7 @@ type Gateway struct {
 	views         views
 	sealer        sealer
 	parked        parked
+	containers    *upstream.Containers
 	running       group // links, instances, and what sessions started
 	sessions      *sessions
 	rates         *rates
@@ -71,10 +72,12 @@ func New(opts Options) *Gateway {
 		sessions:     newSessions(opts.Limits),
 		rates:        newRates(opts.Limits.CallsPerMinute),
 		sealer:       newSealer(),
+		containers:   upstream.NewContainers(opts.ContainerMemory, opts.Log),
 		stale:        make(chan struct{}, 1),
 		begun:        make(chan struct{}),
 		draining:     make(chan struct{}),
 	}
+	g.containers.MakeRoom = g.giveMemory
 	g.life, g.end = context.WithCancel(context.Background())
 	c := g.configure(opts, nil)
 	first := merge(0, c, emptyParts(len(c.members)))

@@ -233,7 +233,7 @@ func (in *instance) endLocked() {
 // false if all are in use.
 func (g *Gateway) makeRoom(ctx context.Context, l *link) bool {
 	in := l.longestIdle()
-	if in == nil {
+	if in.instance == nil {
 		return false
 	}
 	if !in.giveUp() {
@@ -249,23 +249,63 @@ func (g *Gateway) makeRoom(ctx context.Context, l *link) bool {
 	return true
 }
 
-// longestIdle is who gives way first: instances of sessions without a stream of
-// their own, and of callers, and among them what was idle for longest; nil if
-// all are in use.
-func (l *link) longestIdle() *instance {
+// A candidate is an idle instance that may give way to another one.
+type candidate struct {
+	*instance // nil for none
+	listens   bool
+	used      time.Time
+}
+
+// before says which of two goes first: those of sessions without a stream of
+// their own, and of callers, and among them what was idle for longest.
+func (c candidate) before(other candidate) bool {
+	switch {
+	case c.instance == nil:
+		return false
+	case other.instance == nil:
+		return true
+	case c.listens != other.listens:
+		return other.listens
+	}
+	return c.used.Before(other.used)
+}
+
+// longestIdle is which of the link's instances gives way first, if not all are
+// in use.
+func (l *link) longestIdle() (first candidate) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var longest *instance
-	listens := func(in *instance) bool { return in.owner.session != nil && in.owner.session.listens() }
 	for _, in := range l.own {
-		switch {
-		case in.busyLocked():
-		case longest == nil, listens(longest) && !listens(in),
-			listens(longest) == listens(in) && in.used.Before(longest.used):
-			longest = in
+		if in.busyLocked() {
+			continue
+		}
+		s := in.owner.session
+		if c := (candidate{in, s != nil && s.listens(), in.used}); c.before(first) {
+			first = c
 		}
 	}
-	return longest
+	return first
+}
+
+// giveMemory ends the container that was idle for longest, of all upstreams, for
+// another one that needs the memory. It reports false if all are in use.
+func (g *Gateway) giveMemory() bool {
+	var first candidate
+	for _, m := range g.Catalog().members {
+		if m.Container == nil {
+			continue
+		}
+		if c := m.longestIdle(); c.before(first) {
+			first = c
+		}
+	}
+	if first.instance == nil {
+		return false
+	}
+	if first.giveUp() {
+		first.owner.log(g.log).Info("an idle container gave way to another one", "upstream", first.link.opts.Name)
+	}
+	return true
 }
 
 // ownOptions introduce the owner's client to the upstream: a session's, or, for

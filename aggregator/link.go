@@ -65,6 +65,7 @@ func (g *Gateway) newLink(m *member, tally *upstream.Tally) *link {
 	l.opts.ClientVersion = g.version
 	l.opts.Log = g.log
 	l.opts.Tally = tally
+	l.opts.Containers = g.containers
 	l.shared = &instance{link: l, stopped: make(chan struct{})}
 	opts := l.opts
 	opts.ClientCapabilities = m.announced()

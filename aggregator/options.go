@@ -23,6 +23,10 @@ type Options struct {
 	Names Names
 	// Limits bound what a client may use.
 	Limits Limits
+	// ContainerMemory bounds what the containers of all upstreams may use
+	// together, in bytes: the sum of their limits. The one that was idle for
+	// longest gives way to the next. 0 means no bound.
+	ContainerMemory int64
 
 	// PublicURL is where clients reach the gateway, or nil. Its host is a
 	// valid Host of requests.

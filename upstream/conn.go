@@ -49,6 +49,7 @@ const goodbyeTimeout = time.Second
 type conn struct {
 	// Set before the conn is used for calls, never changed.
 	transport  transport
+	host       *host // the container that an HTTP server runs in; nil for none
 	log        *slog.Logger
 	clientInfo json.RawMessage
 	version    string   // protocol revision; "" until it is negotiated
@@ -176,6 +177,9 @@ func (c *conn) close() {
 	c.end(errStopped)
 	if c.transport != nil {
 		c.transport.close()
+	}
+	if c.host != nil {
+		c.host.close()
 	}
 	c.running.wait()
 	c.closed.Store(true)

@@ -33,10 +33,13 @@ var errNotModern = fmt.Errorf("does not speak revision %s", Modern)
 
 // dial connects and shakes hands. The listing it returns has no definitions yet.
 func (u *Upstream) dial(ctx context.Context) (*conn, *Listing, error) {
-	if u.opts.URL == nil {
-		return u.dialProcess(ctx, u.protocol())
+	switch c := u.opts.Container; {
+	case u.opts.URL != nil:
+		return u.dialHTTP(ctx, u.endpoint, u.protocol())
+	case c != nil && c.Port != 0:
+		return u.dialContainer(ctx, u.protocol())
 	}
-	return u.dialHTTP(ctx, u.protocol())
+	return u.dialProcess(ctx, u.protocol())
 }
 
 // protocol is what to speak: as configured, or what worked last time.
@@ -68,9 +71,14 @@ func (u *Upstream) dialProcess(ctx context.Context, p Protocol) (*conn, *Listing
 		if err == nil || p == Modern {
 			return c.orClose(l, err)
 		}
-		if late := (*timeoutError)(nil); errors.As(err, &late) {
+		var late *timeoutError
+		var unstarted *startError
+		switch {
+		case errors.As(err, &unstarted):
+			return c.orClose(nil, err)
+		case errors.As(err, &late):
 			u.unanswered = true
-		} else if !isMethodNotFound(err) {
+		case !isMethodNotFound(err):
 			c.transport.(*stdio).grace = probedGrace
 			c.close()
 			if c, err = u.startProcess(ctx); err != nil {
@@ -91,8 +99,12 @@ func (u *Upstream) probeProcess(ctx context.Context, c *conn, p Protocol) (*List
 }
 
 func (u *Upstream) startProcess(ctx context.Context) (*conn, error) {
+	run, err := u.programOf(ctx)
+	if err != nil {
+		return nil, err
+	}
 	c := newConn(u)
-	s, err := startStdio(ctx, u.opts, c)
+	s, err := startStdio(run, u.opts, c)
 	if err != nil {
 		c.close()
 		return nil, err
@@ -110,26 +122,26 @@ func (c *conn) orClose(l *Listing, err error) (*conn, *Listing, error) {
 	return c, l, nil
 }
 
-func (u *Upstream) dialHTTP(ctx context.Context, p Protocol) (*conn, *Listing, error) {
+func (u *Upstream) dialHTTP(ctx context.Context, e *endpoint, p Protocol) (*conn, *Listing, error) {
 	switch p {
 	case Modern:
-		return u.dialModern(ctx)
+		return u.dialModern(ctx, e)
 	case Legacy:
-		return u.dialLegacy(ctx)
+		return u.dialLegacy(ctx, e)
 	case SSE:
-		return u.dialOldSSE(ctx)
+		return u.dialOldSSE(ctx, e)
 	}
 	probe, cancel := u.probing(ctx, min(maxProbe, u.opts.ConnectTimeout/3))
-	c, l, err := u.dialModern(probe)
+	c, l, err := u.dialModern(probe, e)
 	cancel()
 	if err == nil || isUnreachable(err) {
 		return c, l, err
 	}
-	c, l, err = u.dialLegacy(ctx)
+	c, l, err = u.dialLegacy(ctx, e)
 	if err == nil || !maybeOldSSE(err) {
 		return c, l, err
 	}
-	if c, l, errSSE := u.dialOldSSE(ctx); errSSE == nil {
+	if c, l, errSSE := u.dialOldSSE(ctx, e); errSSE == nil {
 		return c, l, nil
 	}
 	return nil, nil, err
@@ -143,17 +155,17 @@ func maybeOldSSE(err error) bool {
 		slices.Contains([]int{http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed}, refused.status)
 }
 
-func (u *Upstream) dialModern(ctx context.Context) (*conn, *Listing, error) {
+func (u *Upstream) dialModern(ctx context.Context, e *endpoint) (*conn, *Listing, error) {
 	c := newConn(u)
-	t := newStreamable(u.endpoint, u.opts, c)
+	t := newStreamable(e, u.opts, c)
 	t.modern, t.version = true, string(Modern)
 	c.transport, c.stateless = t, true
 	return c.orClose(c.discover(ctx))
 }
 
-func (u *Upstream) dialLegacy(ctx context.Context) (*conn, *Listing, error) {
+func (u *Upstream) dialLegacy(ctx context.Context, e *endpoint) (*conn, *Listing, error) {
 	c := newConn(u)
-	t := newStreamable(u.endpoint, u.opts, c)
+	t := newStreamable(e, u.opts, c)
 	c.transport = t
 	l, err := c.initialize(ctx, u.opts.ClientCapabilities, func(version string) { t.version = version })
 	if err == nil {
@@ -162,9 +174,9 @@ func (u *Upstream) dialLegacy(ctx context.Context) (*conn, *Listing, error) {
 	return c.orClose(l, err)
 }
 
-func (u *Upstream) dialOldSSE(ctx context.Context) (*conn, *Listing, error) {
+func (u *Upstream) dialOldSSE(ctx context.Context, e *endpoint) (*conn, *Listing, error) {
 	c := newConn(u)
-	s, err := startOldSSE(ctx, u.endpoint, u.opts, c)
+	s, err := startOldSSE(ctx, e, u.opts, c)
 	c.transport, c.speaks = s, SSE
 	if err != nil {
 		return c.orClose(nil, err)

@@ -35,13 +35,13 @@ type endpoint struct {
 	used map[string]string // last value of each secret; guarded by mu
 }
 
-func newEndpoint(opts Options) *endpoint {
+func newEndpoint(at *url.URL, opts Options) *endpoint {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.MaxIdleConns = 0 // no limit but the one per host
 	t.MaxIdleConnsPerHost = 1024
 	// All requests of HTTP/2 share a connection, and a dead one would fail them all.
 	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second}
-	return &endpoint{url: opts.URL, headers: opts.Headers, token: opts.Token, used: map[string]string{}, transport: t}
+	return &endpoint{url: at, headers: opts.Headers, token: opts.Token, used: map[string]string{}, transport: t}
 }
 
 // closeIdle closes the connections that no request uses.

@@ -41,6 +41,7 @@ type process struct {
 	cmd     *exec.Cmd
 	log     *slog.Logger
 	secrets secrets
+	box     *box     // the container that it runs; nil for none
 	stdin   *os.File // our ends of the pipes
 	stdout  *os.File
 	stderr  *os.File
@@ -48,22 +49,65 @@ type process struct {
 
 	exited chan struct{} // closed once the process is reaped and cause is set
 	cause  error         // how it ended
+	gone   chan struct{} // closed after exited, once nothing is left of it
 
 	mu        sync.Mutex
 	lastWords string // last line on stderr that says something; guarded by mu
 }
 
-// startProcess starts the command of opts. The caller must call watch next.
-func startProcess(ctx context.Context, opts Options) (*process, error) {
-	env, secrets, err := environment(ctx, opts.Env)
+// A program is what a process runs.
+type program struct {
+	args    []string // the program itself first
+	env     []string
+	dir     string
+	file    string // what it can read from its descriptor 3; "" for none
+	secrets secrets
+	box     *box // the container that it runs in the foreground, nil for none
+}
+
+// programOf is the program that serves the upstream over stdio, or runs the
+// container that serves it.
+func (u *Upstream) programOf(ctx context.Context) (*program, error) {
+	if u.opts.Container != nil {
+		return u.opts.Containers.boxUp(ctx, u.opts, u.image)
+	}
+	vars, used, err := variables(ctx, u.opts.Env)
 	if err != nil {
 		return nil, err
 	}
-	p := &process{log: opts.Log, secrets: secrets, exited: make(chan struct{})}
-	p.cmd = exec.Command(opts.Command[0], opts.Command[1:]...)
-	p.cmd.Env, p.cmd.Dir = env, opts.Dir
+	p := &program{args: u.opts.Command, dir: u.opts.Dir, secrets: used}
+	for _, name := range inherited {
+		if value, ok := os.LookupEnv(name); ok {
+			p.env = append(p.env, name+"="+value)
+		}
+	}
+	for name, value := range vars {
+		p.env = append(p.env, name+"="+value) // exec lets the last of a name win
+	}
+	return p, nil
+}
+
+// variables asks for the values of environment variables.
+func variables(ctx context.Context, vars map[string]Secret) (values map[string]string, used secrets, err error) {
+	values = make(map[string]string, len(vars))
+	for name, secret := range vars {
+		value, err := secret(ctx)
+		if err != nil {
+			return nil, nil, fmt.Errorf("environment variable %s: %w", name, err)
+		}
+		values[name] = value
+		used = append(used, value)
+	}
+	return values, used, nil
+}
+
+// startProcess starts a program. The caller must call watch next.
+func startProcess(run *program, log *slog.Logger) (*process, error) {
+	p := &process{log: log, secrets: run.secrets, box: run.box, exited: make(chan struct{}), gone: make(chan struct{})}
+	p.cmd = exec.Command(run.args[0], run.args[1:]...)
+	p.cmd.Env, p.cmd.Dir = run.env, run.dir
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	theirs, err := p.pipes()
+	theirs, err := p.pipes(run.file)
 	if err == nil {
 		err = p.cmd.Start()
 	}
@@ -72,6 +116,9 @@ func startProcess(ctx context.Context, opts Options) (*process, error) {
 	}
 	if err != nil {
 		p.closePipes()
+		if p.box != nil {
+			p.box.release()
+		}
 		return nil, fmt.Errorf("starting the process: %w", err)
 	}
 	return p, nil
@@ -85,27 +132,12 @@ func (p *process) watch(read func(stdout io.Reader)) {
 	go p.reap()
 }
 
-func environment(ctx context.Context, vars map[string]Secret) (env []string, used secrets, err error) {
-	for _, name := range inherited {
-		if value, ok := os.LookupEnv(name); ok {
-			env = append(env, name+"="+value)
-		}
-	}
-	for name, secret := range vars {
-		value, err := secret(ctx)
-		if err != nil {
-			return nil, nil, fmt.Errorf("environment variable %s: %w", name, err)
-		}
-		env = append(env, name+"="+value) // exec lets the last of a name win
-		used = append(used, value)
-	}
-	return env, used, nil
-}
-
 // pipes makes the process's standard files and returns the ends that only the
 // process is to keep. They are not made by exec.Cmd because its own would be
 // closed as soon as the process ends, with the last output unread.
-func (p *process) pipes() (theirs []*os.File, err error) {
+//
+// What is in file, if anything, can be read from the process's descriptor 3.
+func (p *process) pipes(file string) (theirs []*os.File, err error) {
 	pipe := func(ours **os.File, write bool) *os.File {
 		if err != nil {
 			return nil
@@ -124,6 +156,15 @@ func (p *process) pipes() (theirs []*os.File, err error) {
 	p.cmd.Stdin = pipe(&p.stdin, true)
 	p.cmd.Stdout = pipe(&p.stdout, false)
 	p.cmd.Stderr = pipe(&p.stderr, false)
+	if file == "" || err != nil {
+		return theirs, err
+	}
+	var ours *os.File
+	p.cmd.ExtraFiles = []*os.File{pipe(&ours, true)}
+	if err == nil {
+		_, err = ours.WriteString(file) // a pipe has room for it
+		_ = ours.Close()
+	}
 	return theirs, err
 }
 
@@ -147,10 +188,17 @@ func (p *process) reap() {
 	p.closePipes()
 	p.cause = p.epitaph(err)
 	close(p.exited)
+	if p.box != nil {
+		p.box.remove()
+	}
+	close(p.gone)
 }
 
 // epitaph says how the process ended, with its last words.
 func (p *process) epitaph(err error) error {
+	if p.box != nil {
+		return &brokenError{p.box.epitaph(err, p.said())}
+	}
 	text := "exited with status 0"
 	about := ": "
 	var exit *exec.ExitError
@@ -163,17 +211,25 @@ func (p *process) epitaph(err error) error {
 	case err != nil:
 		text = "exited: " + err.Error()
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.lastWords != "" {
-		text += about + p.lastWords
+	if words := p.said(); words != "" {
+		text += about + words
 	}
 	return &brokenError{errors.New(text)}
 }
 
+// said is the last line on stderr that says something.
+func (p *process) said() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lastWords
+}
+
 // stop ends the process: its stdin is closed, then, each time grace later, its
-// group gets SIGTERM and SIGKILL. It returns when the process is reaped.
+// group gets SIGTERM and SIGKILL. Of a container, that is the engine's program,
+// which passes SIGTERM on. It returns when the process is reaped, and nothing is
+// left of the container.
 func (p *process) stop(grace time.Duration) {
+	defer func() { <-p.gone }()
 	_ = p.stdin.Close()
 	if p.waitExit(grace) {
 		return
@@ -181,6 +237,12 @@ func (p *process) stop(grace time.Duration) {
 	p.signal(syscall.SIGTERM)
 	if p.waitExit(grace) {
 		return
+	}
+	if p.box != nil {
+		p.box.kill()
+		if p.waitExit(grace) {
+			return
+		}
 	}
 	p.signal(syscall.SIGKILL)
 	<-p.exited
@@ -200,9 +262,12 @@ func (p *process) waitExit(d time.Duration) bool {
 // signal sends s to the whole process group.
 func (p *process) signal(s syscall.Signal) { _ = syscall.Kill(-p.cmd.Process.Pid, s) }
 
-// logStderr logs what the server says on stderr, line by line.
-func (p *process) logStderr() {
-	lines := newLineReader(p.stderr, maxStderrLine)
+// logStderr logs what the server says on stderr.
+func (p *process) logStderr() { p.logLines("stderr", p.stderr) }
+
+// logLines logs what comes from a stream, line by line.
+func (p *process) logLines(stream string, from io.Reader) {
+	lines := newLineReader(from, maxStderrLine)
 	allowed := rate.NewLimiter(stderrLines, stderrBurst)
 	dropped := 0
 	for {
@@ -215,19 +280,20 @@ func (p *process) logStderr() {
 			continue
 		}
 		if dropped > 0 {
-			p.log.Warn("dropped lines on stderr, which come too fast", "lines", dropped)
+			p.log.Warn("dropped lines on "+stream+", which come too fast", "lines", dropped)
 			dropped = 0
 		}
 		text := p.secrets.redact(string(line))
 		p.remember(text)
 		if text = printable(text, maxStderrLine); text != "" {
-			p.log.Info("stderr", "line", text)
+			p.log.Info(stream, "line", text)
 		}
 	}
 }
 
-// runtimeTrailer is what Node.js prints below an uncaught error.
-var runtimeTrailer = regexp.MustCompile(`^Node\.js v\d`)
+// runtimeTrailer is what Node.js prints below an uncaught error, and docker below
+// any.
+var runtimeTrailer = regexp.MustCompile(`^Node\.js v\d|^(See|Run) 'docker .*--help'`)
 
 // remember keeps the last line that can stand for why the process ended: none
 // that is indented, as stack traces are, and no trailer of a runtime.

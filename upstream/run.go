@@ -79,6 +79,9 @@ func (u *Upstream) pause(ctx context.Context, d time.Duration) bool {
 
 // connect connects and fetches the lists.
 func (u *Upstream) connect(ctx context.Context) (*conn, *Listing, error) {
+	if err := u.fetchImage(ctx); err != nil {
+		return nil, nil, err
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, u.opts.ConnectTimeout, noAnswer(u.opts.ConnectTimeout))
 	defer cancel()
 	c, l, err := u.dial(ctx)

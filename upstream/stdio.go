@@ -27,8 +27,8 @@ type stdio struct {
 	running      group
 }
 
-// startStdio starts the process of opts.
-func startStdio(ctx context.Context, opts Options, c *conn) (*stdio, error) {
+// startStdio starts a program.
+func startStdio(run *program, opts Options, c *conn) (*stdio, error) {
 	s := &stdio{
 		max:          opts.MaxMessageBytes,
 		writeTimeout: opts.CallTimeout,
@@ -38,7 +38,7 @@ func startStdio(ctx context.Context, opts Options, c *conn) (*stdio, error) {
 	}
 	s.duplex = newDuplex(c, s.enqueue)
 	var err error
-	if s.process, err = startProcess(ctx, opts); err != nil {
+	if s.process, err = startProcess(run, opts.Log); err != nil {
 		return nil, err
 	}
 	s.watch(s.readMessages)

@@ -74,7 +74,8 @@ const (
 // asked each time the value is needed, so that rotation comes free.
 type Secret func(context.Context) (string, error)
 
-// Options describe one MCP server. Exactly one of Command and URL is set.
+// Options describe one MCP server. Exactly one of Command, Container and URL is
+// set.
 type Options struct {
 	// Name is the upstream's label, [a-z][a-z0-9-]*. It appears in logs and errors.
 	Name string
@@ -84,15 +85,21 @@ type Options struct {
 
 	// Command is a program and its arguments, to speak MCP with over stdio.
 	Command []string
+	// Container is an image to run as the server.
+	Container *Container
+	// Containers is what the container has in common with others; nil means
+	// nothing.
+	Containers *Containers
 	// Env is added to the process's environment, which otherwise holds only
-	// the gateway's own PATH, HOME and LANG.
+	// the gateway's own PATH, HOME and LANG, or is the container's.
 	Env map[string]Secret
 	// Dir is the process's working directory; "" is the gateway's own.
 	Dir string
 
 	// URL is the endpoint of an HTTP upstream.
 	URL *url.URL
-	// Headers are sent with every HTTP request. "Host" replaces the URL's host.
+	// Headers are sent with every HTTP request, also to a container. "Host"
+	// replaces the URL's host.
 	Headers map[string]Secret
 	// Token, if not nil, is sent as "Authorization: Bearer".
 	Token Secret
@@ -211,6 +218,7 @@ type Status struct {
 	State     State
 	Since     time.Time // when State was entered
 	LastError string    // why the last attempt or connection failed; "" if none has
+	Doing     string    // what takes long before it can connect, such as pulling an image
 	Era       Era       // "" before the first connection
 	Connects  int       // successful connections so far
 	Restarts  int       // those after the first
@@ -289,7 +297,7 @@ type Upstream struct {
 	opts       Options // with the defaults filled in
 	secrets    *vault
 	clientInfo json.RawMessage
-	endpoint   *endpoint // nil for a process
+	endpoint   *endpoint // nil for a process and a container
 	attempted  chan struct{}
 	attempt    sync.Once       // closes attempted
 	life       context.Context // until Run returns
@@ -305,6 +313,8 @@ type Upstream struct {
 	// worked is the protocol of the last connection, where it is not
 	// configured; "" for unknown. Only Run's goroutine uses it.
 	worked Protocol
+	// image is what is known of the container's. Only Run's goroutine uses it.
+	image imageFacts
 	// unanswered says that the process being dialled did not answer the
 	// question for its era in time. Used by the goroutine of Run only.
 	unanswered bool
@@ -337,6 +347,10 @@ func New(opts Options) *Upstream {
 	secrets := &vault{}
 	opts.Log = secrets.logger(opts.Log).With("upstream", opts.Name)
 	opts.Env, opts.Headers, opts.Token = secrets.watchAll(opts.Env), secrets.watchAll(opts.Headers), secrets.watch(opts.Token)
+	if opts.Container != nil {
+		opts.Container = opts.Container.withDefaults()
+		opts.Containers = cmp.Or(opts.Containers, NewContainers(0, opts.Log))
+	}
 	if opts.ClientCapabilities == nil {
 		opts.ClientCapabilities = json.RawMessage(`{}`)
 	}
@@ -362,7 +376,7 @@ func New(opts Options) *Upstream {
 	}
 	u.life, u.end = context.WithCancel(context.Background())
 	if opts.URL != nil {
-		u.endpoint = newEndpoint(opts)
+		u.endpoint = newEndpoint(opts.URL, opts)
 	}
 	return u
 }

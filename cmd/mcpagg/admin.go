@@ -41,7 +41,7 @@ func serveReady(w http.ResponseWriter, o *operated) {
 	g, ready := o.gateway, true
 	upstreams := []readyUpstream{}
 	for _, u := range g.Upstreams() {
-		ready = ready && (u.State != upstream.Connecting || u.LastError != "")
+		ready = ready && (u.State != upstream.Connecting || u.LastError != "" || u.Doing != "")
 		upstreams = append(upstreams, readyUpstream{u.Name, u.State, u.Since, u.LastError})
 	}
 	status := http.StatusOK

@@ -108,6 +108,7 @@ type upstreamStatus struct {
 	Failed    uint64         `json:"failed"`
 	Latency   *latency       `json:"latency"`
 	LastError string         `json:"last_error,omitempty"`
+	Doing     string         `json:"doing,omitempty"` // what takes long, such as pulling an image
 	Next      time.Time      `json:"next_attempt,omitzero"`
 }
 
@@ -128,7 +129,7 @@ func (o *operated) status() status {
 		s.Upstreams = append(s.Upstreams, upstreamStatus{
 			Name: u.Name, State: u.State, Since: u.Since, Era: u.Era, Instances: u.Instances, Most: u.MaxInstances,
 			Restarts: u.Restarts, InFlight: u.InFlight, Calls: u.Calls, Failed: u.Failed, Latency: latencyOf(u.Latency),
-			LastError: u.LastError, Next: u.NextAttempt,
+			LastError: u.LastError, Doing: u.Doing, Next: u.NextAttempt,
 		})
 	}
 	return s

@@ -171,11 +171,16 @@ func (sc *screen) instances(u upstreamStatus) []string {
 
 // lastError is why an upstream is not connected, or was not, in short.
 func (sc *screen) lastError(u upstreamStatus, now time.Time) []string {
-	if u.LastError == "" {
+	said := u.LastError
+	if u.Doing != "" {
+		said = u.Doing
+	}
+	if said == "" {
 		return nil
 	}
-	text, most := visible(strings.Join(strings.Fields(u.LastError), " ")), 3
+	text, most := visible(strings.Join(strings.Fields(said), " ")), 3
 	switch {
+	case u.Doing != "":
 	case u.State == upstream.Connected:
 		text, most = "before: "+text, 1
 	case !u.Next.IsZero():

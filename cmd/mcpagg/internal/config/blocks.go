@@ -10,11 +10,12 @@ package config
 //	}
 type fileBlock struct {
 	header
-	Server    serverBlock     `hcl:"server,block"`
-	Names     namesBlock      `hcl:"names,block"`
-	Store     storeBlock      `hcl:"store,block"`
-	Defaults  defaultsBlock   `hcl:"defaults,block" label:"upstream"`
-	Upstreams []upstreamBlock `hcl:"upstream,block"`
+	Server     serverBlock     `hcl:"server,block"`
+	Names      namesBlock      `hcl:"names,block"`
+	Store      storeBlock      `hcl:"store,block"`
+	Containers containersBlock `hcl:"containers,block"`
+	Defaults   defaultsBlock   `hcl:"defaults,block" label:"upstream"`
+	Upstreams  []upstreamBlock `hcl:"upstream,block"`
 }
 
 // Where the gateway listens and what it accepts.
@@ -111,6 +112,24 @@ type storeBlock struct {
 	Dir storePath `hcl:"dir"`
 }
 
+// What all containers have in common.
+//
+//	containers {
+//	  runtime = "podman"
+//	  memory  = "64GiB"
+//	}
+type containersBlock struct {
+	header
+	// The engine that runs containers: `podman`, `docker`, or the path of
+	// either. Without it, the first of these two on PATH.
+	Runtime runtime `hcl:"runtime"`
+	// What the containers of all upstreams may use together: the sum of their
+	// limits. If there is no room for another one, the instance that was idle
+	// for longest gives way; if all are in use, the call is refused. Without it,
+	// any amount.
+	Memory memorySize `hcl:"memory"`
+}
+
 // What all upstreams have that do not say otherwise.
 //
 //	defaults "upstream" {
@@ -140,7 +159,8 @@ type bounds struct {
 
 // One MCP server behind the gateway, under a label of lower-case letters,
 // digits and `-`. It is either a program, which the gateway starts and speaks
-// to over stdio (`command`), or an HTTP server (`url`).
+// to over stdio (`command`), an image, which it runs (`container`), or an HTTP
+// server (`url`).
 //
 //	upstream "files" {
 //	  command = ["npx", "-y", "@modelcontextprotocol/server-filesystem", "/srv/docs"]
@@ -164,10 +184,12 @@ type upstreamBlock struct {
 	// configuration file. Without it, the gateway's own.
 	Dir directory `hcl:"dir"`
 
+	Container *containerBlock `hcl:"container,block"`
+
 	// The MCP endpoint of an HTTP server.
 	URL endpoint `hcl:"url"`
 	// Headers of every request to the server, by name; `Host` replaces the host
-	// of the URL. Values are secret.
+	// of the URL. Values are secret. They also go to a container with a `port`.
 	Headers headers `hcl:"headers"`
 	// Sent to the server as `Authorization: Bearer`. Secret.
 	Token secret `hcl:"token"`
@@ -198,6 +220,61 @@ type upstreamBlock struct {
 	Tags words `hcl:"tags"`
 	bounds
 	Tools toolsBlock `hcl:"tools,block"`
+}
+
+// An image that the gateway runs as the server, with podman or docker. It speaks
+// MCP over stdio, as a `command` does, or over HTTP if there is a `port`.
+//
+// Whatever the image says, its processes have no capabilities and can get none,
+// write to nothing but `/tmp` and what is mounted for it, have no network, and
+// do not run as root. The container is removed when it ends.
+//
+//	container {
+//	  image   = "docker.io/mcp/postgres:1.2"
+//	  env     = { DATABASE_URL = "postgres://reader@db/stock" }
+//	  mounts  = ["queries:/queries"]
+//	  network = "db-only"
+//	  memory  = "256MiB"
+//	}
+type containerBlock struct {
+	header
+	// The image, with its registry, and best with its digest: `mcpagg image pin`
+	// writes that.
+	Image image `hcl:"image"`
+	// The arguments after the image. Without it, the image's own command.
+	Args arguments `hcl:"args"`
+	// The engine for this container; see `containers`.
+	Runtime runtime `hcl:"runtime"`
+	// Environment variables, by name. Values are secret: they are on no command
+	// line. Whoever may inspect the engine's containers sees them, as root does.
+	Env environment `hcl:"env"`
+	// What of this machine is shown in the container, as `SOURCE:TARGET`, and
+	// with `:rw` at the end where it may be written to. The source is a path,
+	// relative to the folder of the configuration file if it begins with `./`
+	// or `../`, or the name of a volume of the engine.
+	Mounts mounts `hcl:"mounts"`
+	// `none`, `bridge`, which reaches whatever this machine reaches, or the name
+	// of a network of the engine.
+	Network network `hcl:"network" default:"none"`
+	// What its processes may use together, swap included. A container that
+	// needs more is killed.
+	Memory memorySize `hcl:"memory" default:"512MiB"`
+	// How many processes and threads there may be at once.
+	Pids count `hcl:"pids" default:"256"`
+	// How much of this machine's processors it may use: 1 is one of them.
+	CPUs processors `hcl:"cpus" default:"1"`
+	// The user to run as, with a group after `:` if it likes. Without it, the
+	// image's user, or 65534 (nobody) if that is root.
+	User user `hcl:"user"`
+	// When the image is pulled: `missing` if it is not there, `always` each time
+	// the container is started, or `never`.
+	Pull pull `hcl:"pull" default:"missing"`
+	// Where the server listens for HTTP inside the container, on all of its
+	// addresses. It is published on a free port of this machine's loopback
+	// address. Without it, the server speaks over stdio.
+	Port port `hcl:"port"`
+	// The path of the MCP endpoint at `port`. Without it, `/mcp`.
+	Path urlPath `hcl:"path"`
 }
 
 // Which tools of the upstream are published, and how. Tools go by the

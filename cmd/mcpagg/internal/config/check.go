@@ -13,6 +13,7 @@ func (b *fileBlock) check(d *decoder) {
 	for i := range b.Upstreams {
 		b.Upstreams[i].inherit(&b.Defaults.bounds)
 	}
+	b.checkMemory(d)
 	if len(b.Upstreams) == 0 && d.mistakes.Len() == 0 {
 		d.mistake(nil, "No upstream",
 			"The gateway needs at least one MCP server behind it, such as:\n\n"+
@@ -57,10 +58,16 @@ func (b *upstreamBlock) check(d *decoder) {
 		b.Prefix.value = b.label
 		b.Prefix.keep(cty.StringVal(b.label))
 	}
+	boxed := b.Container != nil
 	switch {
 	case b.URL.given && b.Command.given:
 		d.mistake(&b.URL.at, "Both url and command",
 			"The upstream %q is either an HTTP server (url) or a program (command).", b.label)
+	case boxed && (b.URL.given || b.Command.given):
+		d.mistake(&b.Container.at, "Both container and url or command",
+			"The upstream %q is either an image (container), an HTTP server (url) or a program (command).", b.label)
+	case boxed:
+		b.checkBoxed(d)
 	case b.URL.given:
 		b.refuse(d, "a url", b.Env.setting, b.Dir.setting)
 	case b.Command.given:
@@ -69,11 +76,26 @@ func (b *upstreamBlock) check(d *decoder) {
 			d.mistake(&b.Protocol.at, "Invalid protocol", "sse is a protocol over HTTP, and does not go with a command.")
 		}
 	default:
-		d.mistake(&b.at, "Neither url nor command",
-			"The upstream %q needs a url, if it is an HTTP server, or a command that starts it.", b.label)
+		d.mistake(&b.at, "Neither url nor command nor container",
+			"The upstream %q needs a url, if it is an HTTP server, a command that starts it, or a container.", b.label)
 	}
 	if _, twice := b.Headers.value["Authorization"]; twice && b.Token.given {
 		d.mistake(&b.Token.at, "Invalid token", "The headers hold an Authorization already.")
+	}
+}
+
+// checkBoxed reports what does not go with a container.
+func (b *upstreamBlock) checkBoxed(d *decoder) {
+	if b.Env.given {
+		d.mistake(&b.Env.at, "Invalid env", "Write env inside the container block.")
+	}
+	b.refuse(d, "a container", b.Dir.setting)
+	if b.Container.Port.given {
+		return
+	}
+	b.refuse(d, "a container without a port", b.Headers.setting, b.Token.setting)
+	if b.Protocol.value == upstream.SSE {
+		d.mistake(&b.Protocol.at, "Invalid protocol", "sse is a protocol over HTTP, and does not go with a container without a port.")
 	}
 }
 

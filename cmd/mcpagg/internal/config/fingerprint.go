@@ -21,7 +21,7 @@ func fingerprint(o upstream.Options) string {
 	connection := map[string]any{
 		"name": o.Name, "command": o.Command, "env": values(o.Env), "dir": o.Dir,
 		"headers": values(o.Headers), "token": values(map[string]upstream.Secret{"": o.Token}),
-		"protocol": o.Protocol, "bytes": o.MaxMessageBytes,
+		"container": o.Container, "protocol": o.Protocol, "bytes": o.MaxMessageBytes,
 		"connect": o.ConnectTimeout, "call": o.CallTimeout, "grace": o.ToolsGrace,
 	}
 	if o.URL != nil {

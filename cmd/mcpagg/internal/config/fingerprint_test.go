@@ -22,6 +22,7 @@ func TestFingerprint(t *testing.T) {
 		"dir":             {base: program, changed: program + `dir = "."`},
 		"url":             {base: server, changed: "url = \"http://localhost:2/mcp\"\n"},
 		"headers":         {base: server + `headers = { A = "one" }`, changed: server + `headers = { A = "two" }`},
+		"container":       {base: "container {\n  image = \"a\"\n}\n", changed: "container {\n  image = \"b\"\n}\n"},
 		"token":           {base: server + `token = "one"`, changed: server + `token = "two"`},
 		"protocol":        {base: server, changed: server + `protocol = "2025-11-25"`},
 		"connect_timeout": {base: server, changed: server + `connect_timeout = "1s"`},

@@ -28,9 +28,14 @@ func (f *fileBlock) gateway() aggregator.Options {
 		PublicURL:      f.Server.PublicURL.value,
 		AllowedOrigins: f.Server.AllowedOrigins.value,
 		TrustedProxies: f.Server.TrustedProxies.value,
+
+		ContainerMemory: f.Containers.Memory.value,
 	}
 	for i := range f.Upstreams {
 		u := f.Upstreams[i].options()
+		if u.Container = f.Upstreams[i].Container.options(&f.Containers); u.Container != nil {
+			u.Env = f.Upstreams[i].Container.Env.value
+		}
 		u.MaxMessageBytes = int(limits.ResponseBytes.value)
 		u.Fingerprint = fingerprint(u.Options)
 		options.Upstreams = append(options.Upstreams, u)

@@ -245,7 +245,7 @@ func inContext(path []string, example string) string {
 		"server": "server", "upstream": `upstream "x"`, "tools": "tools", "override": `override "x"`,
 	}
 	for _, outer := range slices.Backward(path[:len(path)-1]) {
-		if outer == "upstream" {
+		if outer == "upstream" && path[1] != "container" {
 			example += "command = [\"mcpagg\"]\n"
 		}
 		example = headers[outer] + " {\n" + example + "}\n"

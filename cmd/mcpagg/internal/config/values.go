@@ -2,6 +2,7 @@ package config
 
 import (
 	"encoding/json"
+	"math"
 	"math/big"
 	"regexp"
 	"slices"
@@ -155,6 +156,8 @@ var byteUnits = map[string]int64{
 	"KiB": 1 << 10,
 	"MiB": 1 << 20,
 	"GiB": 1 << 30,
+	"TB":  1000 * 1000 * 1000 * 1000,
+	"TiB": 1 << 40,
 }
 
 var byteSizePattern = regexp.MustCompile(`^([0-9]{1,9}) ?([A-Za-z]+)$`)
@@ -164,16 +167,26 @@ func (v *byteSize) take(in input) {
 	if !ok {
 		return
 	}
-	parts := byteSizePattern.FindStringSubmatch(s)
-	if parts == nil || byteUnits[parts[2]] == 0 {
+	if v.value, ok = parseSize(s); !ok {
 		in.mistake("%v is not a size such as \"512KiB\" or \"4MiB\".%s", in, unitHint(s, "B"))
 		return
 	}
-	n, _ := strconv.ParseInt(parts[1], 10, 64) // at most nine digits
-	v.value = n * byteUnits[parts[2]]
 	if v.value < 1<<10 || v.value > 1<<30 {
 		in.mistake("%v is not between 1KiB and 1GiB.", in)
 	}
+}
+
+// parseSize reads an amount of data with its unit.
+func parseSize(s string) (bytes int64, ok bool) {
+	parts := byteSizePattern.FindStringSubmatch(s)
+	if parts == nil || byteUnits[parts[2]] == 0 {
+		return 0, false
+	}
+	n, _ := strconv.ParseInt(parts[1], 10, 64) // at most nine digits
+	if unit := byteUnits[parts[2]]; n <= math.MaxInt64/unit {
+		return n * unit, true
+	}
+	return 0, false
 }
 
 // A nameLength bounds published names.

@@ -1,0 +1,156 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A box is a container that was started. The process of the engine's program
+// stands for it: it carries its stdin, stdout and stderr, and ends when it does.
+type box struct {
+	containers *Containers
+	engine     *engine
+	spec       *Container
+	name       string
+	release    func() // its memory
+}
+
+// boxUp makes a container ready to be started, and the program that does.
+func (cs *Containers) boxUp(ctx context.Context, opts Options, image imageFacts) (*program, error) {
+	c := opts.Container
+	e, err := cs.engine(ctx, c.Runtime)
+	if err != nil {
+		return nil, err
+	}
+	if err := cs.sweep(ctx, e); err != nil {
+		return nil, err
+	}
+	vars, used, err := variables(ctx, opts.Env)
+	if err != nil {
+		return nil, err
+	}
+	args, env, file, err := environmentArgs(vars)
+	if err != nil {
+		return nil, err
+	}
+	release, err := cs.reserve(ctx, c.Memory)
+	if err != nil {
+		return nil, err
+	}
+	b := &box{containers: cs, engine: e, spec: c, name: newName(opts.Name), release: release}
+	labels := []string{ownerLabel + "=" + cs.own.String(), upstreamLabel + "=" + opts.Name}
+	return &program{
+		args:    append([]string{e.program}, c.runArgs(e, b.name, labels, args, c.userOf(image))...),
+		env:     append(engineEnvironment(), env...),
+		file:    file,
+		secrets: used,
+		box:     b,
+	}, nil
+}
+
+// Statuses of the engine's program that are its own, and not the container's
+// (docker-run(1), podman-run(1), "Exit status").
+const (
+	notStarted = 125
+	notRunning = 126 // the image's program is none
+	notFound   = 127
+	killed     = 128 + 9
+)
+
+// A startError says that an engine could not start a container, so that nothing
+// in it has run.
+type startError struct{ text string }
+
+func (e *startError) Error() string { return e.text }
+
+// epitaph says how the container ended. err is that of the engine's program.
+func (b *box) epitaph(err error, lastWords string) error {
+	var exit *exec.ExitError
+	if err != nil && (!errors.As(err, &exit) || !exit.Exited()) {
+		return fmt.Errorf("the program of %v that ran the container was ended: %w", b.engine, err)
+	}
+	status := 0
+	if exit != nil {
+		status = exit.ExitCode()
+	}
+	switch {
+	case status == notStarted || status == notRunning || status == notFound:
+		words := lastLine(lastWords)
+		return &startError{fmt.Sprintf("%v could not start the container: %s%s", b.engine, words, remedy(words))}
+	case b.outOfMemory():
+		return fmt.Errorf("the container needed more than its %s of memory and was killed; raise container.memory", inMiB(b.spec.Memory))
+	case status == killed:
+		return fmt.Errorf("the container was killed, as happens when it needs more than its %s of memory (container.memory)", inMiB(b.spec.Memory))
+	}
+	text := "the container exited with status " + strconv.Itoa(status)
+	if lastWords != "" {
+		text += ": " + lastWords
+	}
+	return errors.New(text)
+}
+
+// outOfMemory reports whether the engine knows that the container was killed for
+// the memory it used.
+func (b *box) outOfMemory() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), engineTimeout)
+	defer cancel()
+	out, err := b.engine.ask(ctx, "inspect", "--type", "container", "--format", "{{json .State.OOMKilled}}", b.name)
+	return err == nil && strings.TrimSpace(out) == "true"
+}
+
+// kill ends the container, whatever its processes do about signals.
+func (b *box) kill() {
+	ctx, cancel := context.WithTimeout(context.Background(), removeTimeout)
+	defer cancel()
+	if _, err := b.engine.ask(ctx, "kill", "--signal", "KILL", b.name); err != nil {
+		b.containers.log.Debug("killing a container", "container", b.name, "err", err)
+	}
+}
+
+// remove removes what is left of the container, now or, if the engine cannot be
+// asked, before the next one is started.
+func (b *box) remove() {
+	defer b.release()
+	ctx, cancel := context.WithTimeout(context.Background(), removeTimeout)
+	defer cancel()
+	if err := b.engine.remove(ctx, b.name); err != nil {
+		b.containers.owe(b.engine, b.name)
+		b.containers.log.Warn("a container could not be removed; it will be tried again", "container", b.name, "err", err)
+	}
+}
+
+// owe notes a container that is still to be removed.
+func (cs *Containers) owe(e *engine, name string) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	cs.owed[e.program] = append(cs.owed[e.program], name)
+}
+
+// address is where the container's port is published. The engine knows once it
+// has started the container.
+func (b *box) address(ctx context.Context, exited <-chan struct{}) (string, error) {
+	for {
+		out, err := b.engine.ask(ctx, "port", b.name, strconv.Itoa(b.spec.Port)+"/tcp")
+		if addr, _, _ := strings.Cut(strings.TrimSpace(out), "\n"); err == nil && addr != "" {
+			return addr, nil
+		}
+		select {
+		case <-exited:
+			return "", errExited
+		case <-ctx.Done():
+			return "", fmt.Errorf("the port %d of the container is not published: %w", b.spec.Port, errors.Join(context.Cause(ctx), err))
+		case <-time.After(portPoll):
+		}
+	}
+}
+
+const portPoll = 50 * time.Millisecond
+
+// errExited says that a container ended before it could be spoken to. Its
+// epitaph says why.
+var errExited = errors.New("the container ended")

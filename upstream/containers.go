@@ -1,0 +1,246 @@
+package upstream
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	// pullTimeout bounds the pulling of one image.
+	pullTimeout = 10 * time.Minute
+	// pullNews is how often a pull that goes on is logged.
+	pullNews = 5 * time.Second
+	// removeTimeout bounds the removal of one container.
+	removeTimeout = 30 * time.Second
+)
+
+// Containers are what all containers of one gateway have in common: how much
+// memory they may use together, the images being pulled, and what an earlier
+// gateway has left behind. It is safe for concurrent use.
+type Containers struct {
+	log *slog.Logger
+	own owner // of this process
+
+	// MakeRoom, if not nil, is called when a container has to wait for memory.
+	// It ends one that nobody uses, and reports whether there was one. It must
+	// not block, and is set before the first container is started.
+	MakeRoom func() bool
+
+	mu       sync.Mutex
+	limit    int64                    // of memory, in bytes; 0 for none; guarded by mu
+	used     int64                    // guarded by mu
+	released chan struct{}            // closed and replaced when memory is given back; guarded by mu
+	engines  map[string]*engine       // by Container.Runtime; guarded by mu
+	swept    map[string]bool          // by program; guarded by mu
+	locks    map[string]chan struct{} // one at a time, by what for; guarded by mu
+	owed     map[string][]string      // containers that could not be removed, by program; guarded by mu
+}
+
+// NewContainers returns the common part of containers that may use memory bytes
+// together; 0 means any number.
+func NewContainers(memory int64, log *slog.Logger) *Containers {
+	return &Containers{
+		log: log, own: thisProcess(), limit: memory, released: make(chan struct{}),
+		engines: map[string]*engine{}, swept: map[string]bool{}, locks: map[string]chan struct{}{}, owed: map[string][]string{},
+	}
+}
+
+// Limit changes how many bytes of memory the containers may use together. Those
+// that run go on.
+func (cs *Containers) Limit(memory int64) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	cs.limit = memory
+	cs.wakeLocked()
+}
+
+// Usage is how many bytes of memory the containers that run may use, and how
+// many they all may; 0 means any number.
+func (cs *Containers) Usage() (used, limit int64) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	return cs.used, cs.limit
+}
+
+func (cs *Containers) wakeLocked() {
+	close(cs.released)
+	cs.released = make(chan struct{})
+}
+
+// reserve takes memory for a container. Where there is none left, it waits for a
+// container that gives way. release gives the memory back.
+func (cs *Containers) reserve(ctx context.Context, memory int64) (release func(), err error) {
+	for {
+		cs.mu.Lock()
+		limit, used, released := cs.limit, cs.used, cs.released
+		if limit == 0 || used+memory <= limit {
+			cs.used += memory
+			cs.mu.Unlock()
+			return sync.OnceFunc(func() { cs.release(memory) }), nil
+		}
+		cs.mu.Unlock()
+		if cs.MakeRoom == nil || !cs.MakeRoom() {
+			return nil, fmt.Errorf("no memory for another container: it may use %s, and %s of the %s of containers.memory are taken by those that run, all of them in use",
+				inMiB(memory), inMiB(used), inMiB(limit))
+		}
+		select {
+		case <-released:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+func (cs *Containers) release(memory int64) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	cs.used -= memory
+	cs.wakeLocked()
+}
+
+func inMiB(bytes int64) string { return fmt.Sprintf("%d MiB", bytes>>20) }
+
+// lock lets one at a time go on. It fails if ctx ends first.
+func (cs *Containers) lock(ctx context.Context, what string) (unlock func(), err error) {
+	cs.mu.Lock()
+	turn := cs.locks[what]
+	if turn == nil {
+		turn = make(chan struct{}, 1)
+		cs.locks[what] = turn
+	}
+	cs.mu.Unlock()
+	select {
+	case turn <- struct{}{}:
+		return func() { <-turn }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// engine finds the engine of a container, which must be there from now on.
+func (cs *Containers) engine(ctx context.Context, runtime string) (*engine, error) {
+	cs.mu.Lock()
+	e := cs.engines[runtime]
+	cs.mu.Unlock()
+	if e != nil {
+		return e, nil
+	}
+	e, err := findEngine(ctx, runtime)
+	if err != nil {
+		return nil, err
+	}
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	cs.engines[runtime] = e
+	return e, nil
+}
+
+// fetch sees to it that the image of a container is there, which may take
+// minutes. progress gets what the engine says, if it pulls.
+func (cs *Containers) fetch(ctx context.Context, c *Container, progress func(string)) (imageFacts, error) {
+	e, err := cs.engine(ctx, c.Runtime)
+	if err != nil {
+		return imageFacts{}, err
+	}
+	facts, err := e.image(ctx, c.Image)
+	switch {
+	case err != nil && !isMissing(err):
+		return imageFacts{}, fmt.Errorf("looking for the image %s: %w", c.Image, err)
+	case err == nil && c.Pull != PullAlways:
+		return facts, nil
+	case c.Pull == PullNever:
+		return imageFacts{}, fmt.Errorf("the image %s is not there, and pull = %q forbids to pull it; build or pull it beforehand", c.Image, PullNever)
+	}
+	unlock, err := cs.lock(ctx, "pull "+e.program+" "+c.Image)
+	if err != nil {
+		return imageFacts{}, err
+	}
+	defer unlock()
+	if facts, err = e.image(ctx, c.Image); err == nil && c.Pull == PullMissing {
+		return facts, nil // somebody else has pulled it meanwhile
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, pullTimeout, noAnswer(pullTimeout))
+	defer cancel()
+	progress("asking the registry")
+	if err := e.pull(ctx, c.Image, progress); err != nil {
+		return imageFacts{}, fmt.Errorf("pulling the image %s: %w", c.Image, err)
+	}
+	return e.image(ctx, c.Image)
+}
+
+// sweep removes what gateways that are not there any more have left behind,
+// once for each engine, and what this one could not remove.
+func (cs *Containers) sweep(ctx context.Context, e *engine) error {
+	unlock, err := cs.lock(ctx, "sweep "+e.program)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	cs.mu.Lock()
+	swept, owed := cs.swept[e.program], cs.owed[e.program]
+	cs.mu.Unlock()
+	if swept && len(owed) == 0 {
+		return nil
+	}
+	left := owed
+	if !swept {
+		found, err := cs.leftovers(ctx, e)
+		if err != nil {
+			return fmt.Errorf("looking for containers of gateways that have ended: %w", err)
+		}
+		left = append(left, found...)
+	}
+	if len(left) > 0 {
+		if err := e.remove(ctx, left...); err != nil {
+			return fmt.Errorf("removing containers of gateways that have ended: %w", err)
+		}
+		cs.log.Info("removed containers that were left behind", "engine", e, "containers", len(left))
+	}
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	cs.swept[e.program] = true
+	cs.owed[e.program] = cs.owed[e.program][len(owed):]
+	return nil
+}
+
+// leftovers are the containers whose gateway is not there any more.
+func (cs *Containers) leftovers(ctx context.Context, e *engine) ([]string, error) {
+	out, err := e.ask(ctx, "ps", "--all", "--quiet", "--no-trunc", "--filter", "label="+ownerLabel)
+	ids := strings.Fields(out)
+	if err != nil || len(ids) == 0 {
+		return nil, err
+	}
+	// It fails if one of them has gone meanwhile, and prints the others.
+	out, err = e.ask(ctx, append([]string{"inspect", "--type", "container", "--format", `{{.Id}} {{index .Config.Labels "` + ownerLabel + `"}}`}, ids...)...)
+	if err != nil && !isMissing(err) {
+		return nil, err
+	}
+	var left []string
+	for line := range strings.Lines(out) {
+		id, label, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if cs.own.outlived(label) {
+			left = append(left, id)
+		}
+	}
+	return left, nil
+}
+
+// remove removes containers, with the volumes that only they use, whatever
+// they are doing. It is no error if they are not there.
+func (e *engine) remove(ctx context.Context, containers ...string) error {
+	_, err := e.ask(ctx, append([]string{"rm", "--force", "--volumes"}, containers...)...)
+	if isMissing(err) {
+		return nil
+	}
+	return err
+}
+
+// newName is the name of a container that is about to be started.
+func newName(upstream string) string {
+	return "mcpagg-" + upstream + "-" + strings.ToLower(rand.Text()[:10])
+}

@@ -1,0 +1,80 @@
+package upstream
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// An owner is the process that a container belongs to, as it stands in the
+// container's label: machine, boot, namespace of process ids, process id, and
+// when the process began. The last two say for sure which process it is only
+// where the first three are the same.
+type owner struct {
+	machine, boot, namespace string
+	pid                      int
+	began                    string
+}
+
+func thisProcess() owner {
+	o := owner{pid: os.Getpid()}
+	name, _ := os.Hostname()
+	sum := sha256.Sum256([]byte(read("/etc/machine-id") + "\n" + name))
+	o.machine = hex.EncodeToString(sum[:6])
+	o.boot, _, _ = strings.Cut(read("/proc/sys/kernel/random/boot_id"), "-")
+	o.namespace, _ = os.Readlink("/proc/self/ns/pid") // "pid:[4026531836]"
+	o.namespace = strings.Trim(o.namespace, "pid:[]")
+	o.began = beginOf(o.pid)
+	return o
+}
+
+func read(path string) string {
+	text, _ := os.ReadFile(path) // missing on other systems than Linux
+	return strings.TrimSpace(string(text))
+}
+
+// beginOf is when a process began, in clock ticks since the boot; "" if it has
+// ended, or that cannot be known (proc(5), /proc/pid/stat).
+func beginOf(pid int) string {
+	stat := read("/proc/" + strconv.Itoa(pid) + "/stat")
+	const state, began = 3 - 3, 22 - 3 // counted behind the name, which may hold anything
+	fields := strings.Fields(stat[strings.LastIndex(stat, ")")+1:])
+	if len(fields) <= began || fields[state] == "Z" {
+		return ""
+	}
+	return fields[began]
+}
+
+func (o owner) String() string {
+	return strings.Join([]string{o.machine, o.boot, o.namespace, strconv.Itoa(o.pid), o.began}, "/")
+}
+
+func parseOwner(label string) (owner, bool) {
+	parts := strings.Split(label, "/")
+	if len(parts) != 5 {
+		return owner{}, false
+	}
+	pid, err := strconv.Atoi(parts[3])
+	return owner{parts[0], parts[1], parts[2], pid, parts[4]}, err == nil && pid > 0
+}
+
+// outlived reports whether the process of a label has ended for sure: it ran on
+// this machine, and this one, which asks, can tell.
+func (o owner) outlived(label string) bool {
+	other, ok := parseOwner(label)
+	switch {
+	case !ok || other.machine != o.machine:
+		return false
+	case other.boot != o.boot:
+		return true
+	case other.namespace != o.namespace:
+		return false
+	case errors.Is(syscall.Kill(other.pid, 0), syscall.ESRCH):
+		return true
+	}
+	return other.began != "" && beginOf(other.pid) != other.began
+}
