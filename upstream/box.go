@@ -80,8 +80,7 @@ func (b *box) epitaph(err error, lastWords string) error {
 	}
 	switch {
 	case status == notStarted || status == notRunning || status == notFound:
-		words := lastLine(lastWords)
-		return &startError{fmt.Sprintf("%v could not start the container: %s%s", b.engine, words, remedy(words))}
+		return &startError{fmt.Sprintf("%v could not start the container: %s", b.engine, withRemedy(lastLine(lastWords)))}
 	case b.outOfMemory():
 		return fmt.Errorf("the container needed more than its %s of memory and was killed; raise container.memory", inMiB(b.spec.Memory))
 	case status == killed:

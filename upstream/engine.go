@@ -123,7 +123,7 @@ func (e *engineError) Error() string {
 	if e.words == "" {
 		return fmt.Sprintf("%v: %v", e.engine, e.err)
 	}
-	return fmt.Sprintf("%v: %s%s", e.engine, e.words, remedy(e.words))
+	return fmt.Sprintf("%v: %s", e.engine, withRemedy(e.words))
 }
 
 func (e *engineError) Unwrap() error { return e.err }
@@ -156,14 +156,14 @@ var remedies = []struct {
 		"see that the image has this program, for this machine"},
 }
 
-// remedy is what to do about a complaint, "" if that is not known.
-func remedy(words string) string {
+// withRemedy is a complaint, and what to do about it if that is known.
+func withRemedy(words string) string {
 	for _, r := range remedies {
 		if r.words.MatchString(words) {
-			return "; " + r.remedy
+			return strings.TrimRight(words, ".") + "; " + r.remedy
 		}
 	}
-	return ""
+	return words
 }
 
 // helpTrailer is what docker prints below an error.

@@ -65,6 +65,8 @@ var faultyActs = map[string]func(){
 		_, _ = os.Stdout.WriteString(`{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-11-25","capabilities":{}}}` + "\n")
 		time.Sleep(time.Hour)
 	},
+	"engine":   playEngine,
+	"http":     serveInContainer,
 	"sdk":      func() { serveSDK(&mcp.ServerOptions{}) },
 	"sdk-slow": func() { time.Sleep(300 * time.Millisecond); serveSDK(&mcp.ServerOptions{}) },
 }
