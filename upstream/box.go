@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os/exec"
@@ -78,13 +79,18 @@ func (b *box) epitaph(err error, lastWords string) error {
 	if exit != nil {
 		status = exit.ExitCode()
 	}
-	switch {
-	case status == notStarted || status == notRunning || status == notFound:
-		return &startError{fmt.Sprintf("%v could not start the container: %s", b.engine, withRemedy(lastLine(lastWords)))}
-	case b.outOfMemory():
+	state, known := b.state()
+	switch engines := status == notStarted || status == notRunning || status == notFound; {
+	case state.OOMKilled:
 		return fmt.Errorf("the container needed more than its %s of memory and was killed; raise container.memory", inMiB(b.spec.Memory))
+	case status == killed && !b.engine.podman:
+		return errors.New("the container was killed from outside, or by its own hand")
 	case status == killed:
 		return fmt.Errorf("the container was killed, as happens when it needs more than its %s of memory (container.memory)", inMiB(b.spec.Memory))
+	case engines && !known:
+		return fmt.Errorf("%v lost the container: %s", b.engine, withRemedy(lastLine(lastWords)))
+	case engines && state.Status != "exited":
+		return &startError{fmt.Sprintf("%v could not start the container: %s", b.engine, withRemedy(lastLine(lastWords)))}
 	}
 	text := "the container exited with status " + strconv.Itoa(status)
 	if lastWords != "" {
@@ -93,13 +99,21 @@ func (b *box) epitaph(err error, lastWords string) error {
 	return errors.New(text)
 }
 
-// outOfMemory reports whether the engine knows that the container was killed for
-// the memory it used.
-func (b *box) outOfMemory() bool {
+// A boxState is what an engine knows of a container that has ended.
+type boxState struct {
+	Status    string // "" if it was never made, "created" if it was not started
+	OOMKilled bool   // for the memory it used; podman does not always know
+}
+
+// state asks the engine, and reports whether it knows.
+func (b *box) state() (s boxState, known bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), engineTimeout)
 	defer cancel()
-	out, err := b.engine.ask(ctx, "inspect", "--type", "container", "--format", "{{json .State.OOMKilled}}", b.name)
-	return err == nil && strings.TrimSpace(out) == "true"
+	out, err := b.engine.ask(ctx, "inspect", "--type", "container", "--format", `{"Status":{{json .State.Status}},"OOMKilled":{{json .State.OOMKilled}}}`, b.name)
+	if err == nil {
+		err = json.Unmarshal([]byte(out), &s)
+	}
+	return s, err == nil || isMissing(err)
 }
 
 // kill ends the container, whatever its processes do about signals.

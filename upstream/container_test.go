@@ -1,6 +1,7 @@
 package upstream_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -109,7 +110,7 @@ func playEngine() {
 	case "--version":
 		fmt.Println("Docker version 28.2.2, build 0123456")
 	case "image":
-		facts, err := os.ReadFile(filepath.Join(dir, "images", last))
+		facts, err := os.ReadFile(filepath.Join(dir, "images", strings.ReplaceAll(last, "/", "_")))
 		if err != nil {
 			fmt.Fprintf(os.Stderr, "Error response from daemon: No such image: %s\n", last)
 			os.Exit(1)
@@ -199,7 +200,8 @@ func runContainer(dir string, args []string) {
 func inspectContainers(dir string, args []string) {
 	if strings.Contains(args[4], "OOMKilled") {
 		_, err := os.Stat(filepath.Join(dir, "oom"))
-		fmt.Println(err == nil)
+		status, _ := os.ReadFile(filepath.Join(dir, "status"))
+		fmt.Printf(`{"Status":%q,"OOMKilled":%v}`, cmp.Or(string(status), "exited"), err == nil)
 		return
 	}
 	for _, name := range args[5:] {
@@ -311,18 +313,21 @@ func TestWhyContainersEnd(t *testing.T) {
 	for _, test := range []struct {
 		name, want string
 		args       []string
-		oom        bool
+		files      map[string]string // of the stand-in
 	}{
-		{"the engine's error", "docker could not start the container: Error response from daemon: network db-only not found; create the network", []string{"125", "docker: Error response from daemon: network db-only not found.\nSee 'docker run --help'."}, false},
-		{"no program", "docker could not start the container: exec: \"serve\": executable file not found in $PATH; see that the image has this program", []string{"127", `docker: exec: "serve": executable file not found in $PATH`}, false},
-		{"out of memory", "needed more than its 512 MiB of memory and was killed; raise container.memory", []string{"137", "x"}, true},
-		{"perhaps out of memory", "the container was killed, as happens when it needs more than its 512 MiB of memory", []string{"137", "x"}, false},
-		{"its own error", "the container exited with status 3: no token given", []string{"3", "no token given"}, false},
+		{"the engine's error", "docker could not start the container: Error response from daemon: network db-only not found; create the network", []string{"125", "docker: Error response from daemon: network db-only not found.\nSee 'docker run --help'."}, map[string]string{"status": "created"}},
+		{"no program", "docker could not start the container: exec: \"serve\": executable file not found in $PATH; see that the image has this program", []string{"127", `docker: exec: "serve": executable file not found in $PATH`}, map[string]string{"status": "created"}},
+		{"a program of its own is missing", "the container exited with status 127: sh: jq: not found", []string{"127", "sh: jq: not found"}, nil},
+		{"the engine goes", "docker lost the container: error waiting for container: unexpected EOF", []string{"125", "docker: error waiting for container: unexpected EOF"},
+			map[string]string{"fail-inspect": "Cannot connect to the Docker daemon"}},
+		{"out of memory", "needed more than its 512 MiB of memory and was killed; raise container.memory", []string{"137", "x"}, map[string]string{"oom": ""}},
+		{"killed", "the container was killed from outside, or by its own hand", []string{"137", "x"}, nil},
+		{"its own error", "the container exited with status 3: no token given", []string{"3", "no token given"}, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			e := newEngine(t)
-			if test.oom {
-				e.write(t, "oom", "")
+			for name, text := range test.files {
+				e.write(t, name, text)
 			}
 			opts := e.boxed("")
 			opts.Container.Args = test.args
@@ -340,12 +345,10 @@ func TestWhyContainersEnd(t *testing.T) {
 // TestContainerThatCannotStart is not tried twice, for the other era.
 func TestContainerThatCannotStart(t *testing.T) {
 	e := newEngine(t)
-	r := start(t, func() upstream.Options {
-		opts := e.boxed("")
-		opts.Container.Args = []string{"125", "no"}
-		return opts
-	}())
-	<-r.Attempted()
+	e.write(t, "status", "created")
+	opts := e.boxed("")
+	opts.Container.Args = []string{"125", "no"}
+	run(t, opts)
 	if asked := e.asked("run"); len(asked) != 1 {
 		t.Errorf("%d containers were started", len(asked))
 	}

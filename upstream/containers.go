@@ -233,7 +233,11 @@ func (cs *Containers) leftovers(ctx context.Context, e *engine) ([]string, error
 // remove removes containers, with the volumes that only they use, whatever
 // they are doing. It is no error if they are not there.
 func (e *engine) remove(ctx context.Context, containers ...string) error {
-	_, err := e.ask(ctx, append([]string{"rm", "--force", "--volumes"}, containers...)...)
+	args := []string{"rm", "--force", "--volumes"}
+	if e.podman {
+		args = append(args, "--time", "0") // it would ask nicely first
+	}
+	_, err := e.ask(ctx, append(args, containers...)...)
 	if isMissing(err) {
 		return nil
 	}

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -42,18 +43,18 @@ func (e *engine) String() string {
 var errNoEngine = errors.New("no container engine: neither podman nor docker is on PATH; install one of them, or say where it is with runtime")
 
 // findEngine finds the engine that Container.Runtime names.
-func findEngine(ctx context.Context, runtime string) (*engine, error) {
+func findEngine(ctx context.Context, named string) (*engine, error) {
 	names := []string{"podman", "docker"}
-	if runtime != "" {
-		names = []string{runtime}
+	if named != "" {
+		names = []string{named}
 	}
 	for _, name := range names {
 		if program, err := exec.LookPath(name); err == nil {
 			return recognise(ctx, program)
 		}
 	}
-	if runtime != "" {
-		return nil, fmt.Errorf("no container engine: %s is not a program on PATH; install it, or choose another one with runtime", runtime)
+	if named != "" {
+		return nil, fmt.Errorf("no container engine: %s is not a program on PATH; install it, or choose another one with runtime", named)
 	}
 	return nil, errNoEngine
 }
@@ -75,14 +76,25 @@ func recognise(ctx context.Context, program string) (*engine, error) {
 
 // quirks are the arguments of run that only one of the engines needs or has.
 func (e *engine) quirks() []string {
-	if e.podman {
-		// It would hand the gateway's own proxy settings to the container, and
-		// make more of the file system writable than /tmp.
-		return []string{"--log-driver", "none", "--http-proxy=false", "--read-only-tmpfs=false"}
+	if !e.podman {
+		// Podman's containers have the gateway's own limit, and a flag for one
+		// would make it forget the operator's defaults for all others.
+		return []string{"--log-driver", "none", "--ulimit", "core=0"}
 	}
-	// Podman's containers have the gateway's own limit, and a flag for one would
-	// let it forget the operator's defaults for all others.
-	return []string{"--log-driver", "none", "--ulimit", "core=0"}
+	driver := "none"
+	if e.isLocal() {
+		driver = "passthrough" // the pipes themselves, with nothing to copy in between
+	}
+	// It would hand the gateway's own proxy settings to the container, and make
+	// more of the file system writable than /tmp.
+	return []string{"--log-driver", driver, "--http-proxy=false", "--read-only-tmpfs=false"}
+}
+
+// isLocal reports whether podman runs containers itself, and does not ask a
+// service, as it does where CONTAINER_HOST says so and elsewhere than on Linux.
+func (e *engine) isLocal() bool {
+	_, remote := os.LookupEnv("CONTAINER_HOST")
+	return runtime.GOOS == "linux" && !remote && !strings.Contains(filepath.Base(e.program), "remote")
 }
 
 // command prepares a run of the engine that ends with ctx, and all it started.
@@ -152,7 +164,7 @@ var remedies = []struct {
 		"create the network, or see that its name is right"},
 	{regexp.MustCompile(`(?i)bind source path does not exist|statfs .*: no such file`),
 		"see that what is mounted is there"},
-	{regexp.MustCompile(`(?i)executable file .*not found|exec .*: no such file|exec format error`),
+	{regexp.MustCompile(`(?i)executable file .*not found|(exec|stat) .*: no such file|exec format error`),
 		"see that the image has this program, for this machine"},
 }
 
@@ -169,11 +181,17 @@ func withRemedy(words string) string {
 // helpTrailer is what docker prints below an error.
 var helpTrailer = regexp.MustCompile(`^(See|Run) 'docker .*--help'`)
 
+// logLine is what podman prints of a warning.
+var logLine = regexp.MustCompile(`^time="[^"]*" level=\w+ msg="(.*)"$`)
+
 // lastLine is the last line of an engine's stderr that says something.
 func lastLine(stderr string) string {
 	lines := strings.Split(strings.TrimSpace(stderr), "\n")
 	for _, line := range slices.Backward(lines) {
 		if line = strings.TrimSpace(line); line != "" && !helpTrailer.MatchString(line) {
+			if m := logLine.FindStringSubmatch(line); m != nil {
+				line = strings.ReplaceAll(m[1], `\"`, `"`)
+			}
 			return printable(strings.TrimPrefix(strings.TrimPrefix(line, "Error: "), "docker: "), 400)
 		}
 	}

@@ -231,7 +231,7 @@ func (p *process) said() string {
 func (p *process) stop(grace time.Duration) {
 	defer func() { <-p.gone }()
 	_ = p.stdin.Close()
-	if p.waitExit(grace) {
+	if p.readsStdin() && p.waitExit(grace) {
 		return
 	}
 	p.signal(syscall.SIGTERM)
@@ -247,6 +247,9 @@ func (p *process) stop(grace time.Duration) {
 	p.signal(syscall.SIGKILL)
 	<-p.exited
 }
+
+// readsStdin reports whether the process may notice that its stdin is closed.
+func (p *process) readsStdin() bool { return p.box == nil || p.box.spec.Port == 0 }
 
 func (p *process) waitExit(d time.Duration) bool {
 	timer := time.NewTimer(d)

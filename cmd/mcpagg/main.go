@@ -102,7 +102,7 @@ client at one URL.`,
 	})
 	root.AddCommand(
 		newServeCommand(), newValidateCommand(), newFmtCommand(), newInitCommand(), newConfigCommand(),
-		newCatalogCommand(), newCallCommand(), newStatusCommand(), newReloadCommand(), newDevCommand(), newVersionCommand(),
+		newCatalogCommand(), newCallCommand(), newImageCommand(), newStatusCommand(), newReloadCommand(), newDevCommand(), newVersionCommand(),
 	)
 	for _, cmd := range root.Commands() {
 		setExitCodes(cmd)

@@ -1,0 +1,74 @@
+package config
+
+import (
+	"bytes"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/mcpagg/mcpagg/upstream"
+)
+
+// An Image is that of one upstream's container, and where it stands.
+type Image struct {
+	Upstream  string
+	Container *upstream.Container
+	// File is the configuration file, Line the line in it, from 1.
+	File string
+	Line int
+
+	at hcl.Range
+}
+
+// Images are those of all containers, in the order of their upstreams.
+func (c *Config) Images() []Image {
+	var images []Image
+	for i := range c.file.Upstreams {
+		if u := &c.file.Upstreams[i]; u.Container != nil {
+			at := u.Container.Image.at
+			images = append(images, Image{u.label, u.Container.options(&c.file.Containers), at.Filename, at.Start.Line, at})
+		}
+	}
+	return images
+}
+
+// tagComment is the rest of a line behind a pinned image, which says what it was
+// pinned from.
+var tagComment = regexp.MustCompile(`^[ \t]*# ([A-Za-z0-9][A-Za-z0-9._:/@+-]*)[ \t]*$`)
+
+// PinnedFrom is the reference in the comment behind a pinned image, in the text
+// of the file; "" for none.
+func (i Image) PinnedFrom(text []byte) string {
+	if i.at.End.Byte > len(text) {
+		return ""
+	}
+	rest, _, _ := bytes.Cut(text[i.at.End.Byte:], []byte("\n"))
+	if m := tagComment.FindSubmatch(rest); m != nil {
+		return string(m[1])
+	}
+	return ""
+}
+
+// Pin replaces the reference in the text of the file by one with a digest, and
+// notes from in a comment behind it. It fails if the reference is not written
+// there as it is.
+func (i Image) Pin(text []byte, pinned, from string) ([]byte, error) {
+	written := strconv.Quote(i.Container.Image)
+	start, end := i.at.Start.Byte, i.at.End.Byte
+	if end > len(text) || string(text[start:end]) != written {
+		return nil, fmt.Errorf("%s:%d: the image is not written out here; write %q in its place", i.File, i.Line, pinned)
+	}
+	line, _, _ := bytes.Cut(text[end:], []byte("\n"))
+	replacement := strconv.Quote(pinned)
+	if tagComment.Match(line) {
+		end += len(line)
+		line = nil
+	}
+	if len(bytes.TrimSpace(line)) == 0 && !strings.HasSuffix(i.File, ".json") {
+		replacement += " # " + from
+	}
+	return append(append(bytes.Clone(text[:start]), replacement...), text[end:]...), nil
+}
