@@ -13,6 +13,10 @@ type Figures struct {
 	// Tools, Prompts, Resources and Templates are published, Hidden are not; see
 	// [Catalog].
 	Tools, Prompts, Resources, Templates, Hidden int
+
+	// Memory is what the containers that run may use together, and MemoryLimit
+	// what all may, in bytes; 0 means any amount.
+	Memory, MemoryLimit int64
 }
 
 // Figures counts what there is now.
@@ -24,6 +28,7 @@ func (g *Gateway) Figures() Figures {
 		Resources: len(c.resources.inOrder), Templates: len(c.templates.inOrder), Hidden: len(c.Hidden),
 		Streams: g.listeners.count(),
 	}
+	f.Memory, f.MemoryLimit = g.containers.Usage()
 	for _, s := range g.sessions.all() {
 		f.Sessions++
 		if s.listens() {

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -28,9 +29,7 @@ func (cs *Containers) boxUp(ctx context.Context, opts Options, image imageFacts)
 	if err != nil {
 		return nil, err
 	}
-	if err := cs.sweep(ctx, e); err != nil {
-		return nil, err
-	}
+	cs.sweep(ctx, e)
 	vars, used, err := variables(ctx, opts.Env)
 	if err != nil {
 		return nil, err
@@ -141,7 +140,9 @@ func (b *box) remove() {
 func (cs *Containers) owe(e *engine, name string) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	cs.owed[e.program] = append(cs.owed[e.program], name)
+	s := cs.sweeps[e.program]
+	s.owed = append(s.owed, name)
+	cs.sweeps[e.program] = s
 }
 
 // address is where the container's port is published. The engine knows once it
@@ -156,7 +157,7 @@ func (b *box) address(ctx context.Context, exited <-chan struct{}) (string, erro
 		case <-exited:
 			return "", errExited
 		case <-ctx.Done():
-			return "", fmt.Errorf("the port %d of the container is not published: %w", b.spec.Port, errors.Join(context.Cause(ctx), err))
+			return "", fmt.Errorf("the port %d of the container is not published on this machine: %w", b.spec.Port, cmp.Or(err, context.Cause(ctx)))
 		case <-time.After(portPoll):
 		}
 	}

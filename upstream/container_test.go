@@ -404,7 +404,7 @@ func TestContainerServesNothing(t *testing.T) {
 	opts.ConnectTimeout = 300 * time.Millisecond
 	r := run(t, opts)
 	_, err := r.tool(t.Context(), "double", "{}")
-	wantError(t, err, "the port 8000 of the container is not published")
+	wantError(t, err, "the port 8000 of the container is not published on this machine")
 }
 
 func TestImageIsPulled(t *testing.T) {
@@ -529,6 +529,17 @@ func TestLeftoversAreRemoved(t *testing.T) {
 	checkGoroutines(t)
 	if names := e.containers(t); !slices.Equal(names, []string{"elsewhere", "strange"}) {
 		t.Errorf("containers %q are left", names)
+	}
+}
+
+// TestLeftoversThatStay cannot be removed, which keeps nothing from starting.
+func TestLeftoversThatStay(t *testing.T) {
+	e := newEngine(t)
+	e.write(t, "fail-ps", "Cannot connect to the Docker daemon\n")
+	r := run(t, e.boxed("faults"))
+	r.mustTool(t, "pid", "{}")
+	if r.log.count("containers that were left behind could not be removed") != 1 {
+		t.Error("the log does not say so")
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -17,6 +18,10 @@ const (
 	pullNews = 5 * time.Second
 	// removeTimeout bounds the removal of one container.
 	removeTimeout = 30 * time.Second
+	// sweepTimeout bounds looking for what was left behind and removing it, and
+	// sweepPause is at least between one that failed and the next.
+	sweepTimeout = 5 * time.Second
+	sweepPause   = 10 * time.Second
 )
 
 // Containers are what all containers of one gateway have in common: how much
@@ -36,9 +41,8 @@ type Containers struct {
 	used     int64                    // guarded by mu
 	released chan struct{}            // closed and replaced when memory is given back; guarded by mu
 	engines  map[string]*engine       // by Container.Runtime; guarded by mu
-	swept    map[string]bool          // by program; guarded by mu
+	sweeps   map[string]sweep         // by program; guarded by mu
 	locks    map[string]chan struct{} // one at a time, by what for; guarded by mu
-	owed     map[string][]string      // containers that could not be removed, by program; guarded by mu
 }
 
 // NewContainers returns the common part of containers that may use memory bytes
@@ -46,7 +50,7 @@ type Containers struct {
 func NewContainers(memory int64, log *slog.Logger) *Containers {
 	return &Containers{
 		log: log, own: thisProcess(), limit: memory, released: make(chan struct{}),
-		engines: map[string]*engine{}, swept: map[string]bool{}, locks: map[string]chan struct{}{}, owed: map[string][]string{},
+		engines: map[string]*engine{}, sweeps: map[string]sweep{}, locks: map[string]chan struct{}{},
 	}
 }
 
@@ -174,38 +178,59 @@ func (cs *Containers) fetch(ctx context.Context, c *Container, progress func(str
 }
 
 // sweep removes what gateways that are not there any more have left behind,
-// once for each engine, and what this one could not remove.
-func (cs *Containers) sweep(ctx context.Context, e *engine) error {
+// once for each engine, and what this one could not remove. What it cannot do
+// keeps no container from being started; it is tried again with a later one.
+func (cs *Containers) sweep(ctx context.Context, e *engine) {
 	unlock, err := cs.lock(ctx, "sweep "+e.program)
 	if err != nil {
-		return err
+		return
 	}
 	defer unlock()
 	cs.mu.Lock()
-	swept, owed := cs.swept[e.program], cs.owed[e.program]
+	s := cs.sweeps[e.program]
+	left := slices.Clone(s.owed)
 	cs.mu.Unlock()
-	if swept && len(owed) == 0 {
-		return nil
+	if s.done && len(left) == 0 || time.Since(s.last) < sweepPause {
+		return
 	}
-	left := owed
-	if !swept {
-		found, err := cs.leftovers(ctx, e)
-		if err != nil {
-			return fmt.Errorf("looking for containers of gateways that have ended: %w", err)
-		}
-		left = append(left, found...)
+	ctx, cancel := context.WithTimeout(ctx, sweepTimeout)
+	defer cancel()
+	found := []string{}
+	if !s.done {
+		found, err = cs.leftovers(ctx, e)
 	}
-	if len(left) > 0 {
-		if err := e.remove(ctx, left...); err != nil {
-			return fmt.Errorf("removing containers of gateways that have ended: %w", err)
-		}
+	left = append(left, found...)
+	if err == nil && len(left) > 0 {
+		err = e.remove(ctx, left...)
+	}
+	cs.swept(e, len(s.owed), err)
+	switch {
+	case err != nil:
+		cs.log.Warn("containers that were left behind could not be removed; it will be tried again", "engine", e, "err", err)
+	case len(left) > 0:
 		cs.log.Info("removed containers that were left behind", "engine", e, "containers", len(left))
 	}
+}
+
+// swept notes what came of a sweep, which has removed the first few of those
+// that are owed.
+func (cs *Containers) swept(e *engine, removed int, err error) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	cs.swept[e.program] = true
-	cs.owed[e.program] = cs.owed[e.program][len(owed):]
-	return nil
+	s := cs.sweeps[e.program]
+	if err != nil {
+		s.last = time.Now()
+	} else {
+		s.done, s.owed = true, s.owed[removed:]
+	}
+	cs.sweeps[e.program] = s
+}
+
+// A sweep is what was done about the containers left behind in one engine.
+type sweep struct {
+	done bool      // there are no others of gateways that have ended
+	last time.Time // when it failed
+	owed []string  // containers of this process that could not be removed
 }
 
 // leftovers are the containers whose gateway is not there any more.

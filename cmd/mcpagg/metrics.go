@@ -51,6 +51,9 @@ var (
 	catalogHidden     = describe("catalog_not_published", "Definitions of upstreams that are not published, such as those whose name is taken.")
 	catalogGeneration = describe("catalog_generation", "Counts the changes of what is published.")
 
+	containerMemory      = describe("container_memory_bytes", "What the containers that run may use together.")
+	containerMemoryLimit = describe("container_memory_limit_bytes", "What all containers may use together; 0 means any amount.")
+
 	reloadSuccess = describe("config_last_reload_successful", "Whether the last attempt to load the configuration went well.")
 	reloadTime    = describe("config_last_reload_success_timestamp_seconds", "When the configuration that is served was loaded.")
 )
@@ -60,7 +63,7 @@ var (
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		buildInfo, upstreamUp, upstreamState, upstreamSince, upstreamRestarts, upstreamOwn, upstreamInFlight, upstreamCalls, upstreamDuration,
-		sessionsOpen, streamsOpen, catalogEntries, catalogHidden, catalogGeneration, reloadSuccess, reloadTime,
+		sessionsOpen, streamsOpen, catalogEntries, catalogHidden, catalogGeneration, containerMemory, containerMemoryLimit, reloadSuccess, reloadTime,
 	} {
 		ch <- d
 	}
@@ -84,6 +87,8 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	gauge(catalogEntries, float64(f.Templates), "template")
 	gauge(catalogHidden, float64(f.Hidden))
 	gauge(catalogGeneration, float64(f.Generation))
+	gauge(containerMemory, float64(f.Memory))
+	gauge(containerMemoryLimit, float64(f.MemoryLimit))
 	c := m.reloads.status()
 	gauge(reloadSuccess, oneIf(c.Failure == nil))
 	gauge(reloadTime, seconds(c.Loaded))

@@ -64,6 +64,7 @@ type status struct {
 	Config    configStatus     `json:"config"`
 	Clients   clientsStatus    `json:"clients"`
 	Catalog   catalogStatus    `json:"catalog"`
+	Memory    memoryStatus     `json:"container_memory"`
 	Upstreams []upstreamStatus `json:"upstreams"`
 }
 
@@ -91,6 +92,13 @@ type catalogStatus struct {
 	Resources  int    `json:"resources"`
 	Templates  int    `json:"templates"`
 	Hidden     int    `json:"not_published"`
+}
+
+// A memoryStatus is what the containers that run may use together, and what all
+// may, in bytes; 0 means any amount.
+type memoryStatus struct {
+	Used  int64 `json:"used_bytes"`
+	Limit int64 `json:"limit_bytes"`
 }
 
 // An upstreamStatus is one upstream's. The latency is that of calls that were
@@ -124,6 +132,7 @@ func (o *operated) status() status {
 		Version: programVersion(), PID: os.Getpid(), Started: o.started, Config: o.reloads.status(),
 		Clients: clientsStatus{f.Sessions, f.Streams},
 		Catalog: catalogStatus{f.Generation, f.Tools, f.Prompts, f.Resources, f.Templates, f.Hidden},
+		Memory:  memoryStatus{f.Memory, f.MemoryLimit},
 	}
 	for _, u := range o.gateway.Upstreams() {
 		s.Upstreams = append(s.Upstreams, upstreamStatus{

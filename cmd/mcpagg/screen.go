@@ -61,6 +61,9 @@ func (sc *screen) lines(s status, now time.Time) []string {
 	}
 	lines = append(lines, sc.field("clients", count(s.Clients.Sessions, "session")+", "+count(s.Clients.Streams, "open stream"))...)
 	lines = append(lines, sc.field("published", s.Catalog.String())...)
+	if s.Memory.Used > 0 {
+		lines = append(lines, sc.field("containers", s.Memory.String())...)
+	}
 	lines = append(lines, sc.failure(s.Config.Failure, now)...)
 	return append(append(lines, ""), sc.table(s.Upstreams, now)...)
 }
@@ -70,6 +73,14 @@ func (c catalogStatus) String() string {
 		count(c.Resources, "resource"), count(c.Templates, "template"))
 	if c.Hidden > 0 {
 		text += fmt.Sprintf("; %d not published", c.Hidden)
+	}
+	return text
+}
+
+func (m memoryStatus) String() string {
+	text := fmt.Sprintf("may use %d MiB of memory", m.Used>>20)
+	if m.Limit > 0 {
+		text += fmt.Sprintf(", %d MiB at most", m.Limit>>20)
 	}
 	return text
 }
