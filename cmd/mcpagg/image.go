@@ -164,7 +164,7 @@ func (p *pinner) rewrite(ctx context.Context, containers *upstream.Containers, i
 	if p.update {
 		c.Pull = upstream.PullAlways
 	}
-	if pinned, err = containers.Pinned(ctx, &c, p.progress()); err != nil || pinned == image.Container.Image {
+	if pinned, err = containers.Pinned(ctx, &c, p.progress(c.Image)); err != nil || pinned == image.Container.Image {
 		return pinned, false, err
 	}
 	if text, err = image.Pin(text, pinned, c.Image); err != nil {
@@ -174,11 +174,11 @@ func (p *pinner) rewrite(ctx context.Context, containers *upstream.Containers, i
 }
 
 // progress prints what the engine says, now and then.
-func (p *pinner) progress() func(string) {
+func (p *pinner) progress(image string) func(string) {
 	var last time.Time
 	return func(line string) {
 		if time.Since(last) >= time.Second {
-			fmt.Fprintln(p.err, visible(line))
+			fmt.Fprintf(p.err, "%s: %s\n", image, visible(line))
 			last = time.Now()
 		}
 	}
