@@ -77,14 +77,24 @@ func (g *Gateway) useInstance(ctx context.Context, m *member, who owner) (*insta
 		return m.useShared()
 	}
 	in, err := g.openInstance(m.link, who)
-	for end := time.Now().Add(roomTimeout); errors.Is(err, errFull) && time.Now().Before(end) && g.makeRoom(ctx, m.link); {
+	for end := time.Now().Add(roomTimeout); isCrowded(err) && time.Now().Before(end) && g.makeRoom(ctx, m.link, err); {
 		in, err = g.openInstance(m.link, who)
 	}
-	if errors.Is(err, errFull) {
-		err = &jsonrpc.Error{Code: codeBusy, Message: fmt.Sprintf(
-			"upstream %q is busy: every instance it may have (max_instances = %d) is in use; try again later", m.Name, m.limit())}
+	switch {
+	case errors.Is(err, errFull):
+		return nil, busy("upstream %q is busy: every instance it may have (max_instances = %d) is in use; try again later", m.Name, m.limit())
+	case errors.Is(err, errNoMemory):
+		return nil, busy("upstream %q is busy: the containers that run leave no memory for another one (containers.memory), and all of them are in use; try again later", m.Name)
 	}
 	return in, err
+}
+
+// isCrowded reports whether there is no room for another instance, as long as
+// none gives way.
+func isCrowded(err error) bool { return errors.Is(err, errFull) || errors.Is(err, errNoMemory) }
+
+func busy(format string, args ...any) error {
+	return &jsonrpc.Error{Code: codeBusy, Message: fmt.Sprintf(format, args...)}
 }
 
 // leave ends one use of the instance.
@@ -103,8 +113,8 @@ func (in *instance) leave() {
 	}
 }
 
-// openInstance returns the owner's instance, in use. It fails with errFull and
-// errRetired.
+// openInstance returns the owner's instance, in use. It fails with errFull,
+// errNoMemory and errRetired.
 func (g *Gateway) openInstance(l *link, who owner) (*instance, error) {
 	limit := l.limit()
 	l.mu.Lock()
@@ -118,6 +128,9 @@ func (g *Gateway) openInstance(l *link, who owner) (*instance, error) {
 	}
 	if l.live >= limit {
 		return nil, errFull
+	}
+	if c := l.opts.Container; c != nil && !g.containers.HasRoom(c) {
+		return nil, errNoMemory
 	}
 	in := &instance{link: l, owner: who, stopped: make(chan struct{}), users: 1}
 	in.conn = upstream.New(g.ownOptions(in))
@@ -228,24 +241,36 @@ func (in *instance) endLocked() {
 	in.end()
 }
 
-// makeRoom ends the instance that was idle for longest, of a session that
-// nobody listens in if there is one, and waits until it has ended. It reports
-// false if all are in use.
-func (g *Gateway) makeRoom(ctx context.Context, l *link) bool {
+// makeRoom ends the instance that was idle for longest, of a session that nobody
+// listens in if there is one, and waits until it has ended: one of the link's,
+// or, where the memory is full, a container of any. It reports false if all are
+// in use.
+func (g *Gateway) makeRoom(ctx context.Context, l *link, full error) bool {
 	in := l.longestIdle()
+	if errors.Is(full, errNoMemory) {
+		in = g.idleContainer()
+	}
 	if in.instance == nil {
 		return false
 	}
-	if !in.giveUp() {
+	if !g.giveWay(in) {
 		return true // somebody uses it by now; there may be another one
 	}
-	in.owner.log(l.log).Info("an idle instance gave way to another one", "upstream", l.opts.Name)
 	ctx, cancel := context.WithTimeout(ctx, roomTimeout)
 	defer cancel()
 	select {
 	case <-in.stopped:
 	case <-ctx.Done():
 	}
+	return true
+}
+
+// giveWay ends an instance for another one, unless it is in use by now.
+func (g *Gateway) giveWay(in candidate) bool {
+	if !in.giveUp() {
+		return false
+	}
+	in.owner.log(g.log).Info("an idle instance gave way to another one", "upstream", in.link.opts.Name)
 	return true
 }
 
@@ -287,10 +312,9 @@ func (l *link) longestIdle() (first candidate) {
 	return first
 }
 
-// giveMemory ends the container that was idle for longest, of all upstreams, for
-// another one that needs the memory. It reports false if all are in use.
-func (g *Gateway) giveMemory() bool {
-	var first candidate
+// idleContainer is which container of all upstreams gives way first, if not all
+// are in use.
+func (g *Gateway) idleContainer() (first candidate) {
 	for _, m := range g.Catalog().members {
 		if m.Container == nil {
 			continue
@@ -299,13 +323,17 @@ func (g *Gateway) giveMemory() bool {
 			first = c
 		}
 	}
-	if first.instance == nil {
-		return false
+	return first
+}
+
+// giveMemory ends an idle container for one that is about to be started. It
+// reports false if all are in use.
+func (g *Gateway) giveMemory() bool {
+	in := g.idleContainer()
+	if in.instance != nil {
+		g.giveWay(in)
 	}
-	if first.giveUp() {
-		first.owner.log(g.log).Info("an idle container gave way to another one", "upstream", first.link.opts.Name)
-	}
-	return true
+	return in.instance != nil
 }
 
 // ownOptions introduce the owner's client to the upstream: a session's, or, for

@@ -32,7 +32,7 @@ func TestSubscriptionsOutliveTheirConnection(t *testing.T) {
 	}
 	<-subscribed
 	first.leave()
-	if !g.makeRoom(t.Context(), m.link) {
+	if !g.makeRoom(t.Context(), m.link, errFull) {
 		t.Fatal("the connection does not give way")
 	}
 	second, err := g.useInstance(t.Context(), m, owner{session: s})
@@ -60,7 +60,7 @@ func TestConnectionsInUseDoNotGiveWay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if g.makeRoom(t.Context(), m.link) || own.giveUp() {
+	if g.makeRoom(t.Context(), m.link, errFull) || own.giveUp() {
 		t.Error("a connection in use gave way")
 	}
 	if err := own.conn.Subscribe(t.Context(), "file:///a"); err != nil {
@@ -68,11 +68,11 @@ func TestConnectionsInUseDoNotGiveWay(t *testing.T) {
 	}
 	_, _, detach := s.attach(t.Context())
 	own.leave()
-	if g.makeRoom(t.Context(), m.link) {
+	if g.makeRoom(t.Context(), m.link, errFull) {
 		t.Error("a connection that brings updates gave way")
 	}
 	detach()
-	if !g.makeRoom(t.Context(), m.link) {
+	if !g.makeRoom(t.Context(), m.link, errFull) {
 		t.Fatal("an idle connection does not give way")
 	}
 	if got := own.conn.Status().State; got != upstream.Stopped {

@@ -30,6 +30,10 @@ func TestMain(m *testing.M) {
 		fail(env)
 		return
 	}
+	if dir := os.Getenv(boxedEnv); dir != "" {
+		serveBoxed(dir)
+		return
+	}
 	os.Exit(m.Run())
 }
 

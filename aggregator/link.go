@@ -31,6 +31,8 @@ const (
 var (
 	// errFull says that an upstream has as many instances as it may have.
 	errFull = errors.New("too many instances")
+	// errNoMemory says that the containers that run leave no memory for another one.
+	errNoMemory = errors.New("no memory for another container")
 	// errRetired says that a reload has replaced or removed the link.
 	errRetired = errors.New("removed from the configuration")
 )

@@ -71,6 +71,13 @@ func (cs *Containers) Usage() (used, limit int64) {
 	return cs.used, cs.limit
 }
 
+// HasRoom reports whether there is memory for a container at the moment.
+func (cs *Containers) HasRoom(c *Container) bool {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	return cs.limit == 0 || cs.used+c.withDefaults().Memory <= cs.limit
+}
+
 func (cs *Containers) wakeLocked() {
 	close(cs.released)
 	cs.released = make(chan struct{})
