@@ -106,7 +106,7 @@ type boxState struct {
 
 // state asks the engine, and reports whether it knows.
 func (b *box) state() (s boxState, known bool) {
-	ctx, cancel := context.WithTimeout(context.Background(), engineTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
 	defer cancel()
 	out, err := b.engine.ask(ctx, "inspect", "--type", "container", "--format", `{"Status":{{json .State.Status}},"OOMKilled":{{json .State.OOMKilled}}}`, b.name)
 	if err == nil {
@@ -117,7 +117,7 @@ func (b *box) state() (s boxState, known bool) {
 
 // kill ends the container, whatever its processes do about signals.
 func (b *box) kill() {
-	ctx, cancel := context.WithTimeout(context.Background(), removeTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
 	defer cancel()
 	if _, err := b.engine.ask(ctx, "kill", "--signal", "KILL", b.name); err != nil {
 		b.containers.log.Debug("killing a container", "container", b.name, "err", err)

@@ -22,6 +22,9 @@ import (
 const (
 	// engineTimeout bounds what an engine is asked besides running and pulling.
 	engineTimeout = 20 * time.Second
+	// endTimeout bounds what it is asked about a container that is to end: an
+	// engine that hangs must not hold up the gateway's own end for long.
+	endTimeout = 5 * time.Second
 	// maxEngineOutput bounds what is kept of its answer.
 	maxEngineOutput = 1 << 20
 )
@@ -115,6 +118,9 @@ func (e *engine) ask(ctx context.Context, args ...string) (string, error) {
 	var stdout, stderr bounded
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
+	if errors.Is(err, exec.ErrWaitDelay) {
+		err = nil // it is done, and has left a process behind that keeps its stdout
+	}
 	if err != nil && ctx.Err() != nil {
 		return "", fmt.Errorf("%s %s: %w", e, args[0], context.Cause(ctx))
 	}
