@@ -13,6 +13,11 @@
 // network there is loopback only, so that no client reaches anything else, and
 // every process dies with the tests. Agents talk to a scripted model.
 //
+// Containers run in podman and in docker, which are installed from Debian's
+// packages and started with settings, storage and sockets of their own. Both
+// need those namespaces, and so root. Their images are made from files of this
+// machine: a program of testdata, and Node.js with npm servers.
+//
 // Environment variables change a run:
 //
 //	MCPAGG_CATALOGUES=DIR       also publish every recorded tools/list in DIR/*.json

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path"
@@ -67,6 +68,9 @@ func install(ctx context.Context) error {
 		return err
 	}
 	if err := debian(ctx, []string{"chromium"}, "chromium"); err != nil {
+		return err
+	}
+	if err := installEngines(ctx); err != nil {
 		return err
 	}
 	if err := node.install(ctx); err != nil {
@@ -157,6 +161,17 @@ func (s toolset) install(ctx context.Context) error {
 		return err
 	}
 	return os.Rename(dir, s.dir())
+}
+
+// importsOf are the modules that a module of npm cannot do without.
+func importsOf(module string) ([]string, error) {
+	var about struct{ Dependencies map[string]string }
+	data, err := os.ReadFile(filepath.Join(module, "package.json"))
+	if err != nil {
+		return nil, err
+	}
+	err = json.Unmarshal(data, &about)
+	return slices.Sorted(maps.Keys(about.Dependencies)), err
 }
 
 // check makes sure that every listed package is there in its version.

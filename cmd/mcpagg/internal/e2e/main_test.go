@@ -40,7 +40,8 @@ func run(m *testing.M) int {
 		if err := setUpNamespaces(); err != nil {
 			return exitCode(err)
 		}
-		return m.Run()
+		code := m.Run()
+		return max(code, exitCode(stopEngines()))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -56,11 +57,19 @@ func run(m *testing.M) int {
 		fmt.Printf("e2e: no namespaces here (%v): clients run with this machine's network\n", err)
 		return m.Run()
 	}
+	dir, err := os.MkdirTemp("", "mcpagg-engines-")
+	if err != nil {
+		return exitCode(err)
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Setenv(engineEnv, dir); err != nil {
+		return exitCode(err)
+	}
 	return runInNamespaces()
 }
 
-// build builds mcpagg and the SDK's everything-server, unless they are given,
-// and returns how to remove them.
+// build builds mcpagg, the SDK's everything-server and what runs in containers,
+// unless they are given, and returns how to remove them.
 func build(ctx context.Context) (remove func(), err error) {
 	dir, err := os.MkdirTemp("", "mcpagg-e2e-")
 	if err != nil {
@@ -72,6 +81,7 @@ func build(ctx context.Context) (remove func(), err error) {
 	for env, program := range map[string]string{
 		binaryEnv:           "github.com/mcpagg/mcpagg/cmd/mcpagg",
 		everythingServerEnv: "github.com/modelcontextprotocol/go-sdk/conformance/everything-server",
+		probeEnv:            "github.com/mcpagg/mcpagg/cmd/mcpagg/internal/e2e/testdata/probe",
 	} {
 		if os.Getenv(env) != "" {
 			continue
@@ -87,6 +97,7 @@ func build(ctx context.Context) (remove func(), err error) {
 // buildProgram builds one program into a file and names it in the environment.
 func buildProgram(ctx context.Context, env, file, program string) error {
 	cmd := exec.CommandContext(ctx, "go", "build", "-o", file, program)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // an image from scratch has no libraries
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("building %s: %w", program, err)

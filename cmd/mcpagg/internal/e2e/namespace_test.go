@@ -64,6 +64,10 @@ func setUpNamespaces() error {
 	if err := syscall.Mount("proc", "/proc", "proc", 0, ""); err != nil {
 		return fmt.Errorf("mounting /proc: %w", err)
 	}
+	// Podman's locks are there, and are freed when it finds new storage.
+	if err := syscall.Mount("tmpfs", "/dev/shm", "tmpfs", 0, ""); err != nil {
+		return fmt.Errorf("mounting /dev/shm: %w", err)
+	}
 	if err := loopbackUp(); err != nil {
 		return fmt.Errorf("bringing loopback up: %w", err)
 	}
