@@ -32,17 +32,23 @@ func testClaudeCode(t *testing.T, g *gateway, note string) {
 	s := newSandbox(t)
 	p := watchVersions(t, g.url)
 	m := startModel(t, agentScript("mcp__gateway__", note)...)
-	config := s.write(t, "mcp.json", encode(object{"mcpServers": object{"gateway": object{"type": "http", "url": p.url}}}))
+	checkClaude(t, s, m, p.url, agentResults...)
+	if got := p.versions(); !slices.Contains(got, modernVersion) {
+		t.Errorf("Claude Code speaks %v, want %s", got, modernVersion)
+	}
+}
+
+// checkClaude runs Claude Code, which has to make the calls of a model.
+func checkClaude(t *testing.T, s sandbox, m *model, gateway string, want ...string) {
+	t.Helper()
+	config := s.write(t, "mcp.json", encode(object{"mcpServers": object{"gateway": object{"type": "http", "url": gateway}}}))
 	env := append([]string{
 		"ANTHROPIC_BASE_URL=" + m.url, "ANTHROPIC_API_KEY=test",
 		"ENABLE_TOOL_SEARCH=false", // or the tools are not in the request
 	}, quietClaude...)
 	out := s.run(t, env, claude, "-p", "Call the tools.", "--output-format", "json",
 		"--mcp-config", config, "--strict-mcp-config", "--allowedTools", "mcp__gateway")
-	checkAgent(t, m, out)
-	if got := p.versions(); !slices.Contains(got, modernVersion) {
-		t.Errorf("Claude Code speaks %v, want %s", got, modernVersion)
-	}
+	checkAgent(t, m, out, want...)
 }
 
 // testOpenCode does the same with OpenCode.
@@ -53,7 +59,7 @@ func testOpenCode(t *testing.T, g *gateway, note string) {
 	m := startModel(t, agentScript("gateway_", note)...)
 	s.write(t, "opencode.json", openCodeConfig(p.url, m.url))
 	out := s.run(t, quietOpenCode, opencode, "run", "--format", "json", "Call the tools.")
-	checkAgent(t, m, out)
+	checkAgent(t, m, out, agentResults...)
 	if got := p.versions(); !slices.Contains(got, legacyVersion) {
 		t.Errorf("OpenCode speaks %v, want %s", got, legacyVersion)
 	}
@@ -79,12 +85,14 @@ func agentScript(prefix, note string) []scriptedCall {
 	}
 }
 
+// agentResults are what the calls of agentScript give.
+var agentResults = []string{"Echo: from the agent", "The sum of 40 and 2 is 42.", "A note for the reader"}
+
 // checkAgent makes sure that the results came back to the model and that the
 // agent printed its last word.
-func checkAgent(t *testing.T, m *model, printed string) {
+func checkAgent(t *testing.T, m *model, printed string, want ...string) {
 	t.Helper()
 	offered, results := m.seen()
-	want := []string{"Echo: from the agent", "The sum of 40 and 2 is 42.", "A note for the reader"}
 	if len(results) != len(want) {
 		t.Fatalf("the agent made %d calls, want %d\noffered %v\nresults %v\nprinted %s", len(results), len(want), offered, results, excerpt(printed, 30))
 	}
@@ -93,7 +101,7 @@ func checkAgent(t *testing.T, m *model, printed string) {
 			t.Errorf("call %d gave the model %s, want %q", i, short(results[i]), want[i])
 		}
 	}
-	if !strings.Contains(printed, "DONE") || !strings.Contains(printed, want[2]) {
+	if !strings.Contains(printed, "DONE") || !strings.Contains(printed, want[len(want)-1]) {
 		t.Errorf("the agent does not print the last result:\n%s", excerpt(printed, 30))
 	}
 }

@@ -266,7 +266,10 @@ func (e *engine) importImage(name, entrypoint string, files func(*tar.Writer) er
 	defer r.Close()
 	go func() {
 		t := tar.NewWriter(w)
-		err := files(t)
+		// A folder that docker would make is writable for root only, and so is
+		// then what is mounted there.
+		err := t.WriteHeader(&tar.Header{Name: "tmp/", Mode: 0o1777, Typeflag: tar.TypeDir})
+		err = errors.Join(err, files(t))
 		w.CloseWithError(errors.Join(err, t.Close())) // nil is EOF
 	}()
 	_, err := e.tryWith(r, "import", "--change", "ENTRYPOINT "+entrypoint, "--change", "USER 65534:65534", "--change", "WORKDIR /tmp", "-", name)

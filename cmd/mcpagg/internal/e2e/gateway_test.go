@@ -24,6 +24,8 @@ type upstream struct {
 	env     map[string]string
 	url     string
 
+	container []string // attributes of the block, one a line; nil for none
+
 	prefix    *string // nil is the label
 	isolation string
 	requests  []string
@@ -38,9 +40,12 @@ func configuration(upstreams []upstream) []byte {
 	b.WriteString("defaults \"upstream\" {\n  connect_timeout = \"60s\"\n}\n")
 	for _, u := range upstreams {
 		fmt.Fprintf(&b, "upstream %q {\n", u.label)
-		if u.url != "" {
+		switch {
+		case u.url != "":
 			fmt.Fprintf(&b, "  url = %q\n", u.url)
-		} else {
+		case u.container != nil:
+			fmt.Fprintf(&b, "  container {\n    %s\n  }\n", strings.Join(u.container, "\n    "))
+		default:
 			fmt.Fprintf(&b, "  command = %s\n", encode(u.command))
 		}
 		if len(u.env) > 0 {
@@ -77,12 +82,13 @@ func startGateway(t testing.TB, upstreams ...upstream) *gateway {
 	return startGatewayWith(t, func(s sandbox) { s.write(t, "gateway.hcl", configuration(upstreams)) })
 }
 
-// startGatewayWith is startGateway for a configuration that write makes.
-func startGatewayWith(t testing.TB, write func(sandbox)) *gateway {
+// startGatewayWith is startGateway for a configuration that write makes, and
+// more environment variables.
+func startGatewayWith(t testing.TB, write func(sandbox), env ...string) *gateway {
 	t.Helper()
 	s := newSandbox(t)
 	write(s)
-	g := &gateway{daemon: s.start(t, nil, []string{"GOTRACEBACK=all"}, os.Getenv(binaryEnv), "serve", "--listen", "127.0.0.1:0")}
+	g := &gateway{daemon: s.start(t, nil, append(env, "GOTRACEBACK=all"), os.Getenv(binaryEnv), "serve", "--listen", "127.0.0.1:0")}
 	g.logLines = 50
 	g.url = g.await(t, `http://127\.0\.0\.1:\d+/mcp`)[0]
 	t.Cleanup(func() { g.stop(t) })

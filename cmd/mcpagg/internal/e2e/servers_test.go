@@ -26,6 +26,7 @@ type server struct {
 	argv  []string          // to run it over stdio
 	env   map[string]string // beside the sandbox's
 	url   string            // of one that the test has started
+	boxed []string          // attributes of its container
 	calls []toolCall
 }
 
@@ -40,6 +41,9 @@ type toolCall struct {
 func (s server) upstream() upstream {
 	if s.url != "" {
 		return upstream{label: s.label, url: s.url}
+	}
+	if s.boxed != nil {
+		return upstream{label: s.label, container: s.boxed}
 	}
 	return upstream{label: s.label, command: s.argv, env: s.env}
 }
