@@ -6,7 +6,7 @@
 //	probe chatty         the same over stdio, after words that are no messages
 //	probe deaf           the same, which neither the end of stdin nor SIGTERM ends
 //	probe exit STATUS    says so on stderr, and ends
-//	probe silent         reads and never says anything
+//	probe tell NAME      tells a variable on stderr, and ends
 //	probe lines          writes back each line
 package main
 
@@ -56,9 +56,9 @@ func run(mode string, args []string) error {
 		}
 		fmt.Fprintln(os.Stderr, "probe: I do not like it here")
 		os.Exit(status)
-	case "silent":
-		_, err := io.Copy(io.Discard, os.Stdin)
-		return err
+	case "tell":
+		fmt.Fprintf(os.Stderr, "probe: %s is %s\n", args[0], os.Getenv(args[0]))
+		os.Exit(1)
 	case "lines":
 		return writeBack(os.Stdin, os.Stdout)
 	case "wait":

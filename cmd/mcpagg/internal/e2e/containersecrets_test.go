@@ -1,0 +1,135 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// TestContainerSecrets looks for the values of secrets wherever somebody might
+// see them, or keep them. They must be in the containers and nowhere else.
+func TestContainerSecrets(t *testing.T) {
+	t.Parallel()
+	eachEngine(t, func(t *testing.T, e *engine) {
+		t.Parallel()
+		value := "a secret " + rand.Text()
+		const secrets = `env = { API_TOKEN = env("E2E_SECRET"), DOCKER_CONFIG = env("E2E_SECRET"), http_proxy = env("E2E_SECRET") }`
+		up, tells, lost := e.probe("up", "stdio", secrets), e.probe("tells", "tell API_TOKEN", secrets), e.probe("lost", "stdio", secrets, `network = "nosuch"`)
+		process := growing(t, "process")
+		write := func(s sandbox, more string) {
+			text := configuration([]upstream{up, tells, lost, process})
+			s.write(t, "gateway.hcl", append(text, more...))
+		}
+		g := startContainerGatewayWith(t, func(s sandbox) { write(s, "") }, "E2E_SECRET="+value)
+		g.awaitTools(t, "up", "process")
+		c := modern(t, g.url)
+		for _, name := range []string{"API_TOKEN", "DOCKER_CONFIG", "http_proxy"} {
+			if got, want := text(t, c, "up_variable", object{"name": name}), fmt.Sprintf("%q true", value); got != want {
+				t.Errorf("%s in the container is %s, want %s", name, got, want)
+			}
+		}
+		g.await(t, `stderr upstream=tells line="probe: API_TOKEN is `)
+		for label, want := range map[string]string{"tells": "the container exited with status 1: probe: API_TOKEN is ", "lost": "could not start the container"} {
+			eventually(t, func() string {
+				if got := g.status(t, label).LastError; !strings.Contains(got, want) {
+					return fmt.Sprintf("the error of %s is %q", label, got)
+				}
+				return ""
+			})
+		}
+
+		seen := map[string]string{}
+		env := []string{"E2E_SECRET=" + value}
+		for _, args := range [][]string{{"config", "show"}, {"config", "show", "--json"}, {"status", "--json"}, {"status"}, {"validate"}} {
+			stdout, stderr, code := g.try(t, env, append([]string{os.Getenv(binaryEnv)}, args...)...)
+			if code != 0 {
+				t.Errorf("mcpagg %v exits with %d: %s", args, code, stderr)
+			}
+			seen[fmt.Sprintf("mcpagg %v", args)] = stdout + stderr
+		}
+		write(g.sandbox, "nonsense = env(\"E2E_SECRET\")\n")
+		_, stderr, _ := g.try(t, env, os.Getenv(binaryEnv), "validate")
+		seen["mcpagg validate of a bad file"] = stderr
+		for _, p := range processes() {
+			seen["the command line of "+fmt.Sprint(p.pid)] = strings.Join(p.args, " ")
+		}
+		for _, name := range e.containersOf(t, g) {
+			seen["inspect "+name] = inspectWithoutEnv(t, e, name)
+		}
+		_ = g.signal(t, syscall.SIGQUIT) // it ends with an error, after printing its goroutines
+		seen["the gateway's log, and its last words"] = g.stderr.String()
+		if !strings.Contains(seen["the gateway's log, and its last words"], "goroutine ") {
+			t.Error("the gateway printed no goroutines")
+		}
+		if err := e.remove(e.containersOf(t, g)...); err != nil {
+			t.Error(err)
+		}
+		for _, dir := range []string{g.home, filepath.Join(os.Getenv(engineEnv), e.name)} {
+			filesWith(t, dir, value, func(path string) { seen[path] = value })
+		}
+		for where, text := range seen {
+			if strings.Contains(text, value) {
+				t.Errorf("the secret stands in %s", where)
+			}
+		}
+	})
+}
+
+// inspectWithoutEnv is all that an engine says of a container but its
+// environment, in which secrets cannot be avoided.
+func inspectWithoutEnv(t *testing.T, e *engine, name string) string {
+	t.Helper()
+	var all []map[string]any
+	if err := json.Unmarshal([]byte(e.run(t, "inspect", name)), &all); err != nil || len(all) != 1 {
+		t.Fatalf("%v in what inspect says of %s", err, name)
+	}
+	config, ok := all[0]["Config"].(map[string]any)
+	if !ok || config["Env"] == nil {
+		t.Fatalf("inspect says nothing of the environment of %s", name)
+	}
+	delete(config, "Env")
+	return string(encode(all))
+}
+
+// databases are those of the engines. They hold containers, and what was
+// deleted from them until its pages are used again.
+var databases = []string{"bolt_state.db", "meta.db"}
+
+// filesWith finds the files in a folder that hold a text, but for those of
+// images, and the engines' databases.
+func filesWith(t *testing.T, dir, text string, found func(path string)) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case os.IsNotExist(err):
+			return nil // other tests have removed it
+		case err != nil:
+			return err
+		case entry.IsDir() && (entry.Name() == "overlay" || entry.Name() == "overlay2"):
+			return filepath.SkipDir
+		case !entry.Type().IsRegular() || slices.Contains(databases, entry.Name()):
+			return nil
+		}
+		data, err := os.ReadFile(path)
+		if os.IsNotExist(err) {
+			return nil
+		}
+		if bytes.Contains(data, []byte(text)) {
+			found(path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
