@@ -83,6 +83,26 @@ func (h *host) explain(err error) error {
 	}
 }
 
+// verdict is why a server that does not answer is given up: err, or that its
+// container has ended, which the engine takes a moment to notice.
+func (c *conn) verdict(err error) error {
+	if c.host == nil || isLate(err) {
+		return err
+	}
+	timer := time.NewTimer(exitNotice)
+	defer timer.Stop()
+	select {
+	case <-c.host.exited:
+		return c.host.cause
+	case <-timer.C:
+	case <-c.life.Done():
+	}
+	return err
+}
+
+// exitNotice is how long an engine may take to say that a container has ended.
+const exitNotice = 2 * time.Second
+
 func (h *host) close() {
 	h.stop(stopGrace)
 	if h.endpoint != nil {

@@ -112,7 +112,7 @@ func (u *Upstream) judge(c *conn, d doubt) (quiet time.Duration) {
 	case d == silent && isLate(err) && !u.answersWhileBusy.Load():
 		quiet, _ = c.quiet()
 	default:
-		c.giveUp(&givenUpError{method, plain(err)})
+		c.giveUp(c.verdict(&givenUpError{method, plain(err)}))
 	}
 	return quiet
 }
