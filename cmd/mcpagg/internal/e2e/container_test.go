@@ -268,7 +268,14 @@ func TestContainerHTTP(t *testing.T) {
 		if err := e.kill(name); err != nil {
 			t.Fatal(err)
 		}
-		awaitEcho(t, modern(t, g.url), "web")
+		c := modern(t, g.url)
+		if got := text(t, c, "web_echo", object{"message": "hi"}); !strings.Contains(got, "Echo: hi") && !strings.Contains(got, "the container was killed") {
+			t.Errorf("after its container was killed, a call gives %q", got)
+		}
+		awaitEcho(t, c, "web")
+		if got := g.status(t, "web").LastError; got != "" && !strings.Contains(got, "the container was killed") {
+			t.Errorf("after its container was killed, the error is %q", got)
+		}
 	})
 }
 
