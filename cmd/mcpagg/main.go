@@ -102,7 +102,8 @@ client at one URL.`,
 	})
 	root.AddCommand(
 		newServeCommand(), newValidateCommand(), newFmtCommand(), newInitCommand(), newConfigCommand(),
-		newCatalogCommand(), newCallCommand(), newImageCommand(), newStatusCommand(), newReloadCommand(), newDevCommand(), newVersionCommand(),
+		newCatalogCommand(), newCallCommand(), newImageCommand(), newStatusCommand(), newReloadCommand(),
+		newDevCommand(), newRelayCommand(), newVersionCommand(),
 	)
 	for _, cmd := range root.Commands() {
 		setExitCodes(cmd)
