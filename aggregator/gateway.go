@@ -77,7 +77,7 @@ func New(opts Options) *Gateway {
 		begun:        make(chan struct{}),
 		draining:     make(chan struct{}),
 	}
-	g.containers.MakeRoom = g.giveMemory
+	g.containers.MakeRoom, g.containers.Dir = g.giveMemory, opts.ContainerDir
 	g.life, g.end = context.WithCancel(context.Background())
 	c := g.configure(opts, nil)
 	first := merge(0, c, emptyParts(len(c.members)))

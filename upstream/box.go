@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -19,7 +20,9 @@ type box struct {
 	engine     *engine
 	spec       *Container
 	name       string
-	release    func() // its memory
+	outlet     *outlet // its only way out; nil for none
+	relay      bool    // it is part of an outlet
+	release    func()  // gives back its memory
 }
 
 // boxUp makes a container ready to be started, and the program that does.
@@ -34,6 +37,9 @@ func (cs *Containers) boxUp(ctx context.Context, opts Options, image imageFacts)
 	if err != nil {
 		return nil, err
 	}
+	if c.Network == Egress {
+		vars = withOutlet(vars)
+	}
 	args, env, file, err := environmentArgs(vars)
 	if err != nil {
 		return nil, err
@@ -43,14 +49,34 @@ func (cs *Containers) boxUp(ctx context.Context, opts Options, image imageFacts)
 		return nil, err
 	}
 	b := &box{containers: cs, engine: e, spec: c, name: newName(opts.Name), release: release}
-	labels := []string{ownerLabel + "=" + cs.own.String(), upstreamLabel + "=" + opts.Name}
+	network := c.Network
+	if network == Egress {
+		if b.outlet, err = cs.openOutlet(ctx, e, b.name, opts); err != nil {
+			release()
+			return nil, err
+		}
+		network = b.outlet.network()
+	}
 	return &program{
-		args:    append([]string{e.program}, c.runArgs(e, b.name, labels, args, c.userOf(image))...),
+		args:    append([]string{e.program}, c.runArgs(e, b.name, network, cs.labels(opts), args, c.userOf(image))...),
 		env:     append(engineEnvironment(), env...),
 		file:    file,
 		secrets: used,
 		box:     b,
 	}, nil
+}
+
+// labels are those of the containers of an upstream.
+func (cs *Containers) labels(opts Options) []string {
+	return []string{ownerLabel + "=" + cs.own.String(), upstreamLabel + "=" + opts.Name}
+}
+
+// close gives back what the container had, which is gone or was never started.
+func (b *box) close() {
+	if b.outlet != nil {
+		b.outlet.close()
+	}
+	b.release()
 }
 
 // Statuses of the engine's program that are its own, and not the container's
@@ -70,6 +96,11 @@ func (e *startError) Error() string { return e.text }
 
 // epitaph says how the container ended. err is that of the engine's program.
 func (b *box) epitaph(err error, lastWords string) error {
+	if b.outlet != nil {
+		if err := b.outlet.broken(); err != nil {
+			return fmt.Errorf("the container was ended, since the one that holds its network has: %w", err)
+		}
+	}
 	var exit *exec.ExitError
 	if err != nil && (!errors.As(err, &exit) || !exit.Exited()) {
 		return fmt.Errorf("the program of %v that ran the container was ended: %w", b.engine, err)
@@ -80,6 +111,8 @@ func (b *box) epitaph(err error, lastWords string) error {
 	}
 	state, known := b.state()
 	switch engines := status == notStarted || status == notRunning || status == notFound; {
+	case b.relay && (state.OOMKilled || status == killed):
+		return errors.New("it was killed")
 	case state.OOMKilled:
 		return fmt.Errorf("the container needed more than its %s of memory and was killed; raise container.memory", inMiB(b.spec.Memory))
 	case status == killed && !b.engine.podman:
@@ -127,7 +160,7 @@ func (b *box) kill() {
 // remove removes what is left of the container, now or, if the engine cannot be
 // asked, before the next one is started.
 func (b *box) remove() {
-	defer b.release()
+	defer b.close()
 	ctx, cancel := context.WithTimeout(context.Background(), removeTimeout)
 	defer cancel()
 	if err := b.engine.remove(ctx, b.name); err != nil {
@@ -145,9 +178,13 @@ func (cs *Containers) owe(e *engine, name string) {
 	cs.sweeps[e.program] = s
 }
 
-// address is where the container's port is published. The engine knows once it
+// address is where the container's port is published, or found through its
+// outlet. The engine knows once it
 // has started the container.
 func (b *box) address(ctx context.Context, exited <-chan struct{}) (string, error) {
+	if b.outlet != nil {
+		return net.JoinHostPort("127.0.0.1", strconv.Itoa(b.spec.Port)), nil // within its network
+	}
 	for {
 		out, err := b.engine.ask(ctx, "port", b.name, strconv.Itoa(b.spec.Port)+"/tcp")
 		if addr, _, _ := strings.Cut(strings.TrimSpace(out), "\n"); err == nil && addr != "" {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/mcpagg/mcpagg/upstream/egress"
 )
 
 // A Container is an image that the gateway runs as an MCP server, through the
@@ -26,8 +28,10 @@ type Container struct {
 	Args   []string
 	Mounts []Mount
 
-	// Network is "none", "bridge", or a network's name; "" means "none".
+	// Network is "none", Egress, "bridge", or a network's name; "" means "none".
 	Network string
+	// Allow is what it may connect to if Network is Egress.
+	Allow []egress.Rule
 	// Memory bounds what its processes use, in bytes, swap included; 0 means
 	// 512 MiB.
 	Memory int64
@@ -97,21 +101,22 @@ func (c Container) withDefaults() *Container {
 	return &c
 }
 
-// runArgs is the command line that runs the container in the foreground. vars
-// are the arguments that give it its environment.
-func (c *Container) runArgs(e *engine, name string, labels, vars []string, user string) []string {
+// runArgs is the command line that runs the container in the foreground, in a
+// network. more are further arguments, such as those that give it its environment.
+func (c *Container) runArgs(e *engine, name, network string, labels, more []string, user string) []string {
 	args := []string{"run", "--name", name, "--pull", "never", "--no-healthcheck"}
 	for _, label := range labels {
 		args = append(args, "--label", label)
 	}
-	if c.Port == 0 {
+	switch {
+	case c.Port == 0:
 		args = append(args, "--interactive")
-	} else {
+	case c.Network != Egress:
 		args = append(args, "--publish", "127.0.0.1::"+strconv.Itoa(c.Port))
 	}
 	memory := strconv.FormatInt(c.Memory, 10)
 	args = append(args,
-		"--network", c.Network,
+		"--network", network,
 		"--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges",
 		"--memory", memory, "--memory-swap", memory, // none beyond it
 		"--pids-limit", strconv.Itoa(c.Pids),
@@ -130,7 +135,7 @@ func (c *Container) runArgs(e *engine, name string, labels, vars []string, user 
 		args = append(args, "--mount", m.flag())
 	}
 	args = append(args, e.quirks()...)
-	args = append(args, vars...)
+	args = append(args, more...)
 	args = append(args, c.Image)
 	return append(args, c.Args...)
 }

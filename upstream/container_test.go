@@ -176,6 +176,10 @@ func runContainer(dir string, args []string) {
 			} else {
 				env = append(env, key+"="+os.Getenv(key))
 			}
+		case "--mount":
+			if sockets, ok := strings.CutSuffix(flags[i+1], ",target=/run/mcpagg"); ok {
+				env = append(env, "SOCKETS="+strings.TrimPrefix(sockets, "type=bind,source="))
+			}
 		case "--env-file":
 			file, err := os.ReadFile(flags[i+1])
 			if err != nil {
@@ -193,8 +197,12 @@ func runContainer(dir string, args []string) {
 		fmt.Fprintln(os.Stderr, strings.Join(rest[1:], " "))
 		os.Exit(code)
 	}
+	if _, err := os.Stat(filepath.Join(dir, "relay-fails")); err == nil {
+		env = append(env, "RELAY_FAILS=1")
+	}
 	self, _ := os.Executable()
-	panic(syscall.Exec(self, []string{self}, append(env, actVar+"="+rest[0], "CONTAINER_NAME="+name)))
+	env = append(env, actVar+"="+rest[0], "CONTAINER_NAME="+name, "CONTAINER_ARGS="+strings.Join(rest[1:], " "))
+	panic(syscall.Exec(self, []string{self}, env))
 }
 
 func inspectContainers(dir string, args []string) {
@@ -227,7 +235,7 @@ func killContainer(dir, name string) {
 // serveInContainer is a server over HTTP, whose port the engine knows after a
 // while.
 func serveInContainer() {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := net.Listen("tcp", cmp.Or(os.Getenv("LISTEN"), "127.0.0.1:0"))
 	if err != nil {
 		panic(err)
 	}

@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -35,6 +36,13 @@ type Containers struct {
 	// It ends one that nobody uses, and reports whether there was one. It must
 	// not block, and is set before the first container is started.
 	MakeRoom func() bool
+
+	// Dir is where the sockets of containers with network = "egress" are; ""
+	// means a folder for temporary files. It is made if need be, for the
+	// gateway's user alone. Program is the file of the gateway's program, which
+	// runs beside them; "" means that of this process. Both are set before the
+	// first container is started.
+	Dir, Program string
 
 	mu       sync.Mutex
 	limit    int64                    // of memory, in bytes; 0 for none; guarded by mu
@@ -270,8 +278,15 @@ func (e *engine) remove(ctx context.Context, containers ...string) error {
 		args = append(args, "--time", "0") // it would ask nicely first
 	}
 	_, err := e.ask(ctx, append(args, containers...)...)
-	if isMissing(err) {
+	switch {
+	case isMissing(err):
 		return nil
+	case hasDependents(err) && len(containers) > 1: // which are gone now, or among the others
+		var errs []error
+		for _, c := range containers {
+			errs = append(errs, e.remove(ctx, c))
+		}
+		return errors.Join(errs...)
 	}
 	return err
 }

@@ -44,6 +44,12 @@ func newEndpoint(at *url.URL, opts Options) *endpoint {
 	return &endpoint{url: at, headers: opts.Headers, token: opts.Token, used: map[string]string{}, transport: t}
 }
 
+// dialWith has the endpoint connect in another way, whatever the address is.
+func (e *endpoint) dialWith(dial func(ctx context.Context, network, address string) (net.Conn, error)) {
+	t := e.transport.(*http.Transport)
+	t.Proxy, t.DialContext = nil, dial
+}
+
 // closeIdle closes the connections that no request uses.
 func (e *endpoint) closeIdle() {
 	if t, ok := e.transport.(*http.Transport); ok {

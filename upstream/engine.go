@@ -227,6 +227,13 @@ func isMissing(err error) bool {
 	return errors.As(err, &complaint) && missingPattern.MatchString(complaint.words)
 }
 
+// hasDependents reports whether podman has not removed a container because it
+// holds the network of another one.
+func hasDependents(err error) bool {
+	var complaint *engineError
+	return errors.As(err, &complaint) && strings.Contains(complaint.words, "dependent containers")
+}
+
 var missingPattern = regexp.MustCompile(`(?i)no such (image|object|container)|image not known|no container with`)
 
 // pull pulls an image. progress gets each line that the engine prints.

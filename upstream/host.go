@@ -58,6 +58,9 @@ func (u *Upstream) dialHost(ctx context.Context, h *host, p Protocol) (*conn, *L
 		return nil, nil, h.explain(err)
 	}
 	h.endpoint = newEndpoint(&url.URL{Scheme: "http", Host: addr, Path: u.opts.Container.Path}, u.opts)
+	if o := h.box.outlet; o != nil {
+		h.endpoint.dialWith(o.dialIn)
+	}
 	for {
 		c, l, err := u.dialHTTP(ctx, h.endpoint, p)
 		if err == nil || !isUnreachable(err) && !isBroken(err) {

@@ -117,7 +117,7 @@ func startProcess(run *program, log *slog.Logger) (*process, error) {
 	if err != nil {
 		p.closePipes()
 		if p.box != nil {
-			p.box.release()
+			p.box.close()
 		}
 		return nil, fmt.Errorf("starting the process: %w", err)
 	}
@@ -129,6 +129,9 @@ func startProcess(run *program, log *slog.Logger) (*process, error) {
 func (p *process) watch(read func(stdout io.Reader)) {
 	p.readers.Go(func() { read(p.stdout) })
 	p.readers.Go(p.logStderr)
+	if p.box != nil && p.box.outlet != nil {
+		p.box.outlet.endWith(p.box, p.exited)
+	}
 	go p.reap()
 }
 

@@ -66,6 +66,7 @@ var faultyActs = map[string]func(){
 		time.Sleep(time.Hour)
 	},
 	"engine":   playEngine,
+	"relay":    playRelay,
 	"http":     serveInContainer,
 	"sdk":      func() { serveSDK(&mcp.ServerOptions{}) },
 	"sdk-slow": func() { time.Sleep(300 * time.Millisecond); serveSDK(&mcp.ServerOptions{}) },

@@ -10,7 +10,7 @@ import (
 )
 
 // pipeBuffer is how much of each direction is in memory, in bytes.
-const pipeBuffer = 32 << 10
+const pipeBuffer = 16 << 10
 
 // errIdle says that nothing was sent either way for too long.
 var errIdle = errors.New("nothing was sent for long")

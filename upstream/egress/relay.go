@@ -36,7 +36,7 @@ func (r Relay) Run(ctx context.Context, ready func()) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	if r.InSocket != "" {
-		in, err := listenForAll(r.InSocket)
+		in, err := Listen(r.InSocket)
 		if err != nil {
 			return errors.Join(err, out.Close())
 		}
@@ -60,11 +60,15 @@ func relayTo(ctx context.Context, l net.Listener, network, address string, idle 
 	})
 }
 
-// listenForAll makes a Unix socket that every user may connect to: the folder
-// it is in says who can.
-func listenForAll(path string) (net.Listener, error) {
+// Listen makes a Unix socket to which every user may connect: who can is up to
+// the folder it is in. One that is left there is replaced.
+func Listen(path string) (net.Listener, error) {
+	const most = 107 // sun_path in unix(7)
+	if len(path) > most {
+		return nil, fmt.Errorf("the path %s has %d bytes, and that of a socket may have %d at most", path, len(path), most)
+	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("removing an old socket: %w", err)
+		return nil, err
 	}
 	l, err := net.Listen("unix", path)
 	if err != nil {

@@ -28,15 +28,16 @@ type Rule struct {
 //	[2001:db8::/32]:443     the same for IPv6
 //
 // Names are compared without regard to case. They are written in ASCII, so
-// international ones as clients send them ("xn--bcher-kva.example").
+// international ones as clients send them ("xn--bcher-kva.example"). Errors are
+// worded to follow the rule: "has no port; …".
 func ParseRule(s string) (Rule, error) {
 	host, port, bracketed, err := splitHostPort(s)
 	if err != nil {
-		return Rule{}, fmt.Errorf("%.80q %w", s, err)
+		return Rule{}, err
 	}
 	rule, err := parseRuleHost(host, bracketed)
 	if err != nil {
-		return Rule{}, fmt.Errorf("%.80q %w", s, err)
+		return Rule{}, err
 	}
 	rule.port = port
 	return rule, nil
@@ -95,6 +96,9 @@ func (r Rule) String() string {
 	}
 	return net.JoinHostPort(host, strconv.Itoa(int(r.port)))
 }
+
+// MarshalText is String.
+func (r Rule) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
 // allowsName reports whether the rule is one for this name and port.
 func (r Rule) allowsName(name string, port uint16) bool {

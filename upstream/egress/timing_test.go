@@ -85,14 +85,16 @@ func TestSlowRequests(t *testing.T) {
 			t.Errorf("a client that says nothing gets %q after %v", line, took)
 		}
 		slow := l.dial()
-		go func() {
+		var sender sync.WaitGroup
+		defer sender.Wait()
+		sender.Go(func() {
 			for range 1000 { // a byte a second
 				if _, err := io.WriteString(slow, "C"); err != nil {
 					return
 				}
 				time.Sleep(time.Second)
 			}
-		}()
+		})
 		if line, took := answerAfter(t, slow); line != "HTTP/1.1 408 Request Timeout" || took != 10*time.Second {
 			t.Errorf("a slow client gets %q after %v", line, took)
 		}

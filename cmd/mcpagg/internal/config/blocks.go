@@ -253,9 +253,15 @@ type containerBlock struct {
 	// relative to the folder of the configuration file if it begins with `./`
 	// or `../`, or the name of a volume of the engine.
 	Mounts mounts `hcl:"mounts"`
-	// `none`, `bridge`, which reaches whatever this machine reaches, or the name
-	// of a network of the engine.
-	Network network `hcl:"network" default:"none"`
+	// `none`, `egress`, which reaches what the block `egress` lists and nothing
+	// else, `bridge`, which reaches whatever this machine reaches, or the name of
+	// a network of the engine.
+	Network network      `hcl:"network" default:"none"`
+	Egress  *egressBlock `hcl:"egress,block"`
+	// A permission profile of ToolHive, in place of `network`, `egress` and some
+	// of `mounts`: `none`, `network`, or the path of a JSON file. What it says is
+	// enforced as it stands; one that cannot be is a mistake.
+	PermissionProfile permissionProfile `hcl:"permission_profile"`
 	// What its processes may use together, swap included. A container that
 	// needs more is killed.
 	Memory memorySize `hcl:"memory" default:"512MiB"`
@@ -275,6 +281,21 @@ type containerBlock struct {
 	Port port `hcl:"port"`
 	// The path of the MCP endpoint at `port`. Without it, `/mcp`.
 	Path urlPath `hcl:"path"`
+}
+
+// What a container with `network = "egress"` may connect to. Its programs find
+// the gateway's own HTTPS proxy through `HTTPS_PROXY` and the like; there is no
+// other way out, not even to name servers, and no way to this machine.
+//
+//	egress {
+//	  allow = ["api.github.com:443", "*.atlassian.net:443", "10.20.0.0/16:5432"]
+//	}
+type egressBlock struct {
+	header
+	// The destinations, each with its port: the name of a host; `*.` and a
+	// domain, for all hosts below it; an address or network. A name opens public
+	// addresses only: where it leads to a private one, that must be listed, too.
+	Allow destinations `hcl:"allow"`
 }
 
 // Which tools of the upstream are published, and how. Tools go by the

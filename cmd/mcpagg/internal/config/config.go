@@ -23,6 +23,7 @@ package config
 
 import (
 	_ "embed" // for schema.json
+	"path/filepath"
 	"time"
 
 	"github.com/mcpagg/mcpagg/aggregator"
@@ -70,7 +71,11 @@ func Load(paths []string, env func(string) (string, bool)) (*Config, error) {
 	if d.mistakes.Len() > 0 {
 		return nil, d.finish()
 	}
-	return &Config{Server: file.server(env), Gateway: file.gateway(), Inputs: d.inputs, file: &file}, nil
+	c := &Config{Server: file.server(env), Gateway: file.gateway(), Inputs: d.inputs, file: &file}
+	if c.Server.Socket != "" {
+		c.Gateway.ContainerDir = filepath.Join(filepath.Dir(c.Server.Socket), "egress")
+	}
+	return c, nil
 }
 
 // Socket is where a gateway with the configuration in paths has its control

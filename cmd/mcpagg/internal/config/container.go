@@ -102,7 +102,7 @@ type network struct{ text }
 
 var networkPattern = pattern{
 	regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$`),
-	`"none", "bridge" or the name of a network`,
+	`"none", "egress", "bridge" or the name of a network`,
 }
 
 func (v *network) take(in input) {
@@ -256,8 +256,9 @@ func (b *containerBlock) check(d *decoder) {
 	if !b.Image.given {
 		d.mistake(&b.at, "No image", "The container needs an image.")
 	}
-	if b.Port.given && b.Network.value == "none" {
-		d.mistake(&b.Port.at, "Invalid port", `A container without network cannot be reached at a port. Set network = "bridge", or leave port out and speak over stdio.`)
+	b.checkNetwork(d)
+	if b.Port.given && b.network() == "none" {
+		d.mistake(&b.Port.at, "Invalid port", `A container without network cannot be reached at a port. Set network = "egress" or "bridge", or leave port out and speak over stdio.`)
 	}
 	if b.Path.given && !b.Port.given {
 		d.mistake(&b.Path.at, "Invalid path", "This is the path at a port, and there is none.")
@@ -277,8 +278,9 @@ func (b *containerBlock) options(common *containersBlock) *upstream.Container {
 		Runtime: runtime,
 		Image:   b.Image.value,
 		Args:    b.Args.value,
-		Mounts:  b.Mounts.value,
-		Network: b.Network.value,
+		Mounts:  append(b.PermissionProfile.value.mounts, b.Mounts.value...),
+		Network: b.network(),
+		Allow:   b.allow(),
 		Memory:  b.Memory.value,
 		Pids:    b.Pids.value,
 		CPUs:    b.CPUs.value,

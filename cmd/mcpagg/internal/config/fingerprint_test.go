@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -52,6 +53,10 @@ func TestFingerprint(t *testing.T) {
 				t.Errorf("%s, and %s when it is changed; want the same: %v", base, changed, test.same)
 			}
 		})
+	}
+	const boxed = "container {\n  image = \"a\"\n  network = \"egress\"\n  egress {\n    allow = [\"%s.example.com:443\"]\n  }\n}\n"
+	if fingerprintOf(t, "", fmt.Sprintf(boxed, "a")) == fingerprintOf(t, "", fmt.Sprintf(boxed, "b")) {
+		t.Error("what a container may connect to does not count")
 	}
 	if limits := "server {\n  limits {\n    response_bytes = \"1MiB\"\n  }\n}\n"; fingerprintOf(t, limits, server) == fingerprintOf(t, "", server) {
 		t.Error("the limit of an answer's size does not count")

@@ -242,11 +242,14 @@ func TestExamplesInReference(t *testing.T) {
 // inContext puts the example of a block into the blocks around it.
 func inContext(path []string, example string) string {
 	headers := map[string]string{
-		"server": "server", "upstream": `upstream "x"`, "tools": "tools", "override": `override "x"`,
+		"server": "server", "upstream": `upstream "x"`, "tools": "tools", "override": `override "x"`, "container": "container",
 	}
 	for _, outer := range slices.Backward(path[:len(path)-1]) {
-		if outer == "upstream" && path[1] != "container" {
+		switch {
+		case outer == "upstream" && path[1] != "container":
 			example += "command = [\"mcpagg\"]\n"
+		case outer == "container":
+			example += "image = \"x\"\nnetwork = \"egress\"\n"
 		}
 		example = headers[outer] + " {\n" + example + "}\n"
 	}

@@ -143,8 +143,8 @@ func TestContainerLeftovers(t *testing.T) {
 		t.Parallel()
 		lives := startContainerGateway(t, e.probe("up", "stdio"))
 		lives.awaitTools(t, "up")
-		dies := startContainerGateway(t, e.probe("deaf", "deaf"), e.probe("up", "stdio"))
-		dies.awaitTools(t, "deaf", "up")
+		dies := startContainerGateway(t, e.probe("deaf", "deaf"), e.probe("up", "stdio"), e.probe("out", "deaf", egressTo("127.0.0.1:1")...))
+		dies.awaitTools(t, "deaf", "up", "out")
 		left := dies.signal(t, syscall.SIGKILL)
 		if left == nil {
 			t.Error("the gateway survives SIGKILL")

@@ -134,6 +134,12 @@ func newServer() *mcp.Server {
 		defer conn.Close()
 		return "connected", nil
 	})
+	add(s, "tunnel", func(in struct {
+		Target string `json:"target"`
+	},
+	) (string, error) {
+		return tunnel(in.Target)
+	})
 	add(s, "allocate", func(in struct {
 		MiB int `json:"mib"`
 	},
@@ -195,6 +201,29 @@ func confinement() (string, error) {
 		fmt.Fprintf(&b, "writable %s=%v\n", dir, os.WriteFile(dir+"/probe", nil, 0o600) == nil)
 	}
 	return b.String(), nil
+}
+
+// tunnel asks the proxy of its environment for a connection, and returns all that
+// comes back, after words of its own.
+func tunnel(target string) (string, error) {
+	proxy := strings.TrimPrefix(os.Getenv("HTTPS_PROXY"), "http://")
+	if proxy == "" {
+		proxy = "127.0.0.1:3128"
+	}
+	conn, err := net.DialTimeout("tcp", proxy, 5*time.Second)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := fmt.Fprintf(conn, "CONNECT %s HTTP/1.1\r\nHost: %[1]s\r\n\r\nhello", target); err != nil {
+		return "", err
+	}
+	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+		return "", err
+	}
+	text, err := io.ReadAll(conn)
+	return string(text), err
 }
 
 // kept keeps what was allocated.
