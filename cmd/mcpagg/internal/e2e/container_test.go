@@ -286,46 +286,66 @@ func (e *engine) kill(name string) error {
 }
 
 // TestContainerIsolation gives sessions containers of their own, no more than
-// there may be, and than there is memory for.
+// there may be.
 func TestContainerIsolation(t *testing.T) {
 	t.Parallel()
 	eachEngine(t, func(t *testing.T, e *engine) {
 		t.Parallel()
-		one := e.probe("one", "stdio", `memory = "64MiB"`)
-		one.isolation = "session"
-		two := e.probe("two", "stdio", `memory = "64MiB"`)
-		two.isolation = "session"
-		const room = 5 // for the 2 that are shared, and for 3 of sessions
+		up := e.probe("up", "stdio", `memory = "64MiB"`)
+		up.isolation, up.maxInstances = "session", 2
+		g := startContainerGateway(t, up)
+		g.awaitTools(t, "up")
+		first := countInSession(t, g, "up")
+		if got := text(t, first, "up_count", object{}); got != "2" {
+			t.Errorf("the second count of a session is %s", got)
+		}
+		countInSession(t, g, "up")
+		countInSession(t, g, "up")   // pushes out the first
+		e.awaitContainers(t, g, 1+2) // with the one that is shared
+		eventuallyText(t, first, "up_count", object{}, "1")
+	})
+}
+
+// TestMemoryBudget has containers of two upstreams give way to each other
+// where there is no memory for more.
+func TestMemoryBudget(t *testing.T) {
+	t.Parallel()
+	eachEngine(t, func(t *testing.T, e *engine) {
+		t.Parallel()
+		one, two := e.probe("one", "stdio", `memory = "64MiB"`), e.probe("two", "stdio", `memory = "64MiB"`)
+		one.isolation, two.isolation = "session", "session"
+		const room = 4 // for the 2 that are shared, and for 2 of sessions
 		g := startContainerGatewayWith(t, func(s sandbox) {
 			text := configuration([]upstream{one, two})
 			s.write(t, "gateway.hcl", fmt.Appendf(text, "containers {\n  memory = \"%dMiB\"\n}\n", room*64))
 		})
 		g.awaitTools(t, "one", "two")
+		first := countInSession(t, g, "one")
+		for _, label := range []string{"two", "one", "two"} {
+			countInSession(t, g, label) // pushes out the one before the last
+		}
+		e.awaitContainers(t, g, room)
+		eventuallyText(t, first, "one_count", object{}, "1")
+		e.awaitContainers(t, g, room)
+	})
+}
 
-		first := legacy(t, g.url)
-		for i, tool := range []string{"one_count", "one_count", "two_count"} {
-			if got, want := text(t, first, tool, object{}), []string{"1", "2", "1"}[i]; got != want {
-				t.Errorf("%s of a session gives %s, want %s", tool, got, want)
-			}
+// countInSession begins a session and makes its first call to an upstream.
+func countInSession(t *testing.T, g *gateway, label string) *httpClient {
+	t.Helper()
+	c := legacy(t, g.url)
+	eventuallyText(t, c, label+"_count", object{}, "1") // whoever has just been served does not give way
+	return c
+}
+
+// awaitContainers waits until a gateway has so many containers.
+func (e *engine) awaitContainers(t *testing.T, g *gateway, want int) {
+	t.Helper()
+	eventually(t, func() string {
+		if got := e.containersOf(t, g); len(got) != want {
+			return fmt.Sprintf("the containers are %v, want %d", got, want)
 		}
-		for range 4 { // each pushes out another one that is idle
-			c := legacy(t, g.url)
-			eventually(t, func() string { // whoever has just been served does not give way
-				if got := text(t, c, "one_count", object{}); got != "1" {
-					return fmt.Sprintf("the first count of another session is %s", got)
-				}
-				return ""
-			})
-		}
-		eventually(t, func() string {
-			if got := len(e.containersOf(t, g)); got != room {
-				return fmt.Sprintf("%d containers, want %d", got, room)
-			}
-			return ""
-		})
-		if got := text(t, first, "one_count", object{}); got != "1" && !strings.Contains(got, "memory") {
-			t.Errorf("after its container gave way, a session counts %s, want anew", got)
-		}
+		return ""
 	})
 }
 

@@ -29,6 +29,8 @@ type upstream struct {
 	prefix    *string // nil is the label
 	isolation string
 	requests  []string
+
+	maxInstances int // 0 is the default
 }
 
 // configuration writes upstreams as a gateway.hcl. The time to connect is
@@ -60,6 +62,9 @@ func configuration(upstreams []upstream) []byte {
 		}
 		if u.isolation != "" {
 			fmt.Fprintf(&b, "  isolation = %q\n", u.isolation)
+		}
+		if u.maxInstances != 0 {
+			fmt.Fprintf(&b, "  max_instances = %d\n", u.maxInstances)
 		}
 		if u.requests != nil {
 			fmt.Fprintf(&b, "  requests = %s\n", encode(u.requests))
