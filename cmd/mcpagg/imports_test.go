@@ -11,17 +11,19 @@ const module = "github.com/mcpagg/mcpagg/"
 
 // allowed lists, for each package, what of the module it may import.
 var allowed = map[string][]string{
-	"upstream/rawjson":            nil,
-	"upstream":                    {"upstream/egress", "upstream/rawjson"},
-	"upstream/egress":             nil,
-	"upstream/upstreamtest":       {"upstream/rawjson"},
-	"policy":                      nil,
-	"aggregator":                  {"upstream", "upstream/rawjson", "policy"},
-	"cmd/mcpagg/internal/config":  {"aggregator", "upstream", "upstream/egress", "cmd/mcpagg/internal/control"},
-	"cmd/mcpagg/internal/control": nil,
-	"cmd/mcpagg/internal/bench":   nil,
-	"cmd/mcpagg/internal/e2e":     nil,
-	"cmd/mcpagg":                  {"aggregator", "upstream", "upstream/egress", "upstream/rawjson", "policy", "cmd/mcpagg/internal/config", "cmd/mcpagg/internal/control"},
+	"upstream/rawjson":             nil,
+	"upstream":                     {"upstream/egress", "upstream/rawjson"},
+	"upstream/entry":               nil,
+	"upstream/egress":              nil,
+	"upstream/upstreamtest":        {"upstream/rawjson"},
+	"policy":                       nil,
+	"aggregator":                   {"upstream", "upstream/rawjson", "policy"},
+	"cmd/mcpagg/internal/config":   {"aggregator", "upstream", "upstream/egress", "cmd/mcpagg/internal/control"},
+	"cmd/mcpagg/internal/importer": {"cmd/mcpagg/internal/config"},
+	"cmd/mcpagg/internal/control":  nil,
+	"cmd/mcpagg/internal/bench":    nil,
+	"cmd/mcpagg/internal/e2e":      nil,
+	"cmd/mcpagg":                   {"aggregator", "upstream", "upstream/egress", "upstream/rawjson", "policy", "cmd/mcpagg/internal/config", "cmd/mcpagg/internal/importer", "cmd/mcpagg/internal/control"},
 }
 
 // TestImports keeps the arrows of CONTRIBUTING.md, and HCL in one package.

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -42,7 +40,7 @@ func initialize(path string, force bool, stdout io.Writer) error {
 	if !strings.HasSuffix(path, ".hcl") {
 		return usageError("the name of %s does not end in .hcl", path)
 	}
-	if err := writeStarter(path, force); errors.Is(err, fs.ErrExist) {
+	if err := writeNew(path, starter, 0o644, force); errors.Is(err, fs.ErrExist) {
 		return usageError("%s exists already; --force overwrites it", path)
 	} else if err != nil {
 		return &exitError{exitRunTime, err}
@@ -55,19 +53,4 @@ func initialize(path string, force bool, stdout io.Writer) error {
 
 `, path)
 	return err
-}
-
-func writeStarter(path string, force bool) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
-	}
-	if force {
-		return os.WriteFile(path, starter, 0o644)
-	}
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(starter)
-	return errors.Join(err, file.Close())
 }

@@ -101,7 +101,7 @@ client at one URL.`,
 		return usageError("%w\nSee '%s --help'.", err, cmd.CommandPath())
 	})
 	root.AddCommand(
-		newServeCommand(), newValidateCommand(), newFmtCommand(), newInitCommand(), newConfigCommand(),
+		newServeCommand(), newValidateCommand(), newFmtCommand(), newInitCommand(), newImportCommand(), newConfigCommand(),
 		newCatalogCommand(), newCallCommand(), newImageCommand(), newStatusCommand(), newReloadCommand(),
 		newDevCommand(), newRelayCommand(), newVersionCommand(),
 	)

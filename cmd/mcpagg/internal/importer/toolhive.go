@@ -1,0 +1,178 @@
+package importer
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/mcpagg/mcpagg/cmd/mcpagg/internal/config"
+)
+
+// readWorkloads reads what thv list --format json prints: an array of workloads
+// (pkg/core/workload.go of stacklok/toolhive).
+func readWorkloads(from string, list []any) (*findings, error) {
+	var found findings
+	for _, value := range list {
+		w, ok := newObject(value)
+		if !ok || w.text("name") == "" {
+			return nil, errors.New("this is a list, but not one of ToolHive's workloads, which have a name each")
+		}
+		found.servers = append(found.servers, readWorkload(from, w))
+	}
+	return &found, nil
+}
+
+func readWorkload(from string, w *object) *server {
+	s := &server{name: w.text("name"), from: from, env: map[string]string{}, headers: map[string]string{}}
+	image, transport := w.text("package"), w.text("transport_type")
+	remote, _ := w.flag("remote")
+	s.allow = w.words("tools")
+	if group := w.text("group"); group != "" && group != "default" {
+		s.tags = []string{group}
+	}
+	if status := w.text("status"); status != "" && status != "running" {
+		s.note("It did not run in ToolHive (%s).", shown(status))
+	}
+	if transport == "stdio" && !remote && config.IsImage(image) {
+		s.container = &container{image: image, network: "bridge"}
+		s.note("thv list does not tell its variables, secrets, arguments, volumes and permissions. Import what thv export writes to have them, or add them here.")
+		s.builtByToolHive()
+		return s
+	}
+	s.url = w.text("url")
+	s.sse = w.text("proxy_mode") == "sse" || strings.HasSuffix(s.url, "/sse") || strings.Contains(s.url, "/sse#")
+	s.url, _, _ = strings.Cut(s.url, "#") // ToolHive puts the name there
+	s.note("This is the URL of ToolHive's proxy, which has to run. Import what thv export writes, to do without it.")
+	return s
+}
+
+// builtByToolHive says that an image is on this machine only.
+func (s *server) builtByToolHive() {
+	if strings.HasPrefix(s.container.image, "toolhivelocal/") || strings.HasPrefix(s.container.image, "localhost/") {
+		s.container.pull = "never"
+		s.note("The image was built on this machine, and is in no registry.")
+	}
+}
+
+// isRunConfig reports whether a file is what thv export writes.
+func isRunConfig(file *object) bool {
+	_, version := file.first([]string{"schema_version"})
+	_, image := file.first([]string{"image", "remote_url"})
+	return version != nil && image != nil
+}
+
+// readRunConfig reads what thv export writes: one workload with all that it was
+// started with (pkg/runner/config.go of stacklok/toolhive).
+func readRunConfig(from string, file *object) *server {
+	s := &server{name: file.text("name", "base_name", "container_name"), from: from, headers: map[string]string{}}
+	s.env = file.texts("env_vars")
+	s.allow = file.words("tools_filter")
+	if group := file.text("group"); group != "" && group != "default" {
+		s.tags = []string{group}
+	}
+	if s.url = file.text("remote_url"); s.url != "" {
+		s.note("ToolHive signed in to it, if it has to be. Give it a token instead.")
+		return s
+	}
+	s.container = &container{image: file.text("image"), args: file.words("cmd_args"), network: "bridge"}
+	if transport := file.text("transport"); transport != "stdio" && transport != "" {
+		s.container.port, _ = number(file.text("target_port"), 65535)
+		if s.container.port == 0 {
+			s.container.port = 8080
+			s.note("The port that it listens on in the container is not known; this is a guess.")
+		}
+		s.sse = transport == "sse"
+	}
+	for _, volume := range file.words("volumes") {
+		s.volume(s.container, volume)
+	}
+	for _, secret := range file.words("secrets") {
+		s.toolHiveSecret(secret)
+	}
+	for name, note := range map[string]string{
+		"oidc_config":  "ToolHive checked who calls it (oidc_config), which is the gateway's own now.",
+		"authz_config": "ToolHive had a policy for it (authz_config), which was not carried over.",
+		"audit_config": "ToolHive kept an audit log of it (audit_config), which was not carried over.",
+	} {
+		if file.fields[name] != nil {
+			s.notes = append(s.notes, note)
+		}
+	}
+	slices.Sort(s.notes)
+	s.permissions(file)
+	s.noteNetwork()
+	s.builtByToolHive()
+	return s
+}
+
+// permissions says what a permission profile allowed.
+func (s *server) permissions(file *object) {
+	isolate, _ := file.flag("isolate_network")
+	if name := file.text("permission_profile_name_or_path"); name == "none" && isolate {
+		s.container.network = ""
+	}
+	if profile, ok := file.object("permission_profile"); ok && len(profile.fields) > 0 {
+		s.note("Its permission profile was not carried over: see network and egress.")
+	}
+}
+
+// toolHiveSecret takes NAME,target=VARIABLE.
+func (s *server) toolHiveSecret(text string) {
+	name, target, _ := strings.Cut(text, ",target=")
+	if target == "" {
+		target = name
+	}
+	variable := variableOf(target)
+	s.env[target] = "${" + variable + "}"
+	s.note("%s was a secret of ToolHive's: thv secret get %s prints it.", shown(target), shown(name))
+}
+
+var toolHiveSwitches = []string{"-f", "--foreground", "--isolate-network", "--debug", "--enable-audit", "--print-resolved-overlays", "--trust-proxy-headers", "--stateless"}
+
+// runToolHive turns the arguments of thv run into a container.
+func (s *server) runToolHive(args []string) {
+	given, rest := options(args, toolHiveSwitches)
+	s.command = nil
+	if len(rest) == 0 || !config.IsImage(rest[0]) {
+		s.off = true
+		s.note("ToolHive ran something else than an image, which was not carried over.")
+		return
+	}
+	s.container = &container{image: rest[0], args: rest[1:], network: "bridge"}
+	if len(s.container.args) > 0 && s.container.args[0] == "--" {
+		s.container.args = s.container.args[1:]
+	}
+	if !strings.ContainsAny(rest[0], "/:") {
+		s.note("%s is a name in ToolHive's registry: replace it by the image that thv registry info prints.", shown(rest[0]))
+	}
+	from := s.env
+	s.env = map[string]string{}
+	for _, o := range given {
+		switch o.name {
+		case "-e", "--env":
+			s.setVariable(o.value, from)
+		case "-v", "--volume":
+			s.volume(s.container, o.value)
+		case "--secret":
+			s.toolHiveSecret(o.value)
+		case "--target-port":
+			s.container.port, _ = number(o.value, 65535)
+		case "--tools":
+			s.allow = append(s.allow, strings.Split(o.value, ",")...)
+		case "--group":
+			s.tags = []string{o.value}
+		case "--transport":
+			s.sse = o.value == "sse"
+		case "--permission-profile":
+			if o.value == "none" {
+				s.container.network = ""
+			} else if o.value != "network" {
+				s.note("Its permission profile was not carried over: see network and egress.")
+			}
+		case "--name", "--proxy-port", "--port", "--host", "--proxy-mode", "-f", "--foreground", "--debug":
+		default:
+			s.note("The option %s of thv run was not carried over.", shown(o.name))
+		}
+	}
+	s.noteNetwork()
+}
