@@ -20,9 +20,10 @@ type box struct {
 	engine     *engine
 	spec       *Container
 	name       string
-	outlet     *outlet // its only way out; nil for none
-	relay      bool    // it is part of an outlet
-	release    func()  // gives back its memory
+	outlet     *outlet   // its only way out; nil for none
+	entrance   *entrance // the way its environment gets in; nil where the engine has to do
+	relay      bool      // it is part of an outlet
+	release    func()    // gives back its memory
 }
 
 // boxUp makes a container ready to be started, and the program that does.
@@ -40,30 +41,48 @@ func (cs *Containers) boxUp(ctx context.Context, opts Options, image imageFacts)
 	if c.Network == Egress {
 		vars = withOutlet(vars)
 	}
-	args, env, file, err := environmentArgs(vars)
-	if err != nil {
-		return nil, err
-	}
 	release, err := cs.reserve(ctx, c.Memory)
 	if err != nil {
 		return nil, err
 	}
 	b := &box{containers: cs, engine: e, spec: c, name: newName(opts.Name), release: release}
+	run, err := b.open(ctx, opts, image, vars)
+	if err != nil {
+		b.close()
+		return nil, err
+	}
+	run.secrets = used
+	return run, nil
+}
+
+// open opens the ways in and out of the container, and returns the program that
+// starts it.
+func (b *box) open(ctx context.Context, opts Options, image imageFacts, vars map[string]string) (*program, error) {
+	cs, e, c := b.containers, b.engine, *b.spec
+	run := &program{env: engineEnvironment(), box: b}
+	var flags []string
+	var err error
+	if b.entrance, err = cs.openEntrance(e, &c, image, vars); err != nil {
+		return nil, err
+	}
+	if b.entrance != nil {
+		flags, c.Args = b.entrance.flags(), b.entrance.args()
+	} else {
+		var env []string
+		if flags, env, run.file, err = environmentArgs(vars); err != nil {
+			return nil, err
+		}
+		run.env = append(run.env, env...)
+	}
 	network := c.Network
 	if network == Egress {
 		if b.outlet, err = cs.openOutlet(ctx, e, b.name, opts); err != nil {
-			release()
 			return nil, err
 		}
 		network = b.outlet.network()
 	}
-	return &program{
-		args:    append([]string{e.program}, c.runArgs(e, b.name, network, cs.labels(opts), args, c.userOf(image))...),
-		env:     append(engineEnvironment(), env...),
-		file:    file,
-		secrets: used,
-		box:     b,
-	}, nil
+	run.args = append([]string{e.program}, c.runArgs(e, b.name, network, cs.labels(opts), flags, c.userOf(image))...)
+	return run, nil
 }
 
 // labels are those of the containers of an upstream.
@@ -75,6 +94,9 @@ func (cs *Containers) labels(opts Options) []string {
 func (b *box) close() {
 	if b.outlet != nil {
 		b.outlet.close()
+	}
+	if b.entrance != nil {
+		b.entrance.close()
 	}
 	b.release()
 }
@@ -113,6 +135,9 @@ func (b *box) epitaph(err error, lastWords string) error {
 	switch engines := status == notStarted || status == notRunning || status == notFound; {
 	case b.relay && (state.OOMKilled || status == killed):
 		return errors.New("it was killed")
+	case b.entrance != nil && b.entrance.isToBlame(state, lastWords):
+		b.containers.withoutEntrance(b.engine, fmt.Errorf("the gateway's own program cannot run in them: %s", lastWords))
+		return &startError{fmt.Sprintf("%v could not start the container as it was asked to, and will be asked in another way next: %s", b.engine, lastWords)}
 	case state.OOMKilled:
 		return fmt.Errorf("the container needed more than its %s of memory and was killed; raise container.memory", inMiB(b.spec.Memory))
 	case status == killed && !b.engine.podman:

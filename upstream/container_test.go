@@ -171,7 +171,9 @@ func runContainer(dir string, args []string) {
 				b.Owner = owner
 			}
 		case "--env":
-			if key, _, given := strings.Cut(flags[i+1], "="); given {
+			if key, _, given := strings.Cut(flags[i+1], "="); key == actVar {
+				continue // the first argument says which act it is
+			} else if given {
 				env = append(env, flags[i+1])
 			} else {
 				env = append(env, key+"="+os.Getenv(key))
@@ -192,6 +194,15 @@ func runContainer(dir string, args []string) {
 	text, _ := json.Marshal(b)
 	if err := os.WriteFile(filepath.Join(dir, "containers", name), text, 0o600); err != nil {
 		panic(err)
+	}
+	if slices.Contains(flags, "/.mcpagg-entry") {
+		if text, err := os.ReadFile(filepath.Join(dir, "refuse-entry")); err == nil {
+			fmt.Fprint(os.Stderr, string(text))
+			os.Exit(126)
+		}
+		_ = os.WriteFile(filepath.Join(dir, "environment"), []byte(strings.Join(os.Environ(), "\n")), 0o600)
+		program, args := playEntry(flags, rest)
+		panic(syscall.Exec(program, args, []string{"CONTAINER_NAME=" + name, "GOCOVERDIR=" + os.Getenv("GOCOVERDIR")}))
 	}
 	if code, err := strconv.Atoi(rest[0]); err == nil {
 		fmt.Fprintln(os.Stderr, strings.Join(rest[1:], " "))

@@ -37,20 +37,22 @@ type Containers struct {
 	// not block, and is set before the first container is started.
 	MakeRoom func() bool
 
-	// Dir is where the sockets of containers with network = "egress" are; ""
+	// Dir is where the sockets are that containers share with the gateway; ""
 	// means a folder for temporary files. It is made if need be, for the
 	// gateway's user alone. Program is the file of the gateway's program, which
-	// runs beside them; "" means that of this process. Both are set before the
-	// first container is started.
+	// runs in containers, too; "" means that of this process. Both are set before
+	// the first container is started.
 	Dir, Program string
 
 	mu       sync.Mutex
-	limit    int64                    // of memory, in bytes; 0 for none; guarded by mu
-	used     int64                    // guarded by mu
-	released chan struct{}            // closed and replaced when memory is given back; guarded by mu
-	engines  map[string]*engine       // by Container.Runtime; guarded by mu
-	sweeps   map[string]sweep         // by program; guarded by mu
-	locks    map[string]chan struct{} // one at a time, by what for; guarded by mu
+	limit    int64              // of memory, in bytes; 0 for none; guarded by mu
+	used     int64              // guarded by mu
+	released chan struct{}      // closed and replaced when memory is given back; guarded by mu
+	engines  map[string]*engine // by Container.Runtime; guarded by mu
+	sweeps   map[string]sweep   // by program; guarded by mu
+	// noEntrance says why an engine's containers have none; by program; guarded by mu
+	noEntrance map[string]error
+	locks      map[string]chan struct{} // one at a time, by what for; guarded by mu
 }
 
 // NewContainers returns the common part of containers that may use memory bytes
@@ -58,7 +60,7 @@ type Containers struct {
 func NewContainers(memory int64, log *slog.Logger) *Containers {
 	return &Containers{
 		log: log, own: thisProcess(), limit: memory, released: make(chan struct{}),
-		engines: map[string]*engine{}, sweeps: map[string]sweep{}, locks: map[string]chan struct{}{},
+		engines: map[string]*engine{}, sweeps: map[string]sweep{}, noEntrance: map[string]error{}, locks: map[string]chan struct{}{},
 	}
 }
 

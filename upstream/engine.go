@@ -93,11 +93,18 @@ func (e *engine) quirks() []string {
 	return []string{"--log-driver", driver, "--http-proxy=false", "--read-only-tmpfs=false"}
 }
 
-// isLocal reports whether podman runs containers itself, and does not ask a
-// service, as it does where CONTAINER_HOST says so and elsewhere than on Linux.
+// isLocal reports whether containers run on this machine, as far as the
+// environment tells: docker's service may be elsewhere, and podman asks one
+// where CONTAINER_HOST says so. Only on Linux is there no other machine in
+// between.
 func (e *engine) isLocal() bool {
-	_, remote := os.LookupEnv("CONTAINER_HOST")
-	return runtime.GOOS == "linux" && !remote && !strings.Contains(filepath.Base(e.program), "remote")
+	variable := "DOCKER_HOST"
+	if e.podman {
+		variable = "CONTAINER_HOST"
+	}
+	host := os.Getenv(variable)
+	return runtime.GOOS == "linux" && !strings.Contains(filepath.Base(e.program), "remote") &&
+		(host == "" || !e.podman && strings.HasPrefix(host, "unix://"))
 }
 
 // command prepares a run of the engine that ends with ctx, and all it started.
@@ -206,14 +213,17 @@ func lastLine(stderr string) string {
 
 // imageFacts are what an engine knows of an image.
 type imageFacts struct {
-	User    string
-	Digests []string // references by digest, such as docker.io/library/x@sha256:…
+	User            string
+	Entrypoint, Cmd []string // the program that is run, and its arguments if none are given
+	Digests         []string // references by digest, such as docker.io/library/x@sha256:…
 }
+
+const imageFormat = `{"User":{{json .Config.User}},"Entrypoint":{{json .Config.Entrypoint}},"Cmd":{{json .Config.Cmd}},"Digests":{{json .RepoDigests}}}`
 
 // image looks an image up. It fails if the image is not there, or the engine
 // cannot be asked.
 func (e *engine) image(ctx context.Context, ref string) (imageFacts, error) {
-	out, err := e.ask(ctx, "image", "inspect", "--format", `{"User":{{json .Config.User}},"Digests":{{json .RepoDigests}}}`, ref)
+	out, err := e.ask(ctx, "image", "inspect", "--format", imageFormat, ref)
 	var facts imageFacts
 	if err == nil {
 		err = json.Unmarshal([]byte(out), &facts)

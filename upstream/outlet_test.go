@@ -66,6 +66,7 @@ var staticProgram = sync.OnceValues(func() (string, error) {
 // outlets is what containers with an outlet have in common.
 func outlets(t *testing.T) *upstream.Containers {
 	t.Helper()
+	t.Setenv("DOCKER_HOST", "tcp://127.0.0.1:1") // so that there is no entrance, which is tested elsewhere
 	cs := upstream.NewContainers(0, slog.New(slog.DiscardHandler))
 	var err error
 	if cs.Program, err = staticProgram(); err != nil {

@@ -109,7 +109,7 @@ func startProcess(run *program, log *slog.Logger) (*process, error) {
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	theirs, err := p.pipes(run.file)
 	if err == nil {
-		err = p.cmd.Start()
+		theirs, err = p.start(theirs)
 	}
 	for _, f := range theirs {
 		_ = f.Close()
@@ -122,6 +122,26 @@ func startProcess(run *program, log *slog.Logger) (*process, error) {
 		return nil, fmt.Errorf("starting the process: %w", err)
 	}
 	return p, nil
+}
+
+// start starts the process, or, where it is to hand over to a container, begins
+// that. It returns which of its files are still to be closed.
+func (p *process) start(theirs []*os.File) ([]*os.File, error) {
+	if p.box == nil || p.box.entrance == nil {
+		return theirs, p.cmd.Start()
+	}
+	var given []*os.File
+	if p.readsStdin() {
+		// What the engine itself prints is stderr.
+		given, theirs = theirs[:2], theirs[2:]
+		p.cmd.Stdin, p.cmd.Stdout = nil, p.cmd.Stderr
+	}
+	err := p.cmd.Start()
+	if err != nil {
+		return append(theirs, given...), err
+	}
+	p.box.entrance.serve(given...)
+	return theirs, nil
 }
 
 // watch has the process's stdout read by read, until it ends, and waits for
@@ -158,7 +178,7 @@ func (p *process) pipes(file string) (theirs []*os.File, err error) {
 	}
 	p.cmd.Stdin = pipe(&p.stdin, true)
 	p.cmd.Stdout = pipe(&p.stdout, false)
-	p.cmd.Stderr = pipe(&p.stderr, false)
+	p.cmd.Stderr = pipe(&p.stderr, false) // the order matters to start
 	if file == "" || err != nil {
 		return theirs, err
 	}
@@ -184,6 +204,9 @@ func (p *process) reap() {
 	err := p.cmd.Wait()
 	// The kernel gives the group's id to nobody else while the group has members.
 	p.signal(syscall.SIGKILL)
+	if p.box != nil && p.box.entrance != nil {
+		p.box.entrance.isUsed() // or else the pipes that it holds would stay open
+	}
 	// What was written before the end is still to be read.
 	late := time.AfterFunc(pipeGrace, p.closePipes)
 	p.readers.Wait()

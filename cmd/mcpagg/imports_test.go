@@ -12,7 +12,7 @@ const module = "github.com/mcpagg/mcpagg/"
 // allowed lists, for each package, what of the module it may import.
 var allowed = map[string][]string{
 	"upstream/rawjson":             nil,
-	"upstream":                     {"upstream/egress", "upstream/rawjson"},
+	"upstream":                     {"upstream/egress", "upstream/entry", "upstream/rawjson"},
 	"upstream/entry":               nil,
 	"upstream/egress":              nil,
 	"upstream/upstreamtest":        {"upstream/rawjson"},
@@ -23,7 +23,7 @@ var allowed = map[string][]string{
 	"cmd/mcpagg/internal/control":  nil,
 	"cmd/mcpagg/internal/bench":    nil,
 	"cmd/mcpagg/internal/e2e":      nil,
-	"cmd/mcpagg":                   {"aggregator", "upstream", "upstream/egress", "upstream/rawjson", "policy", "cmd/mcpagg/internal/config", "cmd/mcpagg/internal/importer", "cmd/mcpagg/internal/control"},
+	"cmd/mcpagg":                   {"aggregator", "upstream", "upstream/egress", "upstream/entry", "upstream/rawjson", "policy", "cmd/mcpagg/internal/config", "cmd/mcpagg/internal/importer", "cmd/mcpagg/internal/control"},
 }
 
 // TestImports keeps the arrows of CONTRIBUTING.md, and HCL in one package.

@@ -103,7 +103,7 @@ client at one URL.`,
 	root.AddCommand(
 		newServeCommand(), newValidateCommand(), newFmtCommand(), newInitCommand(), newImportCommand(), newConfigCommand(),
 		newCatalogCommand(), newCallCommand(), newImageCommand(), newStatusCommand(), newReloadCommand(),
-		newDevCommand(), newRelayCommand(), newVersionCommand(),
+		newDevCommand(), newRelayCommand(), newEnterCommand(), newVersionCommand(),
 	)
 	for _, cmd := range root.Commands() {
 		setExitCodes(cmd)

@@ -1,0 +1,161 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mcpagg/mcpagg/upstream/egress"
+	"github.com/mcpagg/mcpagg/upstream/entry"
+)
+
+// An entrance is how a container gets its environment, and its stdin and stdout
+// where it is spoken to over them, past its engine; see package entry. The
+// gateway's own program is in the container for it, and becomes the image's.
+type entrance struct {
+	folder   *socketFolder
+	listener *net.UnixListener
+	program  string   // the file of the gateway's own
+	argv     []string // the image's program
+	handover entry.Handover
+
+	end  context.CancelFunc // of the goroutine that hands over
+	done chan struct{}      // closed when it has ended, and err is set
+	err  error              // why nothing was handed over
+}
+
+const (
+	// entryProgram and entryDir are where a container has the gateway's program
+	// and the socket.
+	entryProgram = "/.mcpagg-entry"
+	entryDir     = "/.mcpagg"
+	entrySocket  = "entry.sock"
+
+	// settleTime is how long it may take to notice that a container that has ended
+	// had been handed over all.
+	settleTime = 200 * time.Millisecond
+)
+
+// openEntrance makes the entrance of a container, which must be closed. It is
+// nil where the engine has to do.
+func (cs *Containers) openEntrance(e *engine, c *Container, image imageFacts, vars map[string]string) (*entrance, error) {
+	program, err := cs.entryProgram(e)
+	if err != nil {
+		cs.withoutEntrance(e, err)
+		return nil, nil
+	}
+	argv := slices.Concat(image.Entrypoint, c.Args)
+	if len(c.Args) == 0 {
+		argv = slices.Concat(image.Entrypoint, image.Cmd)
+	}
+	if len(argv) == 0 {
+		return nil, fmt.Errorf("the image %s does not say which program to run; name it in container.args", c.Image)
+	}
+	folder, err := makeSocketFolder(cs.Dir)
+	if err != nil {
+		cs.withoutEntrance(e, fmt.Errorf("making a folder for a socket: %w", err))
+		return nil, nil
+	}
+	l, err := egress.Listen(folder.path(entrySocket))
+	if err != nil {
+		folder.remove()
+		cs.withoutEntrance(e, err)
+		return nil, nil
+	}
+	return &entrance{
+		folder: folder, listener: l.(*net.UnixListener), program: program, argv: argv,
+		handover: entry.Handover{Env: vars}, end: func() {}, done: make(chan struct{}),
+	}, nil
+}
+
+// entryProgram is the file of the gateway's program, if it can run in the
+// containers of an engine.
+func (cs *Containers) entryProgram(e *engine) (string, error) {
+	cs.mu.Lock()
+	err := cs.noEntrance[e.program]
+	cs.mu.Unlock()
+	if err != nil {
+		return "", err
+	}
+	if !e.isLocal() {
+		return "", errors.New("it runs them elsewhere")
+	}
+	return cs.ownProgram()
+}
+
+// withoutEntrance notes that an engine's containers get all from the engine, and
+// says so once.
+func (cs *Containers) withoutEntrance(e *engine, why error) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if cs.noEntrance[e.program] != nil {
+		return
+	}
+	cs.noEntrance[e.program] = why
+	cs.log.Warn("containers get their environment from the engine, which shows it to whoever may ask it", "engine", e, "err", why)
+}
+
+// flags are what the engine is asked for in addition, and args what stands behind
+// the image.
+func (en *entrance) flags() []string {
+	return []string{
+		"--entrypoint", entryProgram,
+		"--mount", Mount{Source: en.program, Target: entryProgram}.flag(),
+		"--mount", Mount{Source: en.folder.sockets, Target: entryDir}.flag(),
+	}
+}
+
+func (en *entrance) args() []string {
+	return append([]string{"enter", "--socket", entryDir + "/" + entrySocket, "--"}, en.argv...)
+}
+
+// serve hands over as soon as the container is there, and closes its own copies
+// of the files.
+func (en *entrance) serve(files ...*os.File) {
+	var ctx context.Context
+	ctx, en.end = context.WithCancel(context.Background())
+	en.handover.Files = files
+	go func() {
+		defer close(en.done)
+		en.err = en.handover.Serve(ctx, en.listener)
+		for _, f := range files {
+			_ = f.Close()
+		}
+		en.handover = entry.Handover{} // which holds secrets
+	}()
+}
+
+// close ends the entrance. The container has ended, or was never started.
+func (en *entrance) close() {
+	en.end()
+	_ = en.listener.Close()
+	en.folder.remove()
+}
+
+// isUsed reports whether the container has been handed over what it needs. The
+// container must have ended.
+func (en *entrance) isUsed() bool {
+	select {
+	case <-en.done:
+	case <-time.After(settleTime):
+		en.end()
+		<-en.done
+	}
+	return en.err == nil
+}
+
+// isToBlame reports whether the container could not be started because of the
+// entrance.
+func (en *entrance) isToBlame(state boxState, lastWords string) bool {
+	if en.isUsed() {
+		return false
+	}
+	return state.Status == "exited" || slices.ContainsFunc([]string{entryProgram, entryDir, en.program, en.folder.sockets}, func(path string) bool {
+		return strings.Contains(lastWords, path)
+	})
+}
