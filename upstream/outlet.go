@@ -86,7 +86,7 @@ func (o *outlet) startProxy(opts Options) error {
 	if err != nil {
 		return err
 	}
-	proxy := egress.New(egress.Options{Upstream: opts.Name, Allow: opts.Container.Allow, Log: opts.Log, Via: http.ProxyFromEnvironment})
+	proxy := egress.New(egress.Options{Upstream: opts.Name, Allow: opts.Container.Allow, Log: opts.Log, Via: http.ProxyFromEnvironment, Tally: &opts.Tally.egress})
 	var ctx context.Context
 	ctx, o.endsOut = context.WithCancel(context.Background())
 	o.running.start(func() {

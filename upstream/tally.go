@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+
+	"github.com/mcpagg/mcpagg/upstream/egress"
 )
 
 // LatencyBounds are the upper bounds of the buckets of a [Latency], in
@@ -57,13 +59,15 @@ func (l Latency) Quantile(q float64) time.Duration {
 	return lower
 }
 
-// A Tally counts the calls of one or several upstreams. It is safe for
+// A Tally counts the calls of one or several upstreams, and the connections of
+// their containers. It is safe for
 // concurrent use. The zero value is ready for use.
 type Tally struct {
 	inFlight      atomic.Int64
 	calls, failed atomic.Uint64
 	took          [len(LatencyBounds) + 1]atomic.Uint64
 	sum           atomic.Int64 // nanoseconds
+	egress        egress.Tally
 }
 
 // begin notes that a call begins, now.
@@ -100,4 +104,5 @@ func (t *Tally) fill(s *Status) {
 		s.Latency.Counts[i] = t.took[i].Load()
 	}
 	s.Latency.Sum = time.Duration(t.sum.Load())
+	s.EgressAllowed, s.EgressRefused = t.egress.Allowed.Load(), t.egress.Refused.Load()
 }

@@ -239,6 +239,9 @@ type Status struct {
 	// Latency is how long those took that were answered, from the beginning of
 	// Call: with the wait for a connection, and for what the server asked in turn.
 	Latency Latency
+	// EgressAllowed and EgressRefused are how many connections containers whose
+	// network is Egress have made, and how many they asked for in vain.
+	EgressAllowed, EgressRefused uint64
 }
 
 // A Call is one request to an upstream.

@@ -43,6 +43,7 @@ var (
 	upstreamInFlight = describe("upstream_calls_in_flight", "Calls that are under way.", "upstream")
 	upstreamCalls    = describe("upstream_calls_total", "Calls that have ended: answered, also with an error of the upstream's, or failed without an answer. Those whose caller left are neither.", "upstream", "outcome")
 	upstreamDuration = describe("upstream_call_duration_seconds", "How long calls took that were answered, with the wait for a connection.", "upstream")
+	upstreamEgress   = describe("upstream_egress_total", "Connections that containers with network = \"egress\" have asked for: allowed, or refused as not listed or because they could not be made.", "upstream", "outcome")
 
 	sessionsOpen = describe("sessions", "Open sessions of clients of the revisions up to 2025-11-25.")
 	streamsOpen  = describe("streams", "Streams that clients hold open to hear of changes.")
@@ -62,7 +63,7 @@ var (
 // configuration, but it is always of the same kinds.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		buildInfo, upstreamUp, upstreamState, upstreamSince, upstreamRestarts, upstreamOwn, upstreamInFlight, upstreamCalls, upstreamDuration,
+		buildInfo, upstreamUp, upstreamState, upstreamSince, upstreamRestarts, upstreamOwn, upstreamInFlight, upstreamCalls, upstreamDuration, upstreamEgress,
 		sessionsOpen, streamsOpen, catalogEntries, catalogHidden, catalogGeneration, containerMemory, containerMemoryLimit, reloadSuccess, reloadTime,
 	} {
 		ch <- d
@@ -109,6 +110,8 @@ func collectUpstream(ch chan<- prometheus.Metric, gauge func(*prometheus.Desc, f
 	counter(upstreamCalls, u.Latency.Count(), u.Name, "answered")
 	counter(upstreamCalls, u.Failed, u.Name, "failed")
 	ch <- durations(u.Latency, u.Name)
+	counter(upstreamEgress, u.EgressAllowed, u.Name, "allowed")
+	counter(upstreamEgress, u.EgressRefused, u.Name, "refused")
 }
 
 // durations is a latency as a histogram, whose buckets hold those before them.

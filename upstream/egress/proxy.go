@@ -72,14 +72,18 @@ type Options struct {
 	// That proxy gets the name to connect to. The addresses of a name that can
 	// be resolved here are checked nevertheless; one that cannot is left to it.
 	Via func(*http.Request) (*url.URL, error)
+	// Tally counts connections; nil means one of the proxy's own.
+	Tally *Tally
 }
+
+// A Tally counts the connections that were let through, and those that were
+// refused or could not be made.
+type Tally struct{ Allowed, Refused atomic.Uint64 }
 
 // A Proxy serves the connections of one container. It is safe for concurrent use.
 type Proxy struct {
 	opts  Options
 	slots chan struct{} // one element for each connection that is served
-
-	allowed, refused atomic.Int64
 
 	quietAllowed, quietRefused quiet
 }
@@ -97,6 +101,9 @@ func New(opts Options) *Proxy {
 	if opts.Via == nil {
 		opts.Via = func(*http.Request) (*url.URL, error) { return nil, nil }
 	}
+	if opts.Tally == nil {
+		opts.Tally = new(Tally)
+	}
 	return &Proxy{
 		opts:         opts,
 		slots:        make(chan struct{}, maxConns),
@@ -104,9 +111,6 @@ func New(opts Options) *Proxy {
 		quietRefused: quiet{limit: rate.NewLimiter(logLines, logBurst)},
 	}
 }
-
-// Stats are how many connections were let through and how many were refused.
-func (p *Proxy) Stats() (allowed, refused int64) { return p.allowed.Load(), p.refused.Load() }
 
 // Serve serves the connections of l until ctx ends, which ends all of them,
 // and closes l. Its error is nil, or why l cannot be used any more.
@@ -180,7 +184,7 @@ func (p *Proxy) serveConn(ctx context.Context, conn net.Conn) {
 		return
 	}
 	_ = conn.SetDeadline(time.Time{})
-	p.allowed.Add(1)
+	p.opts.Tally.Allowed.Add(1)
 	p.quietAllowed.log(p.opts.Log, slog.LevelInfo, "egress allowed", "to", to.String(), "address", addr)
 
 	client = &helloChecker{Conn: client, check: func(serverName string) error { return p.checkHello(to, serverName) }}
@@ -204,7 +208,7 @@ func (p *Proxy) refuse(conn net.Conn, to string, err error) {
 }
 
 func (p *Proxy) noteRefusal(to string, r *refusal) {
-	p.refused.Add(1)
+	p.opts.Tally.Refused.Add(1)
 	attrs := []any{"reason", r.reason}
 	if to != "" {
 		attrs = append([]any{"to", to}, attrs...)

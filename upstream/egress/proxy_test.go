@@ -30,7 +30,7 @@ import (
 // A world is a network of fakes around one proxy.
 type world struct {
 	t     *testing.T
-	proxy *egress.Proxy
+	tally egress.Tally
 	at    string // the proxy's socket
 	log   *buffer
 	stop  func() // ends the proxy and waits for it
@@ -50,9 +50,9 @@ func newWorld(t *testing.T, rules ...string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.proxy = egress.New(egress.Options{
+	proxy := egress.New(egress.Options{
 		Upstream: "jira", Allow: parse(t, rules...), Log: slog.New(slog.NewTextHandler(w.log, nil)),
-		Resolve: w.resolve, Dial: w.dial,
+		Resolve: w.resolve, Dial: w.dial, Tally: &w.tally,
 		Via: func(r *http.Request) (*url.URL, error) {
 			if w.via == nil {
 				return nil, nil
@@ -62,7 +62,7 @@ func newWorld(t *testing.T, rules ...string) *world {
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	go func() { served <- w.proxy.Serve(ctx, l) }()
+	go func() { served <- proxy.Serve(ctx, l) }()
 	w.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-served; err != nil {
@@ -226,8 +226,8 @@ func TestTunnel(t *testing.T) {
 			t.Errorf("log has no %s:\n%s", want, w.log)
 		}
 	}
-	if allowed, refused := w.proxy.Stats(); allowed != 1 || refused != 0 {
-		t.Errorf("stats are %d, %d", allowed, refused)
+	if allowed, refused := w.tally.Allowed.Load(), w.tally.Refused.Load(); allowed != 1 || refused != 0 {
+		t.Errorf("counted are %d, %d", allowed, refused)
 	}
 }
 
@@ -312,8 +312,8 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("log has no %s:\n%s", want, w.log)
 		}
 	}
-	if allowed, refused := w.proxy.Stats(); allowed != 0 || refused != 20 {
-		t.Errorf("stats are %d, %d", allowed, refused)
+	if allowed, refused := w.tally.Allowed.Load(), w.tally.Refused.Load(); allowed != 0 || refused != 20 {
+		t.Errorf("counted are %d, %d", allowed, refused)
 	}
 }
 
