@@ -6,17 +6,18 @@
 //
 // The other servers and all clients are npm packages with exact versions
 // (testdata/npm). The first run installs them, with Node.js and Chromium, into a
-// folder of the user's cache; it needs x86-64 Linux, npm (or Debian, to install
-// it) and a network. What cannot be installed fails the run: nothing is skipped.
+// folder of the user's cache; it needs x86-64 Linux, a network, and npm, podman
+// and docker, or Debian to install these. What cannot be installed fails the
+// run: nothing is skipped.
 //
 // Where the kernel permits it, the tests run in namespaces of their own: the
 // network there is loopback only, so that no client reaches anything else, and
 // every process dies with the tests. Agents talk to a scripted model.
 //
-// Containers run in podman and in docker, which are installed from Debian's
-// packages and started with settings, storage and sockets of their own. Both
-// need those namespaces, and so root. Their images are made from files of this
-// machine: a program of testdata, and Node.js with npm servers.
+// Containers run in podman and in docker, which have settings, storage and
+// sockets of their own here. Both need those namespaces, and so root. Their
+// images are made from files of this machine: a program of testdata, and Node.js
+// with npm servers.
 //
 // Environment variables change a run:
 //
