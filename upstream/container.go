@@ -129,7 +129,7 @@ func (c *Container) runArgs(e *engine, name, network string, labels, more []stri
 		args = append(args, "--env", "HOME=/tmp") // which it can write to
 	}
 	if !slices.ContainsFunc(c.Mounts, func(m Mount) bool { return m.Target == "/tmp" }) {
-		args = append(args, "--tmpfs", "/tmp:rw,nosuid,nodev,mode=1777,size="+tmpSize)
+		args = append(args, "--tmpfs", "/tmp:"+e.tmpOptions(user))
 	}
 	for _, m := range c.Mounts {
 		args = append(args, "--mount", m.flag())

@@ -278,7 +278,7 @@ func TestContainerIsHardened(t *testing.T) {
 	want := "run --name mcpagg-files-NAME --pull never --no-healthcheck --label io.mcpagg.gateway=OWNER --label io.mcpagg.upstream=files" +
 		" --interactive --network none --read-only --cap-drop all --security-opt no-new-privileges" +
 		" --memory 536870912 --memory-swap 536870912 --pids-limit 256 --cpus 1" +
-		" --user 65534:65534 --env HOME=/tmp --tmpfs /tmp:rw,nosuid,nodev,mode=1777,size=64m" +
+		" --user 65534:65534 --env HOME=/tmp --tmpfs /tmp:rw,nosuid,nodev,mode=1777,size=64m,uid=65534" +
 		" --mount type=bind,source=/srv/docs,target=/docs,readonly --mount type=volume,source=notes,target=/notes" +
 		" --log-driver none --ulimit core=0 --env API_TOKEN --env-file /dev/fd/3 server faults"
 	if line != want {

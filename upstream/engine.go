@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -91,6 +92,18 @@ func (e *engine) quirks() []string {
 	// It would hand the gateway's own proxy settings to the container, and make
 	// more of the file system writable than /tmp.
 	return []string{"--log-driver", driver, "--http-proxy=false", "--read-only-tmpfs=false"}
+}
+
+// tmpOptions are those of the file system at /tmp. Docker gives it the mode that
+// the image's folder has, whatever is asked for: then only its owner may be able
+// to write.
+func (e *engine) tmpOptions(user string) string {
+	options := "rw,nosuid,nodev,mode=1777,size=" + tmpSize
+	id, _, _ := strings.Cut(user, ":")
+	if _, err := strconv.ParseUint(id, 10, 32); err == nil && !e.podman {
+		options += ",uid=" + id
+	}
+	return options
 }
 
 // isLocal reports whether containers run on this machine, as far as the

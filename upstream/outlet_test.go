@@ -150,12 +150,12 @@ func TestOutlet(t *testing.T) {
 	const hardened = " --read-only --cap-drop all --security-opt no-new-privileges"
 	want := "run --name mcpagg-jira-NAME-egress" + labels + " --network none" + hardened +
 		" --memory 67108864 --memory-swap 67108864 --pids-limit 32 --cpus 1 --user 65534:65534 --env HOME=/tmp" +
-		" --tmpfs /tmp:rw,nosuid,nodev,mode=1777,size=64m --mount type=bind,source=PROGRAM,target=/mcpagg,readonly" +
+		" --tmpfs /tmp:rw,nosuid,nodev,mode=1777,size=64m,uid=65534 --mount type=bind,source=PROGRAM,target=/mcpagg,readonly" +
 		" --mount type=bind,source=SOCKETS,target=/run/mcpagg --log-driver none --ulimit core=0" +
 		" --entrypoint /mcpagg --security-opt label=disable server relay --out 127.0.0.1:3128 --out-socket /run/mcpagg/out.sock\n" +
 		"run --name mcpagg-jira-NAME" + labels + " --network container:mcpagg-jira-NAME-egress" + hardened +
 		" --memory 536870912 --memory-swap 536870912 --pids-limit 256 --cpus 1 --user 65534:65534 --env HOME=/tmp" +
-		" --tmpfs /tmp:rw,nosuid,nodev,mode=1777,size=64m --log-driver none --ulimit core=0" +
+		" --tmpfs /tmp:rw,nosuid,nodev,mode=1777,size=64m,uid=65534 --log-driver none --ulimit core=0" +
 		" --env NODE_USE_ENV_PROXY --env-file /dev/fd/3 server faults"
 	if asked != want {
 		t.Errorf("the engine was asked\n%s\nwant\n%s", asked, want)
