@@ -5,13 +5,16 @@ GO      := go
 TOOLS   := $(CURDIR)/.tools
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test e2e bench lint fuzz docs
+.PHONY: help run enterprise build test e2e bench lint fuzz docs
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## build, and start a gateway with two demonstration upstreams
 	bin/mcpagg serve -c examples/quickstart/gateway.hcl
+
+enterprise: ## the same with servers in containers, whose images are built first (podman or docker)
+	GO='$(GO)' examples/enterprise/run.sh
 
 build: ## build bin/mcpagg
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/mcpagg ./cmd/mcpagg

@@ -36,7 +36,7 @@ func TestImports(t *testing.T) {
 		fields := strings.Fields(line)
 		pkg := strings.TrimPrefix(fields[0], module)
 		may, known := allowed[pkg]
-		if !known {
+		if !known && !strings.HasPrefix(pkg, "examples/") { // which import nothing of ours
 			t.Errorf("package %s is not in the list of arrows", pkg)
 		}
 		for _, imported := range fields[1:] {

@@ -12,14 +12,17 @@ import (
 func TestExamples(t *testing.T) {
 	root := filepath.Join(packageDir, "../../../..")
 	files, err := filepath.Glob(filepath.Join(root, "examples/*/*.hcl"))
-	if err != nil || len(files) < 3 {
+	if err != nil || len(files) < 4 {
 		t.Fatalf("found only %q: %v", files, err)
 	}
 	files = append(files, filepath.Join(root, "cmd/mcpagg/starter.hcl"))
 	bin := t.TempDir()
 	write(t, filepath.Join(bin, "npx"), "#!/bin/sh\n", 0o755)
 	t.Setenv("PATH", bin)
-	env := map[string]string{"GITHUB_TOKEN": "ghp_0123456789", "WIKI_KEY": "wiki-0123456789"}
+	env := map[string]string{
+		"GITHUB_TOKEN": "ghp_0123456789", "WIKI_KEY": "wiki-0123456789",
+		"GITHUB_PERSONAL_ACCESS_TOKEN": "ghp_9876543210", "JIRA_API_TOKEN": "jira-0123456789", "CONFLUENCE_API_TOKEN": "wiki-9876543210",
+	}
 	for _, file := range files {
 		name, err := filepath.Rel(root, file)
 		must(t, err)
