@@ -96,6 +96,11 @@ var lostFields = map[string]string{
 
 func readServer(name, from string, entry *object) *server {
 	s := &server{name: name, from: from}
+	if len(entry.fields) > maxFields {
+		s.off = true
+		s.note("It has more than %d fields.", maxFields)
+		return s
+	}
 	kind := strings.ToLower(entry.text("type", "transport", "transportType"))
 	s.command = entry.words("command")
 	s.command = append(s.command, entry.words("args")...)

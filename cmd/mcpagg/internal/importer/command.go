@@ -96,16 +96,20 @@ func (s *server) bridgeHeader(header string) {
 	s.headers[strings.TrimSpace(name)] = strings.TrimSpace(value)
 }
 
+// ownBytes bounds what references to own variables may add to a text.
+const ownBytes = 1 << 20
+
 // own is text with the references to the server's own variables replaced, where
 // a program does that itself.
 func (s *server) own(text string) string {
+	left := ownBytes
 	return reference.ReplaceAllStringFunc(text, func(match string) string {
-		for _, p := range parts(match) {
-			if value, ok := s.env[p.variable]; ok {
-				return value
-			}
+		value, ok := s.env[parts(match)[0].variable]
+		if !ok || len(value) > left {
+			return match
 		}
-		return match
+		left -= len(value)
+		return value
 	})
 }
 

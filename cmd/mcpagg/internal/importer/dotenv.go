@@ -146,8 +146,11 @@ func parseVariables(text string) ([]entry, error) {
 			entries = append(entries, e)
 		}
 	}
-	if len(entries) == 0 {
+	switch {
+	case len(entries) == 0:
 		return nil, errors.New("there is nothing in it")
+	case len(entries) > maxVariables:
+		return nil, fmt.Errorf("there are more than %d variables in it", maxVariables)
 	}
 	return expanded(entries), nil
 }
@@ -210,12 +213,8 @@ func unescaped(c byte) string {
 // expanded replaces references to variables that the file itself sets before.
 func expanded(entries []entry) []entry {
 	known := &server{env: map[string]string{}}
-	total := 0
 	for i, e := range entries {
-		value := known.own(e.value)
-		if total += len(value); total <= MaxBytes {
-			entries[i].value = value
-		}
+		entries[i].value = known.own(e.value)
 		known.env[e.name] = entries[i].value
 	}
 	return entries

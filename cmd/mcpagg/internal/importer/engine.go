@@ -164,6 +164,9 @@ func (s *server) engineOption(c *container, o option) {
 		c.cpus, ok = o.value, isFraction(o.value)
 	case "-u", "--user":
 		c.user, ok = o.value, config.IsUser(o.value)
+		if name, _, _ := strings.Cut(o.value, ":"); name == "root" || name == "0" {
+			s.note("It runs as root in its container, as it did.")
+		}
 	case "--pull":
 		c.pull, ok = o.value, slices.Contains([]string{"missing", "always", "never"}, o.value)
 	case "--entrypoint":
@@ -260,6 +263,10 @@ func (s *server) addMount(c *container, source, target string, writable bool) {
 		s.note("A mount that a container block cannot hold was not carried over.")
 		return
 	}
+	if !isMountable(source) {
+		s.note("The mount of something that is neither a path nor the name of a volume was not carried over.")
+		return
+	}
 	for _, m := range c.mounts {
 		if f := splitOutside(m, ":"); f[1] == target {
 			s.note("A second mount at one place was not carried over.")
@@ -278,6 +285,12 @@ func (s *server) addMount(c *container, source, target string, writable bool) {
 		text += ":rw"
 	}
 	c.mounts = append(c.mounts, text)
+}
+
+// isMountable reports whether a container block can mount a source. What a
+// reference stands for is seen later.
+func isMountable(source string) bool {
+	return hasAnyPrefix(source, "/", ".", "~/", "${", "{env:") || config.IsVolume(source)
 }
 
 // dotted is a relative path that begins with ./ or ../.

@@ -29,8 +29,11 @@ type Source struct {
 
 // Limits of what is imported.
 const (
-	MaxBytes   = 16 << 20 // of one source
-	maxServers = 1000
+	MaxBytes     = 16 << 20 // of one source
+	maxServers   = 1000
+	maxTexts     = 10_000 // in all servers together
+	maxFields    = 100    // of one server
+	maxVariables = 1000   // in an .env file
 )
 
 // A Result is what came of an import.
@@ -104,8 +107,12 @@ func Import(sources []Source, home string) (*Result, error) {
 		}
 		all.add(found)
 	}
-	if len(all.servers) > maxServers {
-		return nil, fmt.Errorf("there are more than %d servers", maxServers)
+	texts := 0
+	for _, s := range all.servers {
+		texts += s.size()
+	}
+	if len(all.servers) > maxServers || texts > maxTexts {
+		return nil, fmt.Errorf("there are more than %d servers, or %d arguments, variables and headers, in it", maxServers, maxTexts)
 	}
 	return all.result(sources, home)
 }
@@ -171,6 +178,15 @@ func (s *server) note(format string, args ...any) {
 	if !slices.Contains(s.notes, text) {
 		s.notes = append(s.notes, text)
 	}
+}
+
+// size is how many texts there are.
+func (s *server) size() int {
+	n := len(s.command) + len(s.env) + len(s.headers) + len(s.allow) + len(s.deny) + len(s.notes)
+	if s.container != nil {
+		n += len(s.container.args) + len(s.container.mounts)
+	}
+	return n
 }
 
 // same reports whether two sources describe one server alike.

@@ -131,6 +131,7 @@ func isValid(t *testing.T, r *Result) {
 		}
 	}
 	write(t, filepath.Join(dir, "server/run.sh"), "#!/bin/sh\n", 0o755)
+	write(t, filepath.Join(dir, "docker.sock"), "", 0o600)
 	write(t, filepath.Join(dir, ".secrets/key"), "from-a-file\n", 0o600)
 	path := filepath.Join(dir, "gateway.hcl")
 	write(t, path, string(file), 0o644)
@@ -141,7 +142,7 @@ func isValid(t *testing.T, r *Result) {
 			env[v.Name] = *v.Value
 		}
 	}
-	env["WIKI_HOST"] = "wiki.contoso.com"
+	env["WIKI_HOST"], env["IMAGE"] = "wiki.contoso.com", "contoso/server"
 	on := slices.ContainsFunc(r.Upstreams, func(u Upstream) bool { return !u.Off })
 	_, err := config.Load([]string{path}, func(name string) (string, bool) {
 		value, ok := env[name]
@@ -159,5 +160,41 @@ func write(t *testing.T, path, text string, mode os.FileMode) {
 	}
 	if err := os.WriteFile(path, []byte(text), mode); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Nothing that somebody else has written takes long or much memory.
+func TestLimits(t *testing.T) {
+	many := func(n int, format string) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, format, i)
+		}
+		return strings.TrimSuffix(b.String(), ",")
+	}
+	for name, text := range map[string]string{
+		"servers":   `{"mcpServers":{` + many(maxServers+1, `"a%d":{"command":"a"},`) + `}}`,
+		"variables": `{"mcpServers":{"a":{"command":"a","env":{` + many(maxTexts+1, `"A%d_TOKEN":"x",`) + `}}}}`,
+		"notes":     `{"mcpServers":{"a":{"command":"docker","args":["run",` + many(maxTexts+1, `"--x%d=1",`) + `,"image"]}}}`,
+		"lines":     many(maxVariables+1, "A%d=1\n"),
+		"depth":     `{"mcpServers":` + strings.Repeat(`{"a":`, 100_000),
+		"size":      strings.Repeat(" ", MaxBytes+1),
+		"not UTF-8": "A=\xff",
+	} {
+		if _, err := Import([]Source{{Path: "x", Text: []byte(text)}}, home); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	grows := "A=" + strings.Repeat("x", 1<<19) + "\nB=" + strings.Repeat("${A}", 1<<16) + "\nGITHUB_TOKEN=" + strings.Repeat("${B}", 1<<16)
+	r, err := Import([]Source{{Path: "x", Text: []byte(grows)}}, home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(EnvFile(r.Variables)); n > 4*ownBytes {
+		t.Errorf("%d bytes became %d", len(grows), n)
+	}
+	fields := `{"mcpServers":{"a":{"command":"a",` + many(maxFields, `"f%d":1,`) + `}}}`
+	if r, err = Import([]Source{{Path: "x", Text: []byte(fields)}}, home); err != nil || !r.Upstreams[0].Off {
+		t.Errorf("a server with many fields: %v, %v", r, err)
 	}
 }
