@@ -20,19 +20,25 @@ defaults "upstream" {
 }
 
 # Containers have no privileges, no capabilities, a read-only root and no network,
-# whatever is here. These have less of everything than they would otherwise.
+# whatever is here. These reach one host each, through the gateway, and have less of
+# everything else than they would otherwise.
 upstream "github" {
   tags = ["scm", "production"]
 
   container {
-    image  = "localhost/mcpagg-example/github:1"
-    pull   = "never" # it is in no registry
-    memory = "64MiB"
-    pids   = 64
-    cpus   = 0.5
+    image   = "localhost/mcpagg-example/github:1"
+    pull    = "never" # it is in no registry
+    network = "egress"
+    memory  = "64MiB"
+    pids    = 64
+    cpus    = 0.5
 
     # The value is on no command line, and mcpagg config show does not print it.
     env = { GITHUB_PERSONAL_ACCESS_TOKEN = env("GITHUB_PERSONAL_ACCESS_TOKEN") }
+
+    egress {
+      allow = ["api.github.com:443"]
+    }
   }
 
   tools {
@@ -63,7 +69,7 @@ upstream "atlassian" {
     image   = "localhost/mcpagg-example/atlassian:1"
     pull    = "never"
     port    = 8080 # it listens there for HTTP, at /mcp
-    network = "bridge"
+    network = "egress"
     memory  = "128MiB"
     pids    = 64
 
@@ -73,6 +79,10 @@ upstream "atlassian" {
       JIRA_API_TOKEN       = env("JIRA_API_TOKEN")
       CONFLUENCE_URL       = "https://contoso.atlassian.net/wiki"
       CONFLUENCE_API_TOKEN = env("CONFLUENCE_API_TOKEN")
+    }
+
+    egress {
+      allow = ["contoso.atlassian.net:443"]
     }
   }
 
