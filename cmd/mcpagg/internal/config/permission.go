@@ -1,6 +1,8 @@
 package config
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/mcpagg/mcpagg/upstream"
@@ -100,7 +103,7 @@ type profileNetwork struct {
 func parseProfile(text []byte) (granted permissions, problems []string) {
 	var p profile
 	if err := json.Unmarshal(text, &p, json.RejectUnknownMembers(true)); err != nil {
-		return permissions{}, []string{"it is no permission profile: " + err.Error()}
+		return permissions{}, []string{profileError(err)}
 	}
 	if p.Privileged {
 		problems = append(problems, "privileged is not supported: the container would have the whole machine")
@@ -124,6 +127,24 @@ func parseProfile(text []byte) (granted permissions, problems []string) {
 		return permissions{}, problems
 	}
 	return granted, nil
+}
+
+// profileError says what is wrong with the JSON of a profile. The library's own
+// words differ from run to run.
+func profileError(err error) string {
+	var wrong *json.SemanticError
+	var broken *jsontext.SyntacticError
+	switch {
+	case errors.Is(err, json.ErrUnknownName) && errors.As(err, &wrong):
+		return fmt.Sprintf("%s is not known", shortened(string(wrong.JSONPointer)))
+	case errors.As(err, &wrong):
+		return fmt.Sprintf("%s is not of the type that it has in a permission profile", shortened(cmp.Or(string(wrong.JSONPointer), "/")))
+	case errors.Is(err, jsontext.ErrDuplicateName) && errors.As(err, &broken):
+		return fmt.Sprintf("%s is there twice", shortened(string(broken.JSONPointer)))
+	case errors.As(err, &broken):
+		return fmt.Sprintf("it is not JSON, at byte %d", broken.ByteOffset)
+	}
+	return "it is not JSON"
 }
 
 // permissions are those of the network part of a profile. Without any, there is
