@@ -101,8 +101,8 @@ func (c *Cache) Close() {
 // Get returns the value of a secret, which is not empty. Its error names the
 // secret and says why it cannot be had.
 func (c *Cache) Get(ctx context.Context, name string) (string, error) {
-	for {
-		value, wait, err := c.look(name)
+	for waited := false; ; waited = true {
+		value, wait, err := c.look(name, waited)
 		if wait == nil {
 			return value, c.named(name, err)
 		}
@@ -122,7 +122,8 @@ func (c *Cache) named(name string, err error) error {
 }
 
 // look returns what there is for now, or what to wait for before looking again.
-func (c *Cache) look(name string) (value string, wait <-chan struct{}, err error) {
+// Who has waited takes what came of that.
+func (c *Cache) look(name string, waited bool) (value string, wait <-chan struct{}, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e := c.entries[name]
@@ -132,11 +133,11 @@ func (c *Cache) look(name string) (value string, wait <-chan struct{}, err error
 	}
 	now := time.Now()
 	age, known := now.Sub(e.fetched), !e.fetched.IsZero()
-	usable := known && age < c.opts.TTL
+	usable := known && (age < c.opts.TTL || waited && e.err == nil)
 	if known && e.down && age < c.opts.TTL+c.opts.MaxStale {
 		usable = true // better than nothing, and nobody waits for a source that is down
 	}
-	due := !known || age >= c.opts.TTL*3/4
+	due := !waited && (!usable || age >= c.opts.TTL*3/4)
 	if due && (e.err == nil || !now.Before(e.again)) && e.fetching == nil {
 		c.fetchLocked(name, e)
 	}

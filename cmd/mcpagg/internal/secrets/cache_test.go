@@ -219,3 +219,15 @@ func TestCacheLeavesABusySourceAlone(t *testing.T) {
 		}
 	})
 }
+
+// A lifetime that is over before the value arrives still yields the value.
+func TestCacheOfShortLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{value: "one"}
+		c := NewCache(f, Options{TTL: time.Nanosecond})
+		defer c.Close()
+		expect(t, get(c), "one after 1s")
+		time.Sleep(time.Second)
+		expect(t, get(c), "one after 1s")
+	})
+}
