@@ -70,7 +70,11 @@ func (f *targetFlags) client(stderr io.Writer) (*client, func(context.Context), 
 			return nil, nil, err
 		}
 		g := newGateway(cfg, log)
-		return &client{gateway: g}, g.Run, nil
+		run := func(ctx context.Context) {
+			defer cfg.CloseSecrets()
+			g.Run(ctx)
+		}
+		return &client{gateway: g}, run, nil
 	}
 	opts, err := f.remoteOptions(log)
 	if err != nil {

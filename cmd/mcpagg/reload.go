@@ -106,6 +106,7 @@ func (r *reloader) attempt(ctx context.Context) reloadResult {
 	if err != nil {
 		return r.refuse(err)
 	}
+	cfg.UseSecrets(r.log, r.served())
 	changes, err := r.swap(ctx, cfg.Gateway)
 	if err != nil {
 		return r.refuse(fmt.Errorf("reloading: %w", err))
@@ -214,6 +215,15 @@ func (r *reloader) watched() (*config.Inputs, bool) {
 	defer r.mu.Unlock()
 	return r.inputs, r.current.Server.Watch
 }
+
+func (r *reloader) served() *config.Config {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.current
+}
+
+// closeSecrets ends what is being fetched for the configuration that is served.
+func (r *reloader) closeSecrets() { r.served().CloseSecrets() }
 
 // drain is how long calls may take to finish when the gateway stops.
 func (r *reloader) drain() time.Duration {

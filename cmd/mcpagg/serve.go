@@ -106,6 +106,7 @@ func serve(ctx context.Context, f serveFlags, stdout, stderr io.Writer) error {
 	running.Go(func() { gateway.Run(upCtx) })
 
 	o := &operated{gateway, newReloader(f, cfg, gateway.Reload, log), time.Now()}
+	defer o.reloads.closeSecrets()
 	reloadCtx, stopReloads := context.WithCancel(ctx)
 	defer stopReloads()
 	running.Go(func() { o.reloads.run(reloadCtx) })
@@ -187,6 +188,7 @@ func listen(addr string) (net.Listener, error) {
 }
 
 func newGateway(cfg *config.Config, log *slog.Logger) *aggregator.Gateway {
+	cfg.UseSecrets(log, nil)
 	opts := cfg.Gateway
 	opts.Version = programVersion()
 	opts.Log = log

@@ -107,6 +107,7 @@ func (v *validation) connect(ctx context.Context, cfg *config.Config) error {
 	gateway := newGateway(cfg, slog.New(slog.DiscardHandler))
 	runCtx, stop := context.WithCancel(ctx)
 	var running sync.WaitGroup
+	defer cfg.CloseSecrets()
 	defer running.Wait()
 	defer stop()
 	running.Go(func() { gateway.Run(runCtx) })

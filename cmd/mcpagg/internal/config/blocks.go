@@ -13,6 +13,7 @@ type fileBlock struct {
 	Server     serverBlock     `hcl:"server,block"`
 	Names      namesBlock      `hcl:"names,block"`
 	Store      storeBlock      `hcl:"store,block"`
+	Secrets    []secretsBlock  `hcl:"secrets,block" kinds:"env file exec vault azure_key_vault"`
 	Containers containersBlock `hcl:"containers,block"`
 	Defaults   defaultsBlock   `hcl:"defaults,block" label:"upstream"`
 	Upstreams  []upstreamBlock `hcl:"upstream,block"`
@@ -110,6 +111,111 @@ type storeBlock struct {
 	// `mcpagg` in `$XDG_STATE_HOME`, or else `/var/lib/mcpagg` for root and
 	// `~/.local/state/mcpagg` for others.
 	Dir storePath `hcl:"dir"`
+}
+
+// A place where secrets are kept, of the kind `env`, `file`, `exec`, `vault` or
+// `azure_key_vault`, and under a name for it: `secret("kv", "github")` is then
+// the secret `github` there. It is fetched when it is used; see
+// [secrets](secrets.md) for the kinds and the names in them.
+//
+//	secrets "azure_key_vault" "kv" {
+//	  url = "https://contoso-mcp.vault.azure.net"
+//	  ttl = "15m"
+//	}
+//
+//	secrets "file" "mounted" {
+//	  dir = "/run/secrets"
+//	}
+type secretsBlock struct {
+	header
+	// How old a value may be when it is used.
+	TTL duration `hcl:"ttl" default:"5m"`
+	// For how much longer the last known value is used while the source cannot be
+	// asked.
+	MaxStale duration `hcl:"max_stale" default:"1h"`
+	// How long fetching one secret may take.
+	Timeout duration `hcl:"timeout" default:"5s"`
+
+	// What stands before the names of the variables. Kind `env`.
+	Prefix text `hcl:"prefix"`
+
+	// The folder that holds each secret in a file, relative to the folder of the
+	// configuration file. Kind `file`.
+	Dir path `hcl:"dir"`
+
+	// The program that prints a secret, and its arguments; the name of the secret
+	// is added to them. Kind `exec`.
+	Command command `hcl:"command"`
+	// Environment variables of that program. Values are secret. Kind `exec`.
+	Env environment `hcl:"env"`
+
+	// The URL of the server. Kinds `vault` and `azure_key_vault`.
+	URL secureURL `hcl:"url"`
+	// A file with the certificates of the authorities to believe, in PEM, instead
+	// of the system's. Kinds `vault` and `azure_key_vault`.
+	CAFile authorities `hcl:"ca_file"`
+
+	// The path of the key-value engine, version 2; without it, `secret`. Kind
+	// `vault`.
+	Mount vaultPath `hcl:"mount"`
+	// The namespace in Vault Enterprise. Kind `vault`.
+	Namespace vaultPath `hcl:"namespace"`
+	// The gateway's token, instead of a login. Secret. Kind `vault`.
+	Token      secret          `hcl:"token"`
+	AppRole    appRoleBlock    `hcl:"approle,block"`
+	Kubernetes kubernetesBlock `hcl:"kubernetes,block"`
+
+	// The cloud that the vault is in. Without it, `global`. Kind
+	// `azure_key_vault`.
+	Cloud azureCloud `hcl:"cloud"`
+	// The tenant of the application that the gateway is in Microsoft Entra. Kind
+	// `azure_key_vault`.
+	TenantID text `hcl:"tenant_id"`
+	// The client id of that application, or of a managed identity. Kind
+	// `azure_key_vault`.
+	ClientID text `hcl:"client_id"`
+	// The client secret of the application. Secret. Kind `azure_key_vault`.
+	ClientSecret secret `hcl:"client_secret"`
+	// The file with the application's certificate and private key, as PEM or
+	// PKCS #12 without a password, relative to the folder of the configuration
+	// file. Kind `azure_key_vault`.
+	CertificateFile path `hcl:"certificate_file"`
+	// The file with the token of a Kubernetes service account (workload
+	// identity). Without any of the three, that in `AZURE_FEDERATED_TOKEN_FILE`,
+	// and else the managed identity of the machine. Kind `azure_key_vault`.
+	FederatedTokenFile path `hcl:"federated_token_file"`
+}
+
+// Logs in to Vault with a role id and a secret id.
+//
+//	approle {
+//	  role_id   = "0b7a2f1c-0000-0000-0000-000000000000"
+//	  secret_id = env("VAULT_SECRET_ID")
+//	}
+type appRoleBlock struct {
+	header
+	// The role id. Secret.
+	RoleID secret `hcl:"role_id"`
+	// The secret id. Secret.
+	SecretID secret `hcl:"secret_id"`
+	// The path of the auth method; without it, `approle`.
+	Mount vaultPath `hcl:"mount"`
+}
+
+// Logs in to Vault with the service account of the pod that the gateway runs in.
+//
+//	kubernetes {
+//	  role = "mcpagg"
+//	}
+type kubernetesBlock struct {
+	header
+	// The role in Vault.
+	Role text `hcl:"role"`
+	// The path of the auth method; without it, `kubernetes`.
+	Mount vaultPath `hcl:"mount"`
+	// The file with the token of the service account; without it,
+	// `/var/run/secrets/kubernetes.io/serviceaccount/token`.
+	TokenFile path `hcl:"token_file"`
 }
 
 // What all containers have in common.

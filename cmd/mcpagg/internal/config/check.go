@@ -14,6 +14,7 @@ func (b *fileBlock) check(d *decoder) {
 		b.Upstreams[i].inherit(&b.Defaults.bounds)
 	}
 	b.checkMemory(d)
+	b.checkSecrets(d)
 	if len(b.Upstreams) == 0 && d.mistakes.Len() == 0 {
 		d.mistake(nil, "No upstream",
 			"The gateway needs at least one MCP server behind it, such as:\n\n"+

@@ -38,7 +38,8 @@ type Config struct {
 	// Inputs are the files that all of it comes from.
 	Inputs *Inputs
 
-	file *fileBlock // what the rest was made of
+	file    *fileBlock               // what the rest was made of
+	secrets map[string]*secretSource // by name
 }
 
 // Server says where the gateway listens and how it stops.
@@ -71,7 +72,8 @@ func Load(paths []string, env func(string) (string, bool)) (*Config, error) {
 	if d.mistakes.Len() > 0 {
 		return nil, d.finish()
 	}
-	c := &Config{Server: file.server(env), Gateway: file.gateway(), Inputs: d.inputs, file: &file}
+	d.connectSecrets(&file)
+	c := &Config{Server: file.server(env), Gateway: file.gateway(), Inputs: d.inputs, file: &file, secrets: d.fetched.sources}
 	if c.Server.Socket != "" {
 		c.Gateway.ContainerDir = filepath.Join(filepath.Dir(c.Server.Socket), "egress")
 	}

@@ -19,6 +19,7 @@ type decoder struct {
 	mistakes *Mistakes
 	inputs   *Inputs
 	secrets  map[string]origin // values that must not be printed
+	fetched  *references       // to secrets that are fetched later
 
 	// unreadable says that a part of the configuration could not be read, so
 	// that what the rest lacks means nothing.
@@ -37,6 +38,7 @@ func newDecoder(paths []string, env func(string) (string, bool)) *decoder {
 		mistakes: &Mistakes{Inputs: inputs, files: parser.Files()},
 		inputs:   inputs,
 		secrets:  map[string]origin{},
+		fetched:  newReferences(),
 		local:    cty.EmptyObjectVal,
 	}
 }
@@ -105,6 +107,14 @@ var localsSchema = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{{Type: "local
 // labels, which are printed.
 func (d *decoder) checkForEach(value cty.Value, expr hcl.Expression, _ *hcl.EvalContext) hcl.Diagnostics {
 	for mark := range value.Marks() {
+		if _, fetched := mark.(*secretRef); fetched {
+			return hcl.Diagnostics{{
+				Severity: hcl.DiagError,
+				Summary:  "Invalid for_each",
+				Detail:   "A secret is fetched when it is used, so it cannot say which blocks there are.",
+				Subject:  expr.Range().Ptr(),
+			}}
+		}
 		if from, ok := mark.(origin); ok && from.isEnv() {
 			return hcl.Diagnostics{{
 				Severity: hcl.DiagError,
@@ -160,8 +170,11 @@ func (d *decoder) isFirst(child *hcl.Block, seen map[string]hcl.Range) bool {
 func (d *decoder) decodeBlock(child *hcl.Block, marks cty.ValueMarks, into block) {
 	h := into.head()
 	h.at = child.DefRange
-	if len(child.Labels) > 0 {
-		h.label, h.at = child.Labels[0], child.LabelRanges[0]
+	if last := len(child.Labels) - 1; last >= 0 {
+		h.label, h.at = child.Labels[last], child.LabelRanges[last]
+	}
+	if len(child.Labels) > 1 {
+		h.kind = child.Labels[0]
 	}
 	if marked, ok := child.Body.(interface{ BodyValueMarks() cty.ValueMarks }); ok {
 		marks = cty.NewValueMarks(marks, marked.BodyValueMarks())
@@ -181,6 +194,10 @@ func (d *decoder) decodeAttribute(attr *hcl.Attribute, marks cty.ValueMarks, int
 		return
 	}
 	in := input{d: d, attribute: attr.Name, value: result.WithMarks(marks), expr: attr.Expr, at: attr.Expr.Range()}
+	if _, ok := into.(fetchable); !ok && isFetched(in.value) {
+		in.mistake("A secret is fetched when it is used, and this has to be known before. secret() is for attributes that are secret, such as token, headers and env; use env() or file() here.")
+		return
+	}
 	into.keep(in.value)
 	into.take(in)
 }

@@ -49,16 +49,21 @@ func (d *decoder) explain(diag *hcl.Diagnostic) *hcl.Diagnostic {
 // inOurWords rewrites what HCL says of the structure of a file: what it calls
 // an argument is an attribute here, since tools have arguments.
 func inOurWords(said *hcl.Diagnostic) {
-	if kind, ok := strings.CutPrefix(said.Summary, "Missing name for "); ok {
+	kind, ok := strings.CutPrefix(strings.Replace(said.Summary, "Missing kind for", "Missing name for", 1), "Missing name for ")
+	if ok {
+		labels := `"name"`
+		if strings.Contains(said.Detail, "(kind, name)") {
+			labels = `"kind" "name"`
+		}
 		said.Summary = "Missing label"
-		said.Detail = fmt.Sprintf("Write: %s \"name\" {", kind)
+		said.Detail = fmt.Sprintf("Write: %s %s {", kind, labels)
 		return
 	}
 	if strings.Contains(said.Detail, "has dynamic marks") {
-		said.Detail = "A value from the environment or a file is never printed, so it cannot be a label."
+		said.Detail = "A value from the environment, a file or a secret is never printed, so it cannot be a label."
 		return
 	}
-	summary, ok := map[string]string{
+	summary, known := map[string]string{
 		"Attribute redefined":             "Duplicate attribute",
 		"Duplicate argument":              "Duplicate attribute",
 		"Extraneous JSON object property": "Unknown attribute",
@@ -66,7 +71,7 @@ func inOurWords(said *hcl.Diagnostic) {
 		"Unsupported argument":            "Unknown attribute",
 		"Unsupported block type":          "Unknown block",
 	}[said.Summary]
-	if ok {
+	if known {
 		said.Summary = summary
 		said.Detail = strings.NewReplacer("An argument", "An attribute", "No argument", "No attribute",
 			"argument", "attribute", "block type is", "block is").Replace(said.Detail)

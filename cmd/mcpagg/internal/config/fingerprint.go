@@ -36,15 +36,15 @@ func fingerprint(o upstream.Options) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// values are those of the secrets that are given. All of them are known when
-// the configuration is loaded.
+// values are those of the secrets that are given. What is fetched later stands
+// for itself as the definition of where it comes from.
 func values(secrets map[string]upstream.Secret) map[string]string {
 	all := map[string]string{}
 	for name, s := range secrets {
 		if s == nil {
 			continue
 		}
-		all[name], _ = s(context.Background()) // a constant, which cannot fail
+		all[name], _ = s(withoutFetching(context.Background())) // fetches nothing, so it cannot fail
 	}
 	return all
 }

@@ -43,12 +43,22 @@ func (d *decoder) functions(dir string) map[string]function.Function {
 	fs := maps.Clone(pureFunctions)
 	fs["env"] = d.envFunction()
 	fs["file"] = d.fileFunction(dir)
+	for name, instead := range map[string]string{
+		"env":        "write the name itself",
+		"file":       "write the path itself",
+		"jsondecode": "keep each value as a secret of its own",
+		"yamldecode": "keep each value as a secret of its own",
+		"trim":       "leave trim out: a line break that ends a file is no part of the secret",
+	} {
+		fs[name] = knownOnly(fs[name], name, instead)
+	}
+	fs["secret"] = d.secretFunction()
 	return fs
 }
 
 var pureFunctions = map[string]function.Function{
 	"can":        tryfunc.CanFunc,
-	"coalesce":   stdlib.CoalesceFunc,
+	"coalesce":   coalesceFunction,
 	"concat":     stdlib.ConcatFunc,
 	"format":     stdlib.FormatFunc,
 	"jsondecode": discreet(stdlib.JSONDecodeFunc),

@@ -58,6 +58,7 @@ var functionDocs = []struct{ name, call, result string }{
 	{"format", `format("%s-%d", VALUE, …)`, `text made of values, as with printf`},
 	{"jsondecode", `jsondecode(TEXT)`, `the value that a JSON text describes`},
 	{"merge", `merge(MAP, …)`, `one map of all the entries; later ones win`},
+	{"secret", `secret("SOURCE", "NAME")`, `a secret from the source of that name, fetched when it is used`},
 	{"trim", `trim(TEXT)`, `the text without white space at its ends`},
 	{"trim", `trim(TEXT, CHARACTERS)`, `the text without these characters at its ends`},
 	{"try", `try(EXPRESSION, …)`, `the first expression that has a value`},
@@ -231,7 +232,7 @@ func TestExamplesInReference(t *testing.T) {
 			if got := string(hclwrite.Format([]byte(example))); got != example {
 				t.Errorf("the example is not formatted; want\n%s", got)
 			}
-			out := run(t, archive("-- env --\nGITHUB_TOKEN=ghp_0123\n-- gateway.hcl --\n"+inContext(b.path, example)))
+			out := run(t, archive("-- env --\nGITHUB_TOKEN=ghp_0123\nVAULT_SECRET_ID=secret-id-1\n-- gateway.hcl --\n"+inContext(b.path, example)))
 			if out.err != nil {
 				t.Error(out.err)
 			}
@@ -242,7 +243,7 @@ func TestExamplesInReference(t *testing.T) {
 // inContext puts the example of a block into the blocks around it.
 func inContext(path []string, example string) string {
 	headers := map[string]string{
-		"server": "server", "upstream": `upstream "x"`, "tools": "tools", "override": `override "x"`, "container": "container",
+		"server": "server", "secrets": `secrets "vault" "x"`, "upstream": `upstream "x"`, "tools": "tools", "override": `override "x"`, "container": "container",
 	}
 	for _, outer := range slices.Backward(path[:len(path)-1]) {
 		switch {
@@ -250,6 +251,9 @@ func inContext(path []string, example string) string {
 			example += "command = [\"mcpagg\"]\n"
 		case outer == "container":
 			example += "image = \"x\"\nnetwork = \"egress\"\n"
+		}
+		if outer == "secrets" {
+			example += "url = \"https://vault.contoso.com\"\n"
 		}
 		example = headers[outer] + " {\n" + example + "}\n"
 	}
@@ -305,6 +309,12 @@ var templateSchema = map[string]any{"type": "string", "pattern": `\$\{`}
 
 func labelledSchema(f field, block map[string]any) map[string]any {
 	switch {
+	case f.kinds != nil:
+		kinds := map[string]any{}
+		for _, kind := range f.kinds {
+			kinds[kind] = map[string]any{"type": "object", "additionalProperties": block}
+		}
+		return map[string]any{"type": "object", "properties": kinds, "additionalProperties": false}
 	case f.label != "":
 		return map[string]any{"type": "object", "properties": map[string]any{f.label: block}, "additionalProperties": false}
 	case f.labelled:

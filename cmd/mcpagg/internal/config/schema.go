@@ -15,8 +15,8 @@ import (
 // written. A field with the tag `hcl:"name,block"` is a nested block if it is a
 // struct, which can be written once, or a pointer to one, which is nil if it is
 // not written, and any number of them if it is a slice, where each needs a label
-// of its own. The tag `label:"…"` is for a block that
-// can be written once and has this label.
+// of its own. The tag `label:"…"` is for a block that can be written once and has
+// this label. The tag `kinds:"…"` lists what the first of two labels can be.
 type block interface {
 	head() *header
 	// check reports what only shows when the whole block is known.
@@ -26,9 +26,13 @@ type block interface {
 // A header is what a block begins with. The zero value is that of a block which
 // is not in the file.
 type header struct {
+	kind  string // the first of two labels, or ""
 	label string
 	at    hcl.Range // of the label, or else of the type
 }
+
+// written reports whether the block is in the file.
+func (h *header) written() bool { return h.at != hcl.Range{} }
 
 func (h *header) head() *header  { return h }
 func (h *header) check(*decoder) {}
@@ -42,6 +46,7 @@ type value interface {
 
 	stands(name string, at hcl.Range)
 	keep(cty.Value)
+	rawValue() cty.Value
 	show() (cty.Value, bool)
 }
 
@@ -76,6 +81,7 @@ type field struct {
 	optional bool         // a block that is nil if it is not written
 	labelled bool         // a block with a label
 	label    string       // the only label it can have, or ""
+	kinds    []string     // what the first of its two labels can be; nil if it has one
 	typ      reflect.Type // of the value or the block
 }
 
@@ -93,6 +99,9 @@ func schemaOf(t reflect.Type) schema {
 			}
 			f.label = sf.Tag.Get("label")
 			f.labelled = f.many || f.label != ""
+			if kinds := sf.Tag.Get("kinds"); kinds != "" {
+				f.kinds = strings.Fields(kinds)
+			}
 			s.blocks = append(s.blocks, f)
 		default:
 			s.attributes = append(s.attributes, f)
@@ -108,7 +117,10 @@ func (s schema) hcl() *hcl.BodySchema {
 	}
 	for _, f := range s.blocks {
 		header := hcl.BlockHeaderSchema{Type: f.name}
-		if f.labelled {
+		switch {
+		case f.kinds != nil:
+			header.LabelNames = []string{"kind", "name"}
+		case f.labelled:
 			header.LabelNames = []string{"name"}
 		}
 		out.Blocks = append(out.Blocks, header)

@@ -40,7 +40,7 @@ func (v *secret) take(in input) {
 	in.conceal = true
 	s, ok := in.text()
 	if ok && in.isFieldValue(s) {
-		v.value = constant(s)
+		v.value = in.secretText(s, fieldProblem)
 	}
 	if ok && s == "" {
 		in.mistake("This is empty. For a token that may be missing, write: try(env(\"NAME\"), null).")
@@ -54,15 +54,29 @@ func constant(s string) upstream.Secret {
 // isFieldValue reports whether s can stand in an HTTP header, and notes a
 // mistake if it cannot. It does not quote it.
 func (in input) isFieldValue(s string) bool {
-	switch {
-	case strings.TrimSpace(s) != s:
-		in.mistake("This begins or ends with white space, as the content of a file often does: write trim(…) around it.")
-	case strings.ContainsFunc(s, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
-		in.mistake("This contains a line break or another control character, which an HTTP header cannot hold.")
-	default:
+	problem := fieldProblem(s)
+	switch problem {
+	case "":
 		return true
+	case spaceAround:
+		in.mistake("This %s, as the content of a file often does: write trim(…) around it.", problem)
+	default:
+		in.mistake("This %s.", problem)
 	}
 	return false
+}
+
+const spaceAround = "begins or ends with white space"
+
+// fieldProblem says why s cannot stand in an HTTP header, or "".
+func fieldProblem(s string) string {
+	switch {
+	case strings.TrimSpace(s) != s:
+		return spaceAround
+	case strings.ContainsFunc(s, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
+		return "contains a line break or another control character, which an HTTP header cannot hold"
+	}
+	return ""
 }
 
 // headers is a map of HTTP headers with secret values, under their canonical
@@ -95,6 +109,7 @@ func (v *headers) take(in input) {
 	for _, e := range entries {
 		name := textproto.CanonicalMIMEHeaderKey(e.name)
 		switch {
+		case !e.key.isName(e.name):
 		case !headerName.MatchString(name):
 			e.key.mistake("%v is not the name of an HTTP header.", e.key)
 		case ownHeaders[name]:
@@ -104,7 +119,7 @@ func (v *headers) take(in input) {
 		}
 		e.value.conceal = true
 		if s, ok := e.value.text(); ok && e.value.isFieldValue(s) {
-			v.value[name] = constant(s)
+			v.value[name] = e.value.secretText(s, fieldProblem)
 		}
 	}
 }
@@ -123,16 +138,24 @@ func (v *environment) take(in input) {
 	entries := in.given()
 	v.value = make(map[string]upstream.Secret, len(entries))
 	for _, e := range entries {
-		if !variableName.MatchString(e.name) {
+		if e.key.isName(e.name) && !variableName.MatchString(e.name) {
 			e.key.mistake("%v is not the name of an environment variable.", e.key)
 		}
 		e.value.conceal = true
 		s, ok := e.value.text()
-		if strings.ContainsRune(s, 0) {
-			e.value.mistake("This must not contain a NUL character.")
+		if problem := variableProblem(s); problem != "" {
+			e.value.mistake("This %s.", problem)
 		}
 		if ok {
-			v.value[e.name] = constant(s)
+			v.value[e.name] = e.value.secretText(s, variableProblem)
 		}
 	}
+}
+
+// variableProblem says why s cannot be the value of an environment variable, or "".
+func variableProblem(s string) string {
+	if strings.ContainsRune(s, 0) {
+		return "contains a NUL character"
+	}
+	return ""
 }

@@ -41,7 +41,7 @@ func showBlock(out *hclwrite.Body, v reflect.Value) {
 			if len(out.Attributes())+len(out.Blocks()) > 0 {
 				out.AppendNewline()
 			}
-			showBlock(out.AppendNewBlock(f.name, f.labelOf(child)).Body(), child)
+			showBlock(out.AppendNewBlock(f.name, f.labelsOf(child)).Body(), child)
 		}
 	}
 }
@@ -56,14 +56,15 @@ func jsonBlock(v reflect.Value) map[string]any {
 		}
 	}
 	for _, f := range s.blocks {
-		labelled := map[string]any{}
 		for _, child := range f.blocksIn(v) {
-			if label := f.labelOf(child); label != nil {
-				labelled[label[0]] = jsonBlock(child)
-				out[f.name] = labelled
-			} else {
-				out[f.name] = jsonBlock(child)
+			into, key := out, f.name
+			for _, label := range f.labelsOf(child) { // an object for each label
+				if into[key] == nil {
+					into[key] = map[string]any{}
+				}
+				into, key = into[key].(map[string]any), label
 			}
+			into[key] = jsonBlock(child)
 		}
 	}
 	return out
@@ -93,14 +94,18 @@ func (f field) blocksIn(v reflect.Value) []reflect.Value {
 
 func isEmpty(v reflect.Value) bool { return len(jsonBlock(v)) == 0 }
 
-func (f field) labelOf(v reflect.Value) []string {
+func (f field) labelsOf(v reflect.Value) []string {
 	if !f.labelled {
 		return nil
 	}
 	if f.label != "" {
 		return []string{f.label}
 	}
-	return []string{v.Addr().Interface().(block).head().label}
+	h := v.Addr().Interface().(block).head()
+	if f.kinds != nil {
+		return []string{h.kind, h.label}
+	}
+	return []string{h.label}
 }
 
 // show is the value as it may be printed, or false if there is none.

@@ -196,15 +196,18 @@ func TestKeyVaultIdentities(t *testing.T) {
 	}{
 		"client secret": {
 			KeyVaultOptions{TenantID: tenant, ClientID: clientID, ClientSecret: constant("client-secret-1")},
-			map[string]string{"client_id": clientID, "client_secret": "client-secret-1"}, "ghp_two", entra,
+			map[string]string{"client_id": clientID, "client_secret": "client-secret-1"},
+			"ghp_two", entra,
 		},
 		"certificate": {
 			KeyVaultOptions{TenantID: tenant, ClientID: clientID, CertificateFile: certificate(t)},
-			map[string]string{"client_id": clientID, "client_assertion_type": assertion, "client_assertion": "*"}, "ghp_two", entra,
+			map[string]string{"client_id": clientID, "client_assertion_type": assertion, "client_assertion": "*"},
+			"ghp_two", entra,
 		},
 		"workload identity": {
 			KeyVaultOptions{TenantID: tenant, ClientID: clientID, FederatedTokenFile: written(t, "eyJ.k8s.sig")},
-			map[string]string{"client_id": clientID, "client_assertion_type": assertion, "client_assertion": "eyJ.k8s.sig"}, "ghp_two", entra,
+			map[string]string{"client_id": clientID, "client_assertion_type": assertion, "client_assertion": "eyJ.k8s.sig"},
+			"ghp_two", entra,
 		},
 		"machine":         {KeyVaultOptions{}, nil, "ghp_two", imds},
 		"user-assigned":   {KeyVaultOptions{ClientID: clientID}, nil, "ghp_two", imds},
@@ -215,11 +218,13 @@ func TestKeyVaultIdentities(t *testing.T) {
 			"down: the gateway's own sign-in failed with HTTP 401: AADSTS7000215: Invalid client secret provided. Trace ID: 0 Timestamp: 0. Got [redacted]", entra,
 		},
 		"no certificate": {
-			KeyVaultOptions{TenantID: tenant, ClientID: clientID, CertificateFile: written(t, "hunter2hunter2")}, nil,
+			KeyVaultOptions{TenantID: tenant, ClientID: clientID, CertificateFile: written(t, "hunter2hunter2")},
+			nil,
 			"down: who the gateway is for the Key Vault: certificate_file holds no certificate with its private key as PEM, or as PKCS #12 without a password", "",
 		},
 		"no file": {
-			KeyVaultOptions{TenantID: tenant, ClientID: clientID, CertificateFile: "/no/such/file"}, nil,
+			KeyVaultOptions{TenantID: tenant, ClientID: clientID, CertificateFile: "/no/such/file"},
+			nil,
 			"down: certificate_file for the Key Vault: no such file or directory", "",
 		},
 	} {
