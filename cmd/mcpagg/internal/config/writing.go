@@ -6,6 +6,8 @@ import (
 
 	"github.com/hashicorp/hcl/v2/hclwrite"
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/mcpagg/mcpagg/upstream/egress"
 )
 
 // Quote is text as it is written in a configuration, in quotes, without
@@ -46,3 +48,29 @@ func IsVolume(name string) bool { return volumePattern.MatchString(name) }
 
 // IsLabel reports whether a block can have this label.
 func IsLabel(text string) bool { return labelPattern.MatchString(text) }
+
+// IsDestination reports whether egress.allow can hold a text.
+func IsDestination(text string) bool {
+	_, err := egress.ParseRule(text)
+	return err == nil
+}
+
+// A Profile is what a permission profile of ToolHive grants, as attributes of a
+// container block.
+type Profile struct {
+	Network       string
+	Allow, Mounts []string
+}
+
+// ParseProfile reads a permission profile, or reports that it cannot be enforced.
+func ParseProfile(text []byte) (Profile, bool) {
+	granted, problems := parseProfile(text)
+	p := Profile{Network: granted.network}
+	for _, rule := range granted.allow {
+		p.Allow = append(p.Allow, rule.String())
+	}
+	for _, m := range granted.mounts {
+		p.Mounts = append(p.Mounts, showMount(m))
+	}
+	return p, len(problems) == 0
+}

@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -45,8 +46,12 @@ func readVariables(s Source) (*findings, error) {
 			lost = append(lost, shown(e.name))
 		}
 	}
+	github.letOut("GITHUB_HOST", "api.github.com:443", "raw.githubusercontent.com:443")
+	atlassian.letOut("JIRA_URL")
+	atlassian.letOut("CONFLUENCE_URL")
 	for _, server := range []*server{github, atlassian} {
 		if len(server.env) > 0 {
+			server.noteNetwork()
 			f.servers = append(f.servers, server)
 		}
 	}
@@ -65,9 +70,32 @@ func hasAnyPrefix(text string, prefixes ...string) bool {
 
 func variablesServer(name, image, from string) *server {
 	s := &server{name: name, from: from, env: map[string]string{}, headers: map[string]string{}}
-	s.container = &container{image: image, network: "bridge"}
+	s.container = &container{image: image}
 	s.note("The image is the server's usual one: see that it is the one that you ran, and pin it with mcpagg image pin.")
 	return s
+}
+
+// letOut lets the container connect to the host of the URL in a variable, or if there
+// is none to what is usual. What cannot be listed makes it reach everything.
+func (s *server) letOut(variable string, usual ...string) {
+	c := s.container
+	if text := s.env[variable]; text != "" {
+		u, err := url.Parse(text)
+		port := ""
+		if err == nil {
+			port = cmp.Or(u.Port(), "443")
+		}
+		if err != nil || u.Scheme != "https" || !config.IsDestination(u.Hostname()+":"+port) || looksSecret(text) {
+			c.network, c.allow = "bridge", nil
+			return
+		}
+		usual = []string{u.Hostname() + ":" + port}
+	}
+	for _, destination := range usual {
+		if c.network != "bridge" && !slices.Contains(c.allow, destination) {
+			c.network, c.allow = "egress", append(c.allow, destination)
+		}
+	}
 }
 
 // takeVariable gives the server a variable, or the image that one names.

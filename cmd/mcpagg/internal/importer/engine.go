@@ -112,7 +112,7 @@ func (s *server) run(engine string, args []string) bool {
 // than it needs.
 func (s *server) noteNetwork() {
 	if s.container.network == "bridge" {
-		s.note(`It reaches whatever this machine reaches, as it did. network = "none" takes that away.`)
+		s.note(`It reaches whatever this machine reaches, as it did. network = "none" takes that away, and network = "egress" all but the hosts that you list.`)
 	}
 }
 

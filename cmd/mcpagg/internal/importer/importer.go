@@ -30,10 +30,10 @@ type Source struct {
 // Limits of what is imported.
 const (
 	MaxBytes     = 16 << 20 // of one source
-	maxServers   = 1000
-	maxTexts     = 10_000 // in all servers together
-	maxFields    = 100    // of one server
-	maxVariables = 1000   // in an .env file
+	maxServers   = 500
+	maxTexts     = 5000 // in all servers together
+	maxFields    = 100  // of one server
+	maxVariables = 1000 // in an .env file
 )
 
 // A Result is what came of an import.
@@ -166,10 +166,12 @@ type server struct {
 type container struct {
 	image, runtime string
 	args, mounts   []string
-	network        string // "" is none
-	memory, cpus   string // "" is the default
-	pids, port     int    // 0 is the default
+	network        string   // "" is none
+	allow          []string // what it may connect to, if the network is egress
+	memory, cpus   string   // "" is the default
+	pids, port     int      // 0 is the default
 	user, pull     string
+	profile        string // the path of a permission profile, "" for none
 }
 
 // note says something about the server to whoever reads the configuration.
@@ -193,7 +195,7 @@ func (s *server) size() int {
 func (s *server) same(other *server) bool {
 	a, b := *s, *other
 	a.from, b.from = "", ""
-	return reflect.DeepEqual(a, b)
+	return a.name == b.name && reflect.DeepEqual(a, b)
 }
 
 // read finds the servers in a source.

@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -36,6 +37,7 @@ func readWorkload(from string, w *object) *server {
 	if transport == "stdio" && !remote && config.IsImage(image) {
 		s.container = &container{image: image, network: "bridge"}
 		s.note("thv list does not tell its variables, secrets, arguments, volumes and permissions. Import what thv export writes to have them, or add them here.")
+		s.noteNetwork()
 		s.builtByToolHive()
 		return s
 	}
@@ -105,14 +107,55 @@ func readRunConfig(from string, file *object) *server {
 	return s
 }
 
-// permissions says what a permission profile allowed.
+// permissions gives the container what its permission profile grants, which may be
+// less than it had: ToolHive enforces lists of hosts only if told to.
 func (s *server) permissions(file *object) {
-	isolate, _ := file.flag("isolate_network")
-	if name := file.text("permission_profile_name_or_path"); name == "none" && isolate {
+	name := file.text("permission_profile_name_or_path")
+	profile, inline := file.object("permission_profile")
+	switch {
+	case inline && len(profile.fields) > 0:
+		text, _ := json.Marshal(profile.fields) // it came from JSON
+		s.grant(text)
+	case name != "":
+		s.namedProfile(name)
+	}
+	if isolated, _ := file.flag("isolate_network"); !isolated && s.container.network == "egress" {
+		s.note("ToolHive did not enforce the list of hosts in its permission profile; the gateway does.")
+	}
+}
+
+func (s *server) grant(profile []byte) {
+	granted, ok := config.ParseProfile(profile)
+	if !ok {
+		s.container.network = ""
+		s.note("Its permission profile says something that cannot be enforced here: it has no network now.")
+		return
+	}
+	s.container.network, s.container.allow = granted.Network, granted.Allow
+	if granted.Network == "none" {
 		s.container.network = ""
 	}
-	if profile, ok := file.object("permission_profile"); ok && len(profile.fields) > 0 {
-		s.note("Its permission profile was not carried over: see network and egress.")
+	for _, m := range granted.Mounts {
+		f := strings.SplitN(m, ":", 3)
+		s.addMount(s.container, f[0], f[1], len(f) == 3)
+	}
+}
+
+// namedProfile takes a profile that ToolHive knows, or that is in a file.
+func (s *server) namedProfile(name string) {
+	switch {
+	case name == "none":
+		s.container.network = ""
+	case name == "network":
+		s.container.network = "bridge"
+	case strings.Contains(name, "/") || strings.HasSuffix(name, ".json"):
+		s.container.network, s.container.profile = "", name
+		if !strings.HasPrefix(name, "/") && !strings.HasPrefix(name, "~/") {
+			s.note("The path of its permission profile is seen from the folder of this file.")
+		}
+	default:
+		s.container.network = ""
+		s.note("Its permission profile is not known: it has no network now.")
 	}
 }
 
@@ -164,11 +207,7 @@ func (s *server) runToolHive(args []string) {
 		case "--transport":
 			s.sse = o.value == "sse"
 		case "--permission-profile":
-			if o.value == "none" {
-				s.container.network = ""
-			} else if o.value != "network" {
-				s.note("Its permission profile was not carried over: see network and egress.")
-			}
+			s.namedProfile(o.value)
 		case "--name", "--proxy-port", "--port", "--host", "--proxy-mode", "-f", "--foreground", "--debug":
 		default:
 			s.note("The option %s of thv run was not carried over.", shown(o.name))

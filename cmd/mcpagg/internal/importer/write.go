@@ -359,7 +359,7 @@ func (w *writer) container() string {
 		text += attribute("mounts", w.list("mount", mounts))
 	}
 	for _, a := range []struct{ name, value string }{
-		{"network", c.network}, {"memory", c.memory}, {"user", c.user}, {"pull", c.pull}, {"runtime", c.runtime},
+		{"permission_profile", w.homely(c.profile)}, {"network", c.network}, {"memory", c.memory}, {"user", c.user}, {"pull", c.pull}, {"runtime", c.runtime},
 	} {
 		if a.value != "" {
 			text += attribute(a.name, w.value(a.name, variableOf(w.label+"_"+a.name), a.value))
@@ -371,8 +371,15 @@ func (w *writer) container() string {
 	if n, err := strconv.ParseFloat(c.cpus, 64); err == nil {
 		text += attribute("cpus", strconv.FormatFloat(n, 'f', -1, 64))
 	}
+	if c.port > 0 && c.network == "" && c.profile == "" {
+		s.off = true
+		s.note(`It had no network, and a port in a container cannot be reached without: network = "egress" with a single host that it needs, or one that is not there, is next to none.`)
+	}
 	if s.dir != "" {
 		s.note("Its working folder was the client's own, and was left out.")
+	}
+	if c.network == "egress" {
+		text += "\negress {\n" + attribute("allow", w.list("egress", c.allow)) + "}\n"
 	}
 	text = "container {\n" + text + "}\n"
 	if c.port > 0 && s.sse {
