@@ -12,6 +12,7 @@ func (u *Upstream) Hurry() {
 		silence: 300 * time.Millisecond,
 		idle:    300 * time.Millisecond,
 		wait:    20 * time.Second,
+		rotate:  20 * time.Millisecond,
 	}
 }
 

@@ -120,6 +120,9 @@ func (u *Upstream) remember(c *conn, err error) {
 func (u *Upstream) serve(ctx context.Context, c *conn, subscribed []string, left *sync.WaitGroup) time.Duration {
 	began := time.Now()
 	c.running.start(func() { u.watch(c) })
+	if len(u.opts.Env) > 0 {
+		c.running.start(func() { u.heedRotation(c) })
+	}
 	if c.listener == nil {
 		c.running.start(func() { u.resubscribe(c, subscribed) })
 	}
@@ -326,14 +329,18 @@ func (u *Upstream) notConnected(ctx context.Context, err error, took, pause time
 }
 
 // nowLost gives up the connection. Calls wait for the next attempt if the
-// server is there, and only dropped the session or speaks another era.
+// server is there, and only dropped the session, speaks another era or is
+// started anew.
 func (u *Upstream) nowLost(err error, lived time.Duration) {
-	gone := isUnsent(err)
+	renewed := errors.Is(err, errRenewed)
+	gone := isUnsent(err) || renewed
 	if errors.Is(err, errOtherEra) {
 		u.worked = ""
 	}
 	err = u.secrets.redacted(err)
-	u.opts.Log.Warn("connection lost", "err", err, "lived", lived)
+	if !renewed {
+		u.opts.Log.Warn("connection lost", "err", err, "lived", lived)
+	}
 	u.move(Lost, func() {
 		u.conn = nil
 		u.awaited = gone && lived >= minBackoff

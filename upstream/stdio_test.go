@@ -102,11 +102,23 @@ func fault(r *upstreamtest.Request) upstreamtest.Reply {
 	case "close-stdout":
 		_ = os.Stdout.Close()
 		time.Sleep(time.Hour)
+	case "env-at-signal":
+		waitForFile(os.Getenv("CHILD"))
+		return upstreamtest.Result(fmt.Sprintf("%q", os.Getenv("TOKEN")))
 	case "hang":
 		<-r.Context.Done()
 		return upstreamtest.Raw("")
 	}
 	return upstreamtest.Result(`{}`)
+}
+
+func waitForFile(path string) {
+	for {
+		if _, err := os.Stat(path); err == nil {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
 }
 
 // serveLegacyLines is an old server: it knows initialize and tools/list, one

@@ -24,6 +24,7 @@ type pace struct {
 	// demand is at least from the end of one attempt to connect to the next one,
 	// if a call asks for it; wait is how long that call waits for the attempt.
 	demand, wait time.Duration
+	rotate       time.Duration // between two looks at the secrets in the environment
 }
 
 func newPace(opts Options) pace {
@@ -35,6 +36,7 @@ func newPace(opts Options) pace {
 		idle:    time.Minute,
 		demand:  time.Second,
 		wait:    time.Second,
+		rotate:  time.Minute,
 	}
 	if opts.URL == nil {
 		p.demand = 2 * time.Second // starting a process costs more

@@ -20,7 +20,8 @@
 // and one connection: Run (run.go) dials (dial.go) a process (stdio.go,
 // process.go) or an HTTP server (http.go, oldsse.go), fetches its lists
 // (list.go), and hears of their changes and of updated resources (listen.go,
-// subscribe.go). What a server asks in turn goes to the call it belongs to, if
+// subscribe.go). A process is started anew when a secret in its environment
+// changes (rotate.go). What a server asks in turn goes to the call it belongs to, if
 // that can be told (serve.go).
 //
 // A call that fails without an answer makes the connection suspected, and one
@@ -91,7 +92,9 @@ type Options struct {
 	// nothing.
 	Containers *Containers
 	// Env is added to the process's environment, which otherwise holds only
-	// the gateway's own PATH, HOME and LANG, or is the container's.
+	// the gateway's own PATH, HOME and LANG, or is the container's. Every minute
+	// the values are asked again; when one has changed, the process is started
+	// anew.
 	Env map[string]Secret
 	// Dir is the process's working directory; "" is the gateway's own.
 	Dir string
@@ -299,6 +302,7 @@ type Upstream struct {
 	// Set by New, never changed.
 	opts       Options // with the defaults filled in
 	secrets    *vault
+	rotation   *rotation // of Options.Env
 	clientInfo json.RawMessage
 	endpoint   *endpoint // nil for a process and a container
 	attempted  chan struct{}
@@ -350,6 +354,8 @@ func New(opts Options) *Upstream {
 	secrets := &vault{}
 	opts.Log = secrets.logger(opts.Log).With("upstream", opts.Name)
 	opts.Env, opts.Headers, opts.Token = secrets.watchAll(opts.Env), secrets.watchAll(opts.Headers), secrets.watch(opts.Token)
+	rotation := newRotation(opts.Env)
+	opts.Env = rotation.noting()
 	if opts.Container != nil {
 		opts.Container = opts.Container.withDefaults()
 		opts.Containers = cmp.Or(opts.Containers, NewContainers(0, opts.Log))
@@ -363,6 +369,7 @@ func New(opts Options) *Upstream {
 	u := &Upstream{
 		opts:       opts,
 		secrets:    secrets,
+		rotation:   rotation,
 		clientInfo: info.Bytes(),
 		attempted:  make(chan struct{}),
 		jitter:     fullJitter,
@@ -460,7 +467,7 @@ func (u *Upstream) try(ctx context.Context, call Call) (result json.RawMessage, 
 	}
 	asked := c.asked.Load()
 	if !c.underWay.enter() {
-		return nil, nil, errStopped
+		return nil, c.settled, errStopped // or started anew, for which the call waits
 	}
 	result, err = c.call(ctx, call)
 	c.underWay.leave()
