@@ -77,6 +77,9 @@ func serve(ctx context.Context, f serveFlags, stdout, stderr io.Writer) error {
 		return err
 	}
 	limitMemory()
+	if err := hideMemory(); err != nil {
+		log.Warn("other processes of this user can read the gateway's memory", "err", err)
+	}
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
