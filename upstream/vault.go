@@ -34,13 +34,24 @@ func (v *vault) watch(s Secret) Secret {
 		return nil
 	}
 	return func(ctx context.Context) (string, error) {
-		value, err := s(ctx)
+		value, err := s(context.WithValue(ctx, concealing{}, v))
 		if err == nil {
 			v.remember(value)
 		}
 		return value, err
 	}
 }
+
+// Conceal makes sure that a part of a secret's value, which alone is secret, is
+// not printed either, such as the password in a URL. A Secret calls it with the
+// context that it was asked with.
+func Conceal(ctx context.Context, part string) {
+	if v, ok := ctx.Value(concealing{}).(*vault); ok {
+		v.remember(part)
+	}
+}
+
+type concealing struct{}
 
 func (v *vault) watchAll(secrets map[string]Secret) map[string]Secret {
 	watched := make(map[string]Secret, len(secrets))

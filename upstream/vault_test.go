@@ -37,6 +37,21 @@ func TestVaultHidesSecretsInEveryForm(t *testing.T) {
 	}
 }
 
+func TestVaultHidesPartsOfSecrets(t *testing.T) {
+	v := &vault{}
+	watched := v.watch(func(ctx context.Context) (string, error) {
+		Conceal(ctx, "hunter2-hunter2")
+		return "postgres://app:hunter2-hunter2@db/app", nil
+	})
+	if _, err := watched(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := v.redact(`password "hunter2-hunter2" of app is wrong`); got != `password "[redacted]" of app is wrong` {
+		t.Errorf("redact returned %s", got)
+	}
+	Conceal(t.Context(), "where nobody asked for a secret")
+}
+
 func TestVaultKeepsSecretsOutOfTheLog(t *testing.T) {
 	v := &vault{}
 	v.remember("SuperSecretToken")

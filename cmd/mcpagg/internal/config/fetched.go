@@ -83,10 +83,15 @@ func (rs *references) split(text string) (parts []part, ok bool) {
 		if err != nil || n >= len(rs.list) {
 			return nil, false
 		}
-		parts = append(parts, part{literal: text[at:m[0]]}, part{reference: rs.list[n]})
+		if m[0] > at {
+			parts = append(parts, part{literal: text[at:m[0]]})
+		}
+		parts = append(parts, part{reference: rs.list[n]})
 		at = m[1]
 	}
-	parts = append(parts, part{literal: text[at:]})
+	if at < len(text) {
+		parts = append(parts, part{literal: text[at:]})
+	}
 	for _, p := range parts {
 		if strings.Contains(p.literal, rs.key[:12]) {
 			return nil, false
@@ -165,6 +170,9 @@ func (rs *references) fill(parts []part, problem func(string) string) upstream.S
 			}
 			if wrong := problem(value); wrong != "" {
 				return "", fmt.Errorf("secret %v: its value %s; store another one", p.reference, wrong)
+			}
+			if len(parts) > 1 { // else it is the whole text
+				upstream.Conceal(ctx, value)
 			}
 			text.WriteString(value)
 		}

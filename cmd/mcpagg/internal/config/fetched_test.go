@@ -69,6 +69,30 @@ func TestFetchedWhenUsed(t *testing.T) {
 	}
 }
 
+// TestPartsAreConcealed checks that an upstream knows what is secret in a text
+// that is a secret as a whole: a server may well repeat only that.
+func TestPartsAreConcealed(t *testing.T) {
+	c := fetchedFrom(t, `
+		command = ["/bin/sh", "-c", "p=$${URL#user:}; echo the password $${p%@host} is wrong >&2; exit 1"]
+		env     = { URL = "user:${secret("f", "s")}@host" }`, map[string]string{"s": "hunter2hunter2"})
+	var log bytes.Buffer
+	opts := c.Gateway.Upstreams[0].Options
+	opts.Log = slog.New(slog.NewTextHandler(&log, nil))
+	u := upstream.New(opts)
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { u.Run(ctx); close(done) }()
+	<-u.Attempted()
+	stop()
+	<-done
+	if got := log.String(); !strings.Contains(got, "the password [redacted] is wrong") || strings.Contains(got, "hunter2") {
+		t.Errorf("logged %s", got)
+	}
+	if got := u.Status().LastError; !strings.Contains(got, "the password [redacted] is wrong") {
+		t.Errorf("the error is %s", got)
+	}
+}
+
 // TestRotatedToGarbage checks that a value is checked each time it is fetched,
 // and never shown.
 func TestRotatedToGarbage(t *testing.T) {
