@@ -428,7 +428,8 @@ var assignment = regexp.MustCompile(`^-{0,2}[A-Za-z_][A-Za-z0-9_.-]*$`)
 // word is one word of a command, which may be NAME=VALUE or --name=value.
 func (w *writer) word(option, variable, word string) string {
 	name, value, ok := cutOutside(word, "=")
-	if !ok || !assignment.MatchString(name) || w.isSecret("", name) {
+	splitsSecret := w.variables.isHeldIn(word) && !w.variables.isHeldIn(value)
+	if !ok || !assignment.MatchString(name) || w.isSecret("", name) || splitsSecret {
 		return w.value(option, variable, word)
 	}
 	list := []part{{text: name + "="}}
