@@ -22,7 +22,7 @@ type box struct {
 	name       string
 	outlet     *outlet   // its only way out; nil for none
 	entrance   *entrance // the way its environment gets in; nil where the engine has to do
-	relay      bool      // it is part of an outlet
+	relay      bool      // it is part of an outlet, which removes it
 	release    func()    // gives back its memory
 }
 

@@ -183,6 +183,7 @@ func (o *outlet) dialIn(ctx context.Context, _, _ string) (net.Conn, error) {
 func (o *outlet) close() {
 	if o.relay != nil {
 		o.relay.stop(stopGrace)
+		o.relay.box.remove() // not before, since the other container holds on to it
 	}
 	o.endsOut()
 	o.running.wait()

@@ -219,6 +219,9 @@ func TestOutletBreaks(t *testing.T) {
 	if now := e.containers(t); len(first) != 2 || len(now) != 2 || now[0] == first[0] || now[1] != now[0]+"-egress" {
 		t.Errorf("containers %q, before %q", now, first)
 	}
+	if removed := e.asked("rm"); len(removed) != 2 || !strings.HasSuffix(removed[0], first[0]) || !strings.HasSuffix(removed[1], first[1]) {
+		t.Errorf("removed were %q, want %q in this order, since podman refuses the other", removed, first)
+	}
 	if folders := socketFolders(t, opts.Containers); len(folders) != 1 {
 		t.Errorf("folders %q", folders)
 	}

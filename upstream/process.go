@@ -214,7 +214,7 @@ func (p *process) reap() {
 	p.closePipes()
 	p.cause = p.epitaph(err)
 	close(p.exited)
-	if p.box != nil {
+	if p.box != nil && !p.box.relay {
 		p.box.remove()
 	}
 	close(p.gone)
