@@ -231,3 +231,22 @@ func TestCacheOfShortLife(t *testing.T) {
 		expect(t, get(c), "one after 1s")
 	})
 }
+
+// What a source has taken back is not used any more: neither for the rest of its
+// time, nor when the source is down later.
+func TestCacheForgetsWhatIsTakenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{value: "one"}
+		c := NewCache(f, Options{Name: "kv", TTL: time.Minute})
+		defer c.Close()
+		expect(t, get(c), "one after 1s")
+		f.set("", refused("it was deleted"))
+		time.Sleep(50 * time.Second)
+		expect(t, get(c), "one after 0s") // and it is asked meanwhile
+		time.Sleep(2 * time.Second)
+		expect(t, get(c), "error: secret kv/x: it was deleted after 0s")
+		f.set("", errDown)
+		time.Sleep(missingFor)
+		expect(t, get(c), "error: secret kv/x: connection refused after 1s")
+	})
+}
