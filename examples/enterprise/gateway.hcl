@@ -19,6 +19,12 @@ defaults "upstream" {
   call_timeout    = "60s"
 }
 
+# Where secrets are fetched from when a server needs them: a folder with a file for
+# each, as Kubernetes and systemd have one. It could be a Vault or a Key Vault.
+secrets "file" "atlassian" {
+  dir = env("SECRETS", "secrets")
+}
+
 # Containers have no privileges, no capabilities, a read-only root and no network,
 # whatever is here. These reach one host each, through the gateway, and have less of
 # everything else than they would otherwise.
@@ -76,9 +82,9 @@ upstream "atlassian" {
     env = {
       JIRA_URL             = "https://contoso.atlassian.net"
       JIRA_USERNAME        = "gateway@contoso.com"
-      JIRA_API_TOKEN       = env("JIRA_API_TOKEN")
+      JIRA_API_TOKEN       = secret("atlassian", "jira-token")
       CONFLUENCE_URL       = "https://contoso.atlassian.net/wiki"
-      CONFLUENCE_API_TOKEN = env("CONFLUENCE_API_TOKEN")
+      CONFLUENCE_API_TOKEN = secret("atlassian", "confluence-token")
     }
 
     egress {

@@ -25,7 +25,11 @@ done
 [ "$MCPAGG" != bin/mcpagg ] || make --silent build
 rm -rf "$context"
 
-# The servers only look whether they have these. A real one gets real ones.
-: "${GITHUB_PERSONAL_ACCESS_TOKEN:=example}" "${JIRA_API_TOKEN:=example}" "${CONFLUENCE_API_TOKEN:=example}"
-export GITHUB_PERSONAL_ACCESS_TOKEN JIRA_API_TOKEN CONFLUENCE_API_TOKEN
+# The servers only look whether they have secrets. Real ones get real ones.
+: "${GITHUB_PERSONAL_ACCESS_TOKEN:=example}" "${SECRETS:=${XDG_STATE_HOME:-$HOME/.local/state}/mcpagg-example/secrets}"
+export GITHUB_PERSONAL_ACCESS_TOKEN SECRETS
+(umask 077 && mkdir -p "$SECRETS")
+for name in jira-token confluence-token; do
+	[ -e "$SECRETS/$name" ] || (umask 077 && echo example >"$SECRETS/$name")
+done
 exec "$MCPAGG" serve -c examples/enterprise/gateway.hcl "$@"

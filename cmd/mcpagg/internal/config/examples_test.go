@@ -21,7 +21,7 @@ func TestExamples(t *testing.T) {
 	t.Setenv("PATH", bin)
 	env := map[string]string{
 		"GITHUB_TOKEN": "ghp_0123456789", "WIKI_KEY": "wiki-0123456789",
-		"GITHUB_PERSONAL_ACCESS_TOKEN": "ghp_9876543210", "JIRA_API_TOKEN": "jira-0123456789", "CONFLUENCE_API_TOKEN": "wiki-9876543210",
+		"GITHUB_PERSONAL_ACCESS_TOKEN": "ghp_9876543210",
 	}
 	for _, file := range files {
 		name, err := filepath.Rel(root, file)
