@@ -337,8 +337,11 @@ func TestWhyContainersEnd(t *testing.T) {
 		{"the engine's error", "docker could not start the container: Error response from daemon: network db-only not found; create the network", []string{"125", "docker: Error response from daemon: network db-only not found.\nSee 'docker run --help'."}, map[string]string{"status": "created"}},
 		{"no program", "docker could not start the container: exec: \"serve\": executable file not found in $PATH; see that the image has this program", []string{"127", `docker: exec: "serve": executable file not found in $PATH`}, map[string]string{"status": "created"}},
 		{"a program of its own is missing", "the container exited with status 127: sh: jq: not found", []string{"127", "sh: jq: not found"}, nil},
-		{"the engine goes", "docker lost the container: error waiting for container: unexpected EOF", []string{"125", "docker: error waiting for container: unexpected EOF"},
-			map[string]string{"fail-inspect": "Cannot connect to the Docker daemon"}},
+		{
+			"the engine goes", "docker lost the container: error waiting for container: unexpected EOF",
+			[]string{"125", "docker: error waiting for container: unexpected EOF"},
+			map[string]string{"fail-inspect": "Cannot connect to the Docker daemon"},
+		},
 		{"out of memory", "needed more than its 512 MiB of memory and was killed; raise container.memory", []string{"137", "x"}, map[string]string{"oom": ""}},
 		{"killed", "the container was killed from outside, or by its own hand", []string{"137", "x"}, nil},
 		{"its own error", "the container exited with status 3: no token given", []string{"3", "no token given"}, nil},
@@ -467,10 +470,14 @@ func TestImageCannotBeHad(t *testing.T) {
 		name, pull, engineSays, want string
 	}{
 		{"not allowed", "never", "", `the image gone:1 is not there, and pull = "never" forbids to pull it; build or pull it`},
-		{"no registry", "missing", "Error response from daemon: Get \"http://localhost:5000/v2/\": dial tcp 127.0.0.1:5000: connect: connection refused\n",
-			"pulling the image gone:1: docker: Error response from daemon: Get \"http://localhost:5000/v2/\": dial tcp 127.0.0.1:5000: connect: connection refused; see that the registry can be reached"},
-		{"no such digest", "missing", "Error response from daemon: manifest for gone:1 not found: manifest unknown: manifest unknown\n",
-			"the registry does not have this tag or digest"},
+		{
+			"no registry", "missing", "Error response from daemon: Get \"http://localhost:5000/v2/\": dial tcp 127.0.0.1:5000: connect: connection refused\n",
+			"pulling the image gone:1: docker: Error response from daemon: Get \"http://localhost:5000/v2/\": dial tcp 127.0.0.1:5000: connect: connection refused; see that the registry can be reached",
+		},
+		{
+			"no such digest", "missing", "Error response from daemon: manifest for gone:1 not found: manifest unknown: manifest unknown\n",
+			"the registry does not have this tag or digest",
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			e := newEngine(t)

@@ -172,26 +172,46 @@ var remedies = []struct {
 	words  *regexp.Regexp
 	remedy string
 }{
-	{regexp.MustCompile(`(?i)cannot connect to (the docker daemon|podman)|error during connect|failed to connect to the docker api`),
-		"start the engine's service, or say where it is with DOCKER_HOST or CONTAINER_HOST"},
-	{regexp.MustCompile(`(?i)permission denied while trying to connect`),
-		"let the gateway's user use the engine's socket"},
-	{regexp.MustCompile(`(?i)no such image|image not known|unable to find image`),
-		`pull or build the image, or set pull = "missing"`},
-	{regexp.MustCompile(`(?i)unauthorized|authentication required|access to the resource is denied|pull access denied`),
-		"log in to the registry as the gateway's user, and see that the image's name is right"},
-	{regexp.MustCompile(`(?i)manifest unknown|manifest for .* not found|name unknown|repository .* not found|not found: manifest`),
-		"the registry does not have this tag or digest; see that the reference is right"},
-	{regexp.MustCompile(`(?i)short-name .* did not resolve|no unqualified-search registries`),
-		"write the whole reference, with the registry, such as docker.io/library/name:tag"},
-	{regexp.MustCompile(`(?i)no such host|connection refused|i/o timeout|network is unreachable|no route to host|tls handshake|server misbehaving|pinging container registry`),
-		"see that the registry can be reached from here, or pull the image beforehand"},
-	{regexp.MustCompile(`(?i)network .*not found|unable to find network`),
-		"create the network, or see that its name is right"},
-	{regexp.MustCompile(`(?i)bind source path does not exist|statfs .*: no such file`),
-		"see that what is mounted is there"},
-	{regexp.MustCompile(`(?i)executable file .*not found|(exec|stat) .*: no such file|exec format error`),
-		"see that the image has this program, for this machine"},
+	{
+		regexp.MustCompile(`(?i)cannot connect to (the docker daemon|podman)|error during connect|failed to connect to the docker api`),
+		"start the engine's service, or say where it is with DOCKER_HOST or CONTAINER_HOST",
+	},
+	{
+		regexp.MustCompile(`(?i)permission denied while trying to connect`),
+		"let the gateway's user use the engine's socket",
+	},
+	{
+		regexp.MustCompile(`(?i)no such image|image not known|unable to find image`),
+		`pull or build the image, or set pull = "missing"`,
+	},
+	{
+		regexp.MustCompile(`(?i)unauthorized|authentication required|access to the resource is denied|pull access denied`),
+		"log in to the registry as the gateway's user, and see that the image's name is right",
+	},
+	{
+		regexp.MustCompile(`(?i)manifest unknown|manifest for .* not found|name unknown|repository .* not found|not found: manifest`),
+		"the registry does not have this tag or digest; see that the reference is right",
+	},
+	{
+		regexp.MustCompile(`(?i)short-name .* did not resolve|no unqualified-search registries`),
+		"write the whole reference, with the registry, such as docker.io/library/name:tag",
+	},
+	{
+		regexp.MustCompile(`(?i)no such host|connection refused|i/o timeout|network is unreachable|no route to host|tls handshake|server misbehaving|pinging container registry`),
+		"see that the registry can be reached from here, or pull the image beforehand",
+	},
+	{
+		regexp.MustCompile(`(?i)network .*not found|unable to find network`),
+		"create the network, or see that its name is right",
+	},
+	{
+		regexp.MustCompile(`(?i)bind source path does not exist|statfs .*: no such file`),
+		"see that what is mounted is there",
+	},
+	{
+		regexp.MustCompile(`(?i)executable file .*not found|(exec|stat) .*: no such file|exec format error`),
+		"see that the image has this program, for this machine",
+	},
 }
 
 // withRemedy is a complaint, and what to do about it if that is known.

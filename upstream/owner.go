@@ -41,7 +41,7 @@ func read(path string) string {
 // ended, or that cannot be known (proc(5), /proc/pid/stat).
 func beginOf(pid int) string {
 	stat := read("/proc/" + strconv.Itoa(pid) + "/stat")
-	const state, began = 3 - 3, 22 - 3 // counted behind the name, which may hold anything
+	const state, began = 0, 19 // fields 3 and 22, counted behind the name, which may hold anything
 	fields := strings.Fields(stat[strings.LastIndex(stat, ")")+1:])
 	if len(fields) <= began || fields[state] == "Z" {
 		return ""

@@ -401,6 +401,8 @@ type egressBlock struct {
 	// The destinations, each with its port: the name of a host; `*.` and a
 	// domain, for all hosts below it; an address or network. A name opens public
 	// addresses only: where it leads to a private one, that must be listed, too.
+	// An empty list allows nothing, and is for servers with a `port` that need
+	// nothing.
 	Allow destinations `hcl:"allow"`
 }
 

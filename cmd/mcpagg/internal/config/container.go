@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/mcpagg/mcpagg/upstream"
@@ -258,7 +259,7 @@ func (b *containerBlock) check(d *decoder) {
 	}
 	b.checkNetwork(d)
 	if b.Port.given && b.network() == "none" {
-		d.mistake(&b.Port.at, "Invalid port", `A container without network cannot be reached at a port. Set network = "egress" or "bridge", or leave port out and speak over stdio.`)
+		d.mistake(&b.Port.at, "Invalid port", `A container without network cannot be reached at a port. Set network = "egress", with allow = [] if it is to connect to nothing, or leave port out and speak over stdio.`)
 	}
 	if b.Path.given && !b.Port.given {
 		d.mistake(&b.Path.at, "Invalid path", "This is the path at a port, and there is none.")
@@ -278,7 +279,7 @@ func (b *containerBlock) options(common *containersBlock) *upstream.Container {
 		Runtime: runtime,
 		Image:   b.Image.value,
 		Args:    b.Args.value,
-		Mounts:  append(b.PermissionProfile.value.mounts, b.Mounts.value...),
+		Mounts:  slices.Concat(b.PermissionProfile.value.mounts, b.Mounts.value),
 		Network: b.network(),
 		Allow:   b.allow(),
 		Memory:  b.Memory.value,

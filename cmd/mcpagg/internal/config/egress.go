@@ -11,7 +11,6 @@ import (
 type destinations struct {
 	setting
 	value []egress.Rule
-	empty bool // it is written, and allows nothing
 }
 
 func (v *destinations) kind() kind {
@@ -19,8 +18,7 @@ func (v *destinations) kind() kind {
 }
 
 func (v *destinations) take(in input) {
-	elements, ok := in.list()
-	v.empty = ok && len(elements) == 0
+	elements, _ := in.list()
 	for _, e := range elements {
 		s, ok := e.text()
 		if !ok {
@@ -39,8 +37,8 @@ func (v *destinations) take(in input) {
 }
 
 func (b *egressBlock) check(d *decoder) {
-	if !b.Allow.given || b.Allow.empty {
-		d.mistake(&b.at, "Nothing allowed", `The container may connect to nothing. List what it may in allow, or use network = "none".`)
+	if !b.Allow.given {
+		d.mistake(&b.at, "No allow", `This needs to list what the container may connect to. allow = [] is nothing at all, and lets a port be reached nevertheless.`)
 	}
 }
 

@@ -351,6 +351,9 @@ func (w *writer) container() string {
 	if c.port > 0 {
 		text += attribute("port", strconv.Itoa(c.port))
 	}
+	if c.port > 0 && c.network == "" && c.profile == "" {
+		c.network = "egress" // with nothing in it, since it had no network
+	}
 	var mounts []string
 	for _, m := range c.mounts {
 		mounts = append(mounts, w.homely(m))
@@ -370,10 +373,6 @@ func (w *writer) container() string {
 	}
 	if n, err := strconv.ParseFloat(c.cpus, 64); err == nil {
 		text += attribute("cpus", strconv.FormatFloat(n, 'f', -1, 64))
-	}
-	if c.port > 0 && c.network == "" && c.profile == "" {
-		s.off = true
-		s.note(`It had no network, and a port in a container cannot be reached without: network = "egress" with a single host that it needs, or one that is not there, is next to none.`)
 	}
 	if s.dir != "" {
 		s.note("Its working folder was the client's own, and was left out.")

@@ -77,7 +77,7 @@ func (a *azure) serve(w http.ResponseWriter, r *http.Request) {
 	case r.Host == "contoso.vault.azure.net" && r.Header.Get("X-Scheme") == "https":
 		a.vault(w, r)
 	default:
-		http.Error(w, "not expected: "+r.Method+" "+r.Host+r.URL.String(), 418)
+		http.Error(w, "not expected: "+r.Method+" "+r.Host+r.URL.String(), http.StatusTeapot)
 	}
 }
 
@@ -313,7 +313,9 @@ func TestKeyVaultFails(t *testing.T) {
 		"flood": {func(w http.ResponseWriter, _ *http.Request) {
 			fmt.Fprint(w, `{"value":"`+strings.Repeat("x", 2<<20)+`"}`)
 		}, "down: the Key Vault cannot be read: "},
-		"redirect": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://elsewhere/", 302) }, "down: the Key Vault answered HTTP 302"},
+		"redirect": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://elsewhere/", http.StatusFound)
+		}, "down: the Key Vault answered HTTP 302"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := newAzure(t)

@@ -406,7 +406,7 @@ func (v *Vault) do(ctx context.Context, method, path, token string, body map[str
 	case err != nil:
 		return vaultAnswer{}, errors.New("the connection to Vault broke before the answer was complete")
 	case len(text) > maxAnswer:
-		return vaultAnswer{}, errors.New("Vault's answer is larger than 1 MiB")
+		return vaultAnswer{}, errors.New("the answer of Vault is larger than 1 MiB")
 	}
 	return vaultAnswer{resp.StatusCode, resp.Header, text, []string{token}}, nil
 }

@@ -287,14 +287,18 @@ func TestVaultFails(t *testing.T) {
 		},
 		"flood": {
 			func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, strings.Repeat("x", 2<<20)) },
-			"down: Vault's answer is larger than 1 MiB",
+			"down: the answer of Vault is larger than 1 MiB",
 		},
 		"out of TLS": {
-			func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://127.0.0.1:1/", 307) },
+			func(w http.ResponseWriter, r *http.Request) {
+				http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusTemporaryRedirect)
+			},
 			"down: Vault cannot be reached: it redirects from https to http, which is not followed",
 		},
 		"in a circle": {
-			func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, 307) },
+			func(w http.ResponseWriter, r *http.Request) {
+				http.Redirect(w, r, r.URL.Path, http.StatusTemporaryRedirect)
+			},
 			"down: Vault cannot be reached: it redirects again and again",
 		},
 		"long complaint": {
