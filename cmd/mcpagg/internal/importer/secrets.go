@@ -76,7 +76,7 @@ func looksSecret(text string) bool {
 // isToken reports whether what should be the name of a variable is a token, which
 // somebody put between the braces.
 func isToken(name string) bool {
-	return tokens.MatchString(name) && strings.ContainsAny(name, "0123456789")
+	return looksSecret(name) && strings.ContainsAny(name, "0123456789")
 }
 
 // isRandom reports whether a run of letters and digits is no word.
