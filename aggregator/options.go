@@ -27,8 +27,8 @@ type Options struct {
 	// together, in bytes: the sum of their limits. The one that was idle for
 	// longest gives way to the next. 0 means no bound.
 	ContainerMemory int64
-	// ContainerDir is where containers whose network is [upstream.Egress] have
-	// sockets; "" means a folder for temporary files. A reload does not change it.
+	// ContainerDir is where the sockets are that containers share with the gateway;
+	// "" means a folder for temporary files. A reload does not change it.
 	ContainerDir string
 
 	// PublicURL is where clients reach the gateway, or nil. Its host is a

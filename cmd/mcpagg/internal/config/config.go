@@ -75,7 +75,7 @@ func Load(paths []string, env func(string) (string, bool)) (*Config, error) {
 	d.connectSecrets(&file)
 	c := &Config{Server: file.server(env), Gateway: file.gateway(), Inputs: d.inputs, file: &file, secrets: d.fetched.sources}
 	if c.Server.Socket != "" {
-		c.Gateway.ContainerDir = filepath.Join(filepath.Dir(c.Server.Socket), "egress")
+		c.Gateway.ContainerDir = filepath.Join(filepath.Dir(c.Server.Socket), "containers")
 	}
 	return c, nil
 }

@@ -71,7 +71,7 @@ func TestOptions(t *testing.T) {
 	}
 	want := aggregator.Options{
 		Names:          aggregator.Names{Max: 60, Separator: "__"},
-		ContainerDir:   dir + "/run/egress",
+		ContainerDir:   dir + "/run/containers",
 		Limits:         aggregator.Limits{RequestBytes: 512 << 10, SessionsPerUser: 20, CallsPerMinute: 600},
 		PublicURL:      parseURL(t, "https://mcp.contoso.com/tools"),
 		AllowedOrigins: []string{"https://inspector.contoso.com", "vscode-webview://abc", "http://localhost:6274"},

@@ -135,7 +135,7 @@ func TestEgressRelayDies(t *testing.T) {
 			t.Errorf("the containers are %v, with the relay %s before", got, relays[0])
 		}
 		g.stop(t)
-		left, err := filepath.Glob(filepath.Join(g.home, ".local/state/mcpagg/run/egress/*/s"))
+		left, err := filepath.Glob(filepath.Join(g.home, ".local/state/mcpagg/run/containers/*/s"))
 		if err != nil || len(left) > 0 {
 			t.Errorf("sockets are left: %v, %v", left, err)
 		}
