@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // container is an upstream that runs an image that is there, with more
@@ -54,6 +55,22 @@ func startContainerGatewayWith(t testing.TB, write func(sandbox), env ...string)
 	})
 	g = startGatewayWith(t, write, env...)
 	return g
+}
+
+// clear removes the containers of a gateway that was killed, and those that the
+// engine was just about to make.
+func (e *engine) clear(t testing.TB, g *gateway) {
+	t.Helper()
+	for calm := time.Now(); time.Since(calm) < time.Second; time.Sleep(100 * time.Millisecond) {
+		names := e.containersOf(t, g)
+		if len(names) == 0 {
+			continue
+		}
+		if err := e.remove(names...); err != nil {
+			t.Error(err)
+		}
+		calm = time.Now()
+	}
 }
 
 // containersOf are the names of a gateway's containers.

@@ -69,9 +69,7 @@ func TestContainerSecrets(t *testing.T) {
 		if !strings.Contains(seen["the gateway's log, and its last words"], "goroutine ") {
 			t.Error("the gateway printed no goroutines")
 		}
-		if err := e.remove(e.containersOf(t, g)...); err != nil {
-			t.Error(err)
-		}
+		e.clear(t, g)
 		for _, dir := range []string{g.home, filepath.Join(os.Getenv(engineEnv), e.name)} {
 			filesWith(t, dir, value, func(path string) { seen[path] = value })
 		}
