@@ -179,7 +179,8 @@ func runContainer(dir string, args []string) {
 				env = append(env, key+"="+os.Getenv(key))
 			}
 		case "--mount":
-			if sockets, ok := strings.CutSuffix(flags[i+1], ",target=/run/mcpagg"); ok {
+			if sockets, ok := strings.CutSuffix(flags[i+1], ".d"); ok && !strings.HasSuffix(sockets, ",readonly") {
+				sockets, _, _ = strings.Cut(sockets, ",target=")
 				env = append(env, "SOCKETS="+strings.TrimPrefix(sockets, "type=bind,source="))
 			}
 		case "--env-file":
@@ -195,9 +196,9 @@ func runContainer(dir string, args []string) {
 	if err := os.WriteFile(filepath.Join(dir, "containers", name), text, 0o600); err != nil {
 		panic(err)
 	}
-	if slices.Contains(flags, "/.mcpagg-entry") {
+	if i := slices.Index(flags, "--entrypoint"); i >= 0 && rest[0] == "enter" {
 		if text, err := os.ReadFile(filepath.Join(dir, "refuse-entry")); err == nil {
-			fmt.Fprint(os.Stderr, string(text))
+			fmt.Fprint(os.Stderr, strings.ReplaceAll(string(text), "INSIDE", flags[i+1]))
 			os.Exit(126)
 		}
 		_ = os.WriteFile(filepath.Join(dir, "environment"), []byte(strings.Join(os.Environ(), "\n")), 0o600)

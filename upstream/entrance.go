@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -21,6 +22,7 @@ type entrance struct {
 	folder   *socketFolder
 	listener *net.UnixListener
 	program  string   // the file of the gateway's own
+	inside   inside   // where the container has it, and the folder
 	argv     []string // the image's program
 	handover entry.Handover
 
@@ -30,11 +32,7 @@ type entrance struct {
 }
 
 const (
-	// entryProgram and entryDir are where a container has the gateway's program
-	// and the socket.
-	entryProgram = "/.mcpagg-entry"
-	entryDir     = "/.mcpagg"
-	entrySocket  = "entry.sock"
+	entrySocket = "entry.sock"
 
 	// settleTime is how long it may take to notice that a container that has ended
 	// had been handed over all.
@@ -68,7 +66,7 @@ func (cs *Containers) openEntrance(e *engine, c *Container, image imageFacts, va
 		return nil, nil
 	}
 	return &entrance{
-		folder: folder, listener: l.(*net.UnixListener), program: program, argv: argv,
+		folder: folder, listener: l.(*net.UnixListener), program: program, inside: newInside(), argv: argv,
 		handover: entry.Handover{Env: vars}, end: func() {}, done: make(chan struct{}),
 	}, nil
 }
@@ -100,18 +98,28 @@ func (cs *Containers) withoutEntrance(e *engine, why error) {
 	cs.log.Warn("containers get their environment from the engine, which shows it to whoever may ask it", "engine", e, "err", why)
 }
 
+// An inside is where a container has the gateway's program, and the folder with
+// its sockets. No image can have anything there: at a place that is known
+// beforehand, a link to one of its volumes would have its own program run instead.
+type inside string
+
+func newInside() inside { return inside("/.mcpagg-" + strings.ToLower(rand.Text()[:16])) }
+
+func (i inside) program() string { return string(i) }
+func (i inside) folder() string  { return string(i) + ".d" }
+
 // flags are what the engine is asked for in addition, and args what stands behind
 // the image.
 func (en *entrance) flags() []string {
 	return []string{
-		"--entrypoint", entryProgram,
-		"--mount", Mount{Source: en.program, Target: entryProgram}.flag(),
-		"--mount", Mount{Source: en.folder.sockets, Target: entryDir}.flag(),
+		"--entrypoint", en.inside.program(),
+		"--mount", Mount{Source: en.program, Target: en.inside.program()}.flag(),
+		"--mount", Mount{Source: en.folder.sockets, Target: en.inside.folder()}.flag(),
 	}
 }
 
 func (en *entrance) args() []string {
-	return append([]string{"enter", "--socket", entryDir + "/" + entrySocket, "--"}, en.argv...)
+	return append([]string{"enter", "--socket", en.inside.folder() + "/" + entrySocket, "--"}, en.argv...)
 }
 
 // serve hands over as soon as the container is there, and closes its own copies
@@ -155,7 +163,7 @@ func (en *entrance) isToBlame(state boxState, lastWords string) bool {
 	if en.isUsed() {
 		return false
 	}
-	return state.Status == "exited" || slices.ContainsFunc([]string{entryProgram, entryDir, en.program, en.folder.sockets}, func(path string) bool {
+	return state.Status == "exited" || slices.ContainsFunc([]string{string(en.inside), en.program, en.folder.sockets}, func(path string) bool {
 		return strings.Contains(lastWords, path)
 	})
 }

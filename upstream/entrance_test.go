@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -44,9 +46,9 @@ func playEntry(flags, rest []string) (program string, args []string) {
 			mounts[strings.TrimSuffix(target, ",readonly")] = strings.TrimPrefix(source, "type=bind,source=")
 		}
 	}
-	program = mounts["/.mcpagg-entry"]
+	program = mounts[flags[slices.Index(flags, "--entrypoint")+1]]
 	args = append([]string{program}, rest...)
-	args[3] = filepath.Join(mounts["/.mcpagg"], strings.TrimPrefix(args[3], "/.mcpagg/"))
+	args[3] = filepath.Join(mounts[filepath.Dir(args[3])], filepath.Base(args[3]))
 	return program, args
 }
 
@@ -61,7 +63,7 @@ func TestEntrance(t *testing.T) {
 		t.Errorf("the environment is %s", env)
 	}
 	asked := strings.Join(e.asked("run"), "\n")
-	if strings.Contains(asked, "TOKEN") || !strings.Contains(asked, " --entrypoint /.mcpagg-entry --mount type=bind,source="+e.path("enter")+",target=/.mcpagg-entry,readonly ") {
+	if strings.Contains(asked, "TOKEN") || !regexp.MustCompile(` --entrypoint (/\.mcpagg-[a-z0-9]{16}) --mount type=bind,source=`+e.path("enter")+`,target=(/\.mcpagg-[a-z0-9]{16}),readonly `).MatchString(asked) {
 		t.Errorf("the engine was asked %s", asked)
 	}
 	if seen, err := os.ReadFile(e.path("environment")); err != nil || strings.Contains(string(seen), "hunter2") {
@@ -71,6 +73,9 @@ func TestEntrance(t *testing.T) {
 	wantError(t, err, "the container exited with status 2: panic: out of cheese")
 	eventually(t, "it is back", func() bool { return r.Status().Restarts == 1 })
 	r.mustTool(t, "pid", "{}")
+	if places := regexp.MustCompile(`--entrypoint \S+`).FindAllString(strings.Join(e.asked("run"), "\n"), -1); len(places) != 2 || places[0] == places[1] {
+		t.Errorf("the gateway's program is at %q, where an image may have something", places)
+	}
 	r.stop()
 	if left, err := filepath.Glob(e.path("sockets/*/*")); err != nil || len(left) > 0 || len(e.containers(t)) > 0 {
 		t.Errorf("%v: left are %q and the containers %q", err, left, e.containers(t))
@@ -96,10 +101,10 @@ func TestEntranceIsShut(t *testing.T) {
 	for name, refuse := range map[string]func(e *engine){
 		"by the engine": func(e *engine) {
 			e.write(t, "status", "created")
-			e.write(t, "refuse-entry", "docker: Error response from daemon: exec: \"/.mcpagg-entry\": permission denied\n")
+			e.write(t, "refuse-entry", "docker: Error response from daemon: exec: \"INSIDE\": permission denied\n")
 		},
 		"in the container": func(e *engine) {
-			e.write(t, "refuse-entry", "taking over from the gateway: dial unix /.mcpagg/entry.sock: connect: permission denied\n")
+			e.write(t, "refuse-entry", "taking over from the gateway: dial unix INSIDE.d/entry.sock: connect: permission denied\n")
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -21,10 +21,6 @@ const Egress = "egress"
 const (
 	// proxyAddress is where a container with an outlet finds the proxy.
 	proxyAddress = "127.0.0.1:3128"
-	// relayProgram and relayDir are where the relay's container has the gateway's
-	// program and the sockets.
-	relayProgram = "/mcpagg"
-	relayDir     = "/run/mcpagg"
 	outSocket    = "out.sock"
 	inSocket     = "in.sock"
 	// relayMemory and relayPids bound the relay's container, which does not
@@ -100,16 +96,17 @@ func (o *outlet) startProxy(opts Options) error {
 // relay is the program that runs the relay's container. Its image is that of
 // the container it is for, since that is there; nothing in it is run.
 func (cs *Containers) relay(e *engine, own string, folder *socketFolder, name string, opts Options) *program {
-	args := []string{"relay", "--out", proxyAddress, "--out-socket", relayDir + "/" + outSocket}
+	inside := newInside()
+	args := []string{"relay", "--out", proxyAddress, "--out-socket", inside.folder() + "/" + outSocket}
 	if port := opts.Container.Port; port != 0 {
-		args = append(args, "--in", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), "--in-socket", relayDir+"/"+inSocket)
+		args = append(args, "--in", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), "--in-socket", inside.folder()+"/"+inSocket)
 	}
 	b := &box{containers: cs, engine: e, name: name + "-egress", relay: true, release: func() {}, spec: &Container{
 		Image: opts.Container.Image, Args: args, Memory: relayMemory, Pids: relayPids, CPUs: defaultCPUs,
-		Mounts: []Mount{{Source: own, Target: relayProgram}, {Source: folder.sockets, Target: relayDir, Writable: true}},
+		Mounts: []Mount{{Source: own, Target: inside.program()}, {Source: folder.sockets, Target: inside.folder(), Writable: true}},
 	}}
 	// SELinux would keep the container from the sockets.
-	more := []string{"--entrypoint", relayProgram, "--security-opt", "label=disable"}
+	more := []string{"--entrypoint", inside.program(), "--security-opt", "label=disable"}
 	return &program{args: append([]string{e.program}, b.spec.runArgs(e, b.name, "none", cs.labels(opts), more, nobody)...), env: engineEnvironment(), box: b}
 }
 

@@ -36,8 +36,10 @@ func playRelay() {
 	flags.StringVar(&r.In, "in", "", "")
 	flags.StringVar(&r.InSocket, "in-socket", "", "")
 	_ = flags.Parse(args)
-	inside := strings.NewReplacer("/run/mcpagg", os.Getenv("SOCKETS"))
-	r.OutSocket, r.InSocket = inside.Replace(r.OutSocket), inside.Replace(r.InSocket)
+	r.OutSocket = filepath.Join(os.Getenv("SOCKETS"), filepath.Base(r.OutSocket))
+	if r.InSocket != "" {
+		r.InSocket = filepath.Join(os.Getenv("SOCKETS"), filepath.Base(r.InSocket))
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
@@ -145,14 +147,15 @@ func TestOutlet(t *testing.T) {
 	asked := strings.Join(e.asked("run"), "\n")
 	asked = regexp.MustCompile(`jira-[a-z0-9]{10}`).ReplaceAllString(asked, "jira-NAME")
 	asked = regexp.MustCompile(`gateway=\S+`).ReplaceAllString(asked, "gateway=OWNER")
+	asked = regexp.MustCompile(`/\.mcpagg-[a-z0-9]{16}\b`).ReplaceAllString(asked, "INSIDE")
 	asked = strings.NewReplacer(socketFolders(t, opts.Containers)[0], "SOCKETS", opts.Containers.Program, "PROGRAM").Replace(asked)
 	const labels = " --pull never --no-healthcheck --label io.mcpagg.gateway=OWNER --label io.mcpagg.upstream=jira --interactive"
 	const hardened = " --read-only --cap-drop all --security-opt no-new-privileges"
 	want := "run --name mcpagg-jira-NAME-egress" + labels + " --network none" + hardened +
 		" --memory 67108864 --memory-swap 67108864 --pids-limit 32 --cpus 1 --user 65534:65534 --env HOME=/tmp" +
-		" --tmpfs /tmp:rw,nosuid,nodev,mode=1777,size=64m,uid=65534 --mount type=bind,source=PROGRAM,target=/mcpagg,readonly" +
-		" --mount type=bind,source=SOCKETS,target=/run/mcpagg --log-driver none --ulimit core=0" +
-		" --entrypoint /mcpagg --security-opt label=disable server relay --out 127.0.0.1:3128 --out-socket /run/mcpagg/out.sock\n" +
+		" --tmpfs /tmp:rw,nosuid,nodev,mode=1777,size=64m,uid=65534 --mount type=bind,source=PROGRAM,target=INSIDE,readonly" +
+		" --mount type=bind,source=SOCKETS,target=INSIDE.d --log-driver none --ulimit core=0" +
+		" --entrypoint INSIDE --security-opt label=disable server relay --out 127.0.0.1:3128 --out-socket INSIDE.d/out.sock\n" +
 		"run --name mcpagg-jira-NAME" + labels + " --network container:mcpagg-jira-NAME-egress" + hardened +
 		" --memory 536870912 --memory-swap 536870912 --pids-limit 256 --cpus 1 --user 65534:65534 --env HOME=/tmp" +
 		" --tmpfs /tmp:rw,nosuid,nodev,mode=1777,size=64m,uid=65534 --log-driver none --ulimit core=0" +
