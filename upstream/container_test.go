@@ -472,6 +472,10 @@ func TestImageCannotBeHad(t *testing.T) {
 	}{
 		{"not allowed", "never", "", `the image gone:1 is not there, and pull = "never" forbids to pull it; build or pull it`},
 		{
+			"built here", "missing", "",
+			"the image localhost/gone:1 is not there; what begins with localhost/ was built on this machine and is in no registry, so build it beforehand",
+		},
+		{
 			"no registry", "missing", "Error response from daemon: Get \"http://localhost:5000/v2/\": dial tcp 127.0.0.1:5000: connect: connection refused\n",
 			"pulling the image gone:1: docker: Error response from daemon: Get \"http://localhost:5000/v2/\": dial tcp 127.0.0.1:5000: connect: connection refused; see that the registry can be reached",
 		},
@@ -487,6 +491,9 @@ func TestImageCannotBeHad(t *testing.T) {
 			}
 			opts := e.boxed("faults")
 			opts.Container.Image, opts.Container.Pull = "gone:1", upstream.Pull(test.pull)
+			if test.name == "built here" {
+				opts.Container.Image = "localhost/gone:1"
+			}
 			r := run(t, opts)
 			_, err := r.tool(t.Context(), "a", "{}")
 			wantError(t, err, test.want)

@@ -174,6 +174,8 @@ func (cs *Containers) fetch(ctx context.Context, c *Container, progress func(str
 		return imageFacts{}, fmt.Errorf("looking for the image %s: %w", c.Image, err)
 	case err == nil && c.Pull != PullAlways:
 		return facts, nil
+	case c.Pull == PullMissing && strings.HasPrefix(c.Image, "localhost/"):
+		return imageFacts{}, fmt.Errorf("the image %s is not there; what begins with localhost/ was built on this machine and is in no registry, so build it beforehand", c.Image)
 	case c.Pull == PullNever:
 		return imageFacts{}, fmt.Errorf("the image %s is not there, and pull = %q forbids to pull it; build or pull it beforehand", c.Image, PullNever)
 	}
