@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // TestContainerSecrets looks for the values of secrets wherever somebody might
@@ -81,8 +82,47 @@ func TestContainerSecrets(t *testing.T) {
 	})
 }
 
+// TestContainerRotation changes a secret of a running container, which is started
+// anew within two minutes, while calls go on without a failure.
+func TestContainerRotation(t *testing.T) {
+	t.Parallel()
+	eachEngine(t, func(t *testing.T, e *engine) {
+		t.Parallel()
+		up := e.probe("up", "stdio", `env = { API_TOKEN = "Bearer ${secret("files", "token")}" }`)
+		g := startContainerGatewayWith(t, func(s sandbox) {
+			s.write(t, "token", []byte("first-token-0123456789\n"))
+			s.write(t, "gateway.hcl", append(configuration([]upstream{up}), "secrets \"file\" \"files\" {\n  dir = \".\"\n  ttl = \"1s\"\n}\n"...))
+		})
+		g.awaitTools(t, "up")
+		c := modern(t, g.url)
+		token := func() string { return text(t, c, "up_variable", object{"name": "API_TOKEN"}) }
+		if got := token(); got != `"Bearer first-token-0123456789" true` {
+			t.Errorf("the container was started with %s", got)
+		}
+		g.write(t, "token", []byte("second-token-0123456789\n"))
+		for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
+			got := token() // which fails the test if the call does
+			if got == `"Bearer second-token-0123456789" true` {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("the container still has %s", got)
+			}
+		}
+		g.await(t, "a secret has changed")
+		for _, value := range []string{"first-token", "second-token"} {
+			if strings.Contains(g.stderr.String(), value) {
+				t.Errorf("%s is in the log", value)
+			}
+		}
+		if names := e.containersOf(t, g); len(names) != 1 {
+			t.Errorf("the containers are %q, want one", names)
+		}
+	})
+}
+
 // filesWith finds the files in a folder that hold a text, but for those of
-// images.
+// images, and for networks, which look like files and cannot be read.
 func filesWith(t *testing.T, dir, text string, found func(path string)) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
@@ -91,7 +131,7 @@ func filesWith(t *testing.T, dir, text string, found func(path string)) {
 			return nil // other tests have removed it
 		case err != nil:
 			return err
-		case entry.IsDir() && (entry.Name() == "overlay" || entry.Name() == "overlay2"):
+		case entry.IsDir() && (entry.Name() == "overlay" || entry.Name() == "overlay2" || entry.Name() == "netns"):
 			return filepath.SkipDir
 		case !entry.Type().IsRegular():
 			return nil
