@@ -21,8 +21,13 @@
 // process.go) or an HTTP server (http.go, oldsse.go), fetches its lists
 // (list.go), and hears of their changes and of updated resources (listen.go,
 // subscribe.go). A process is started anew when a secret in its environment
-// changes (rotate.go). What a server asks in turn goes to the call it belongs to, if
-// that can be told (serve.go).
+// changes (rotate.go). What a server asks in turn goes to the call it belongs to,
+// if that can be told (serve.go).
+//
+// A container (container.go) is a process of its engine's program (engine.go),
+// or an HTTP server in one (host.go). One that runs is a box (box.go), which gets
+// its environment and its pipes past the engine (entrance.go) and reaches only
+// what is listed (outlet.go). What all of them share is in containers.go.
 //
 // A call that fails without an answer makes the connection suspected, and one
 // that is silent for long as well. The server is then asked something small
