@@ -136,7 +136,7 @@ func (b *box) epitaph(err error, lastWords string) error {
 	case b.relay && (state.OOMKilled || status == killed):
 		return errors.New("it was killed")
 	case b.entrance != nil && b.entrance.isToBlame(state, lastWords):
-		b.containers.withoutEntrance(b.engine, fmt.Errorf("the gateway's own program cannot run in them: %s", lastWords))
+		b.containers.withoutEntrance(b.engine, b.spec.Image, fmt.Errorf("the gateway's own program cannot run in them: %s", lastWords))
 		return &startError{fmt.Sprintf("%v could not start the container as it was asked to, and will be asked in another way next: %s", b.engine, lastWords)}
 	case state.OOMKilled:
 		return fmt.Errorf("the container needed more than its %s of memory and was killed; raise container.memory", inMiB(b.spec.Memory))

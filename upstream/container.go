@@ -155,13 +155,14 @@ func (m Mount) flag() string {
 }
 
 // userOf is who runs the container: "" for the image's own user. An image's
-// root is not the server's.
+// root is not the server's; one by another name is refused by package entry.
 func (c *Container) userOf(image imageFacts) string {
 	name, _, _ := strings.Cut(image.User, ":")
+	id, err := strconv.Atoi(name) // as engines do, for which +0 is root, too
 	switch {
 	case c.User != "":
 		return c.User
-	case name == "" || name == "root" || strings.Trim(name, "0") == "":
+	case name == "" || name == "root" || err == nil && id == 0:
 		return nobody
 	}
 	return ""

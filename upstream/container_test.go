@@ -161,7 +161,8 @@ func runContainer(dir string, args []string) {
 	var b box
 	var name string
 	env := []string{"ENGINE=" + dir, "GORACE=atexit_sleep_ms=0", "GOCOVERDIR=" + os.Getenv("GOCOVERDIR")}
-	flags, rest := args[1:slices.Index(args, "server")], args[slices.Index(args, "server")+1:]
+	image := slices.IndexFunc(args, func(arg string) bool { return arg == "server" || arg == "server:2" })
+	flags, rest := args[1:image], args[image+1:]
 	for i, flag := range flags {
 		switch flag {
 		case "--name":
@@ -302,7 +303,7 @@ func TestContainerIsHardened(t *testing.T) {
 
 func TestContainerRunsAsTheImagesUserUnlessThatIsRoot(t *testing.T) {
 	for image, want := range map[string]string{
-		"": "65534:65534", "root": "65534:65534", "0": "65534:65534", "0:0": "65534:65534", "000:1": "65534:65534", "root:node": "65534:65534",
+		"": "65534:65534", "root": "65534:65534", "0": "65534:65534", "0:0": "65534:65534", "000:1": "65534:65534", "+0": "65534:65534", "-0:1": "65534:65534", "root:node": "65534:65534",
 		"node": "", "1000:0": "", "10": "",
 	} {
 		e := newEngine(t)

@@ -44,14 +44,13 @@ type Containers struct {
 	// the first container is started.
 	Dir, Program string
 
-	mu       sync.Mutex
-	limit    int64              // of memory, in bytes; 0 for none; guarded by mu
-	used     int64              // guarded by mu
-	released chan struct{}      // closed and replaced when memory is given back; guarded by mu
-	engines  map[string]*engine // by Container.Runtime; guarded by mu
-	sweeps   map[string]sweep   // by program; guarded by mu
-	// noEntrance says why an engine's containers have none; by program; guarded by mu
-	noEntrance map[string]error
+	mu         sync.Mutex
+	limit      int64                    // of memory, in bytes; 0 for none; guarded by mu
+	used       int64                    // guarded by mu
+	released   chan struct{}            // closed and replaced when memory is given back; guarded by mu
+	engines    map[string]*engine       // by Container.Runtime; guarded by mu
+	sweeps     map[string]sweep         // by program; guarded by mu
+	noEntrance map[way]bool             // whose containers have none; guarded by mu
 	locks      map[string]chan struct{} // one at a time, by what for; guarded by mu
 }
 
@@ -60,7 +59,7 @@ type Containers struct {
 func NewContainers(memory int64, log *slog.Logger) *Containers {
 	return &Containers{
 		log: log, own: thisProcess(), limit: memory, released: make(chan struct{}),
-		engines: map[string]*engine{}, sweeps: map[string]sweep{}, noEntrance: map[string]error{}, locks: map[string]chan struct{}{},
+		engines: map[string]*engine{}, sweeps: map[string]sweep{}, noEntrance: map[way]bool{}, locks: map[string]chan struct{}{},
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/mcpagg/mcpagg/upstream/egress"
@@ -41,10 +42,11 @@ const (
 
 // openEntrance makes the entrance of a container, which must be closed. It is
 // nil where the engine has to do.
+//
+// What fails for the moment only is an error: the engine would keep the secrets.
 func (cs *Containers) openEntrance(e *engine, c *Container, image imageFacts, vars map[string]string) (*entrance, error) {
-	program, err := cs.entryProgram(e)
-	if err != nil {
-		cs.withoutEntrance(e, err)
+	program := cs.entryProgram(e, c.Image)
+	if program == "" {
 		return nil, nil
 	}
 	argv := slices.Concat(image.Entrypoint, c.Args)
@@ -56,46 +58,63 @@ func (cs *Containers) openEntrance(e *engine, c *Container, image imageFacts, va
 	}
 	folder, err := makeSocketFolder(cs.Dir)
 	if err != nil {
-		cs.withoutEntrance(e, fmt.Errorf("making a folder for a socket: %w", err))
-		return nil, nil
+		return nil, fmt.Errorf("making a folder for a socket: %w", err)
 	}
 	l, err := egress.Listen(folder.path(entrySocket))
 	if err != nil {
 		folder.remove()
-		cs.withoutEntrance(e, err)
+		var system syscall.Errno
+		if errors.As(err, &system) {
+			return nil, fmt.Errorf("making a socket: %w", err)
+		}
+		cs.withoutEntrance(e, allImages, err) // the path is too long
 		return nil, nil
 	}
 	return &entrance{
 		folder: folder, listener: l.(*net.UnixListener), program: program, inside: newInside(), argv: argv,
-		handover: entry.Handover{Env: vars}, end: func() {}, done: make(chan struct{}),
+		handover: entry.Handover{Env: vars, Root: c.userOf(image) != ""}, end: func() {}, done: make(chan struct{}),
 	}, nil
 }
 
-// entryProgram is the file of the gateway's program, if it can run in the
-// containers of an engine.
-func (cs *Containers) entryProgram(e *engine) (string, error) {
+// entryProgram is the file of the gateway's program, "" if it cannot run in the
+// containers of an image.
+func (cs *Containers) entryProgram(e *engine, image string) string {
 	cs.mu.Lock()
-	err := cs.noEntrance[e.program]
+	shut := cs.noEntrance[way{e.program, allImages}] || cs.noEntrance[way{e.program, image}]
 	cs.mu.Unlock()
-	if err != nil {
-		return "", err
+	if shut {
+		return ""
 	}
+	program, err := cs.ownProgram()
 	if !e.isLocal() {
-		return "", errors.New("it runs them elsewhere")
+		err = errors.New("it runs them elsewhere")
 	}
-	return cs.ownProgram()
+	if err != nil {
+		cs.withoutEntrance(e, allImages, err)
+		return ""
+	}
+	return program
 }
 
-// withoutEntrance notes that an engine's containers get all from the engine, and
-// says so once.
-func (cs *Containers) withoutEntrance(e *engine, why error) {
+// A way is that of an engine with the containers of an image, or of allImages.
+type way struct{ program, image string }
+
+const allImages = ""
+
+// withoutEntrance notes that an image's containers get all from the engine, and
+// says so once. What an image may be the cause of holds for no other.
+func (cs *Containers) withoutEntrance(e *engine, image string, why error) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	if cs.noEntrance[e.program] != nil {
+	if cs.noEntrance[way{e.program, image}] {
 		return
 	}
-	cs.noEntrance[e.program] = why
-	cs.log.Warn("containers get their environment from the engine, which shows it to whoever may ask it", "engine", e, "err", why)
+	cs.noEntrance[way{e.program, image}] = true
+	attrs := []any{"engine", e, "err", why}
+	if image != allImages {
+		attrs = append(attrs, "image", image)
+	}
+	cs.log.Warn("containers get their environment from the engine, which shows it to whoever may ask it", attrs...)
 }
 
 // An inside is where a container has the gateway's program, and the folder with
@@ -158,12 +177,17 @@ func (en *entrance) isUsed() bool {
 }
 
 // isToBlame reports whether the container could not be started because of the
-// entrance.
+// entrance: what the engine could not do has to do with it, or the gateway's
+// program ran, and could not connect. One that was ended by something else before
+// is not: it is started in the same way again.
 func (en *entrance) isToBlame(state boxState, lastWords string) bool {
 	if en.isUsed() {
 		return false
 	}
-	return state.Status == "exited" || slices.ContainsFunc([]string{string(en.inside), en.program, en.folder.sockets}, func(path string) bool {
+	if state.Status == "exited" {
+		return strings.Contains(lastWords, entry.CannotConnect)
+	}
+	return slices.ContainsFunc([]string{string(en.inside), en.program, en.folder.sockets}, func(path string) bool {
 		return strings.Contains(lastWords, path)
 	})
 }

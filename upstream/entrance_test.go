@@ -104,7 +104,7 @@ func TestEntranceIsShut(t *testing.T) {
 			e.write(t, "refuse-entry", "docker: Error response from daemon: exec: \"INSIDE\": permission denied\n")
 		},
 		"in the container": func(e *engine) {
-			e.write(t, "refuse-entry", "taking over from the gateway: dial unix INSIDE.d/entry.sock: connect: permission denied\n")
+			e.write(t, "refuse-entry", "connecting to the gateway: dial unix INSIDE.d/entry.sock: connect: permission denied\n")
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -118,6 +118,70 @@ func TestEntranceIsShut(t *testing.T) {
 				t.Errorf("the engine was asked %q", asked)
 			}
 		})
+	}
+}
+
+// TestEntranceStaysOpen has containers end before the gateway's program in them
+// has connected: whatever the image did to that, the engine gets no secrets.
+func TestEntranceStaysOpen(t *testing.T) {
+	e := newEngine(t)
+	e.write(t, "refuse-entry", "fatal error: malformed GOMEMLIMIT; see `go doc runtime/debug.SetMemoryLimit`\n")
+	r := start(t, e.entered(t, "faults"))
+	eventually(t, "it was tried twice", func() bool { return len(e.asked("run")) > 1 })
+	r.stop()
+	for _, asked := range e.asked("run") {
+		if !strings.Contains(asked, "--entrypoint") {
+			t.Errorf("the engine was asked %q", asked)
+		}
+	}
+	if r.log.count("from the engine") > 0 {
+		t.Error("the log says that the engine hands over the environment")
+	}
+}
+
+// TestEntranceIsShutForOneImage has one image refuse the gateway's program, which
+// changes nothing for the other.
+func TestEntranceIsShutForOneImage(t *testing.T) {
+	e := newEngine(t)
+	opts := e.entered(t, "faults")
+	e.write(t, "refuse-entry", "connecting to the gateway: dial unix INSIDE.d/entry.sock: connect: permission denied\n")
+	first := besides(t, opts)
+	if err := os.Remove(e.path("refuse-entry")); err != nil {
+		t.Fatal(err)
+	}
+	other := *opts.Container
+	other.Image = "server:2"
+	text, err := os.ReadFile(e.path("images/server"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.write(t, "images/server:2", string(text))
+	opts.Container = &other
+	second := besides(t, opts)
+	asked := e.asked("run")
+	if last := asked[len(asked)-1]; !strings.Contains(last, "--entrypoint") || !strings.Contains(last, " server:2 ") {
+		t.Errorf("the engine was asked %q", asked)
+	}
+	first.stop()
+	second.stop()
+}
+
+// TestImageWithAnotherRoot has a user of its own whose number is 0, if the tests
+// run as root.
+func TestImageWithAnotherRoot(t *testing.T) {
+	e := newEngine(t)
+	opts := e.entered(t, "faults")
+	text, err := os.ReadFile(e.path("images/server"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.write(t, "images/server", strings.Replace(string(text), `"User":""`, `"User":"toor"`, 1))
+	r := run(t, opts)
+	_, err = r.tool(t.Context(), "pid", "{}")
+	if os.Getuid() == 0 {
+		wantError(t, err, "the image's user is root, by another name; set container.user")
+	} else if err != nil {
+		t.Error(err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package entry
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -32,11 +33,18 @@ func rights(files []*os.File) []byte {
 // Enter takes over what the gateway has for this container, from the socket, and
 // becomes the program argv. It returns only if it cannot.
 func Enter(socket string, argv []string) error {
-	env, files, err := takeOver(socket)
+	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: socket, Net: "unix"})
+	if err != nil {
+		return fmt.Errorf(CannotConnect+"%w", err)
+	}
+	h, files, err := takeOver(conn)
 	if err != nil {
 		return fmt.Errorf("taking over from the gateway: %w", err)
 	}
-	for name, value := range env {
+	if err := h.admits(os.Getuid()); err != nil {
+		return err
+	}
+	for name, value := range h.Env {
 		if err := os.Setenv(name, value); err != nil {
 			return fmt.Errorf("environment variable %s: %w", name, err)
 		}
@@ -59,33 +67,31 @@ func Enter(socket string, argv []string) error {
 	return fmt.Errorf("starting %s: %w", program, syscall.Exec(program, argv, os.Environ()))
 }
 
-// takeOver reads what Handover.Serve sends.
-func takeOver(socket string) (env map[string]string, files []int, err error) {
-	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: socket, Net: "unix"})
-	if err != nil {
-		return nil, nil, err
-	}
+// takeOver reads what Handover.Serve sends, and closes the connection.
+func takeOver(conn *net.UnixConn) (h Handover, files []int, err error) {
 	defer conn.Close()
 	head, control := make([]byte, 4), make([]byte, unix.CmsgSpace(4*maxFiles))
 	n, nControl, _, _, err := conn.ReadMsgUnix(head, control)
 	if err != nil {
-		return nil, nil, err
+		return h, nil, err
 	}
 	if files, err = filesIn(control[:nControl]); err != nil {
-		return nil, nil, err
+		return h, nil, err
 	}
 	if _, err := io.ReadFull(conn, head[n:]); err != nil {
-		return nil, nil, err
+		return h, nil, err
 	}
 	size := binary.BigEndian.Uint32(head)
 	if size > maxEnvironment {
-		return nil, nil, errors.New("the environment is too large")
+		return h, nil, errors.New("the environment is too large")
 	}
 	text := make([]byte, size)
 	if _, err := io.ReadFull(conn, text); err != nil {
-		return nil, nil, err
+		return h, nil, err
 	}
-	return env, files, json.Unmarshal(text, &env)
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	return h, files, d.Decode(&h)
 }
 
 // filesIn are the descriptors in a control message.

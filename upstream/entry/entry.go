@@ -32,6 +32,9 @@ const (
 	// maxEnvironment bounds the environment, which the kernel does, too
 	// (execve(2), "Limits on size of arguments and environment").
 	maxEnvironment = 4 << 20
+	// CannotConnect begins what Enter complains of if the socket cannot be reached
+	// from the container.
+	CannotConnect = "connecting to the gateway: "
 	// handoverTime bounds the handing over once the container is there.
 	handoverTime = 10 * time.Second
 )
@@ -40,9 +43,12 @@ const (
 type Handover struct {
 	// Env is added to the environment of the image; it wins.
 	Env map[string]string
+	// Root lets the program run as root. What its user's name stands for is up to
+	// the image, and is known in the container only.
+	Root bool
 	// Files become the first file descriptors of the program: stdin, stdout.
 	// It keeps those of its engine where there are none.
-	Files []*os.File
+	Files []*os.File `json:"-"`
 }
 
 // Serve hands over to the first who connects to l, and closes l. It fails if ctx
@@ -69,10 +75,18 @@ func (h Handover) Serve(ctx context.Context, l *net.UnixListener) error {
 	return nil
 }
 
-// send writes the length of the environment, with the files beside it, and the
-// environment as a JSON object.
+// admits reports why a user must not run the program, or nil.
+func (h Handover) admits(uid int) error {
+	if uid == 0 && !h.Root {
+		return errors.New("the image's user is root, by another name; set container.user to run it as somebody else")
+	}
+	return nil
+}
+
+// send writes the length of the handover as a JSON object, with the files beside
+// it, and the object.
 func (h Handover) send(conn *net.UnixConn) error {
-	text, err := json.Marshal(h.Env)
+	text, err := json.Marshal(h)
 	if err != nil {
 		return err
 	}

@@ -76,6 +76,15 @@ func listen(t *testing.T) (*net.UnixListener, string) {
 	return l, path
 }
 
+func dial(t *testing.T, path string) *net.UnixConn {
+	t.Helper()
+	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
 func pipe(t *testing.T) (r, w *os.File) {
 	t.Helper()
 	r, w, err := os.Pipe()
@@ -93,6 +102,7 @@ func TestHandover(t *testing.T) {
 	out, theirOut := pipe(t)
 	h := Handover{
 		Env:   map[string]string{programVar: "1", "TOKEN": "two\nlines = \"x\"", "BOTH": "from the gateway", "PATH": filepath.Dir(self), "BIG": strings.Repeat("x", 100_000)},
+		Root:  true, // as which the tests may run
 		Files: []*os.File{theirIn, theirOut},
 	}
 	c := newContainer(t, path, filepath.Base(self), "serve", "--all")
@@ -145,7 +155,7 @@ func TestHandoverWithoutFiles(t *testing.T) {
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if err := (Handover{Env: map[string]string{programVar: "1"}}).Serve(t.Context(), l); err != nil {
+	if err := (Handover{Env: map[string]string{programVar: "1"}, Root: true}).Serve(t.Context(), l); err != nil {
 		t.Fatal(err, c.stderr.String())
 	}
 	if err := c.Wait(); err != nil || !strings.HasSuffix(stdout.String(), "echo x\nend of input\n") {
@@ -164,11 +174,23 @@ func TestNoSuchProgram(t *testing.T) {
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
 		}
-		if err := (Handover{}).Serve(t.Context(), l); err != nil {
+		if err := (Handover{Root: true}).Serve(t.Context(), l); err != nil {
 			t.Error(err)
 		}
 		if err := c.Wait(); err == nil || strings.TrimSpace(c.stderr.String()) != want {
 			t.Errorf("%v: %s, want %s", err, c.stderr.String(), want)
+		}
+	}
+}
+
+func TestRootIsAdmittedWhereItMayBe(t *testing.T) {
+	for _, test := range []struct {
+		root bool
+		uid  int
+		want bool
+	}{{true, 0, true}, {false, 0, false}, {false, 1, true}, {true, 1, true}} {
+		if err := (Handover{Root: test.root}).admits(test.uid); (err == nil) != test.want {
+			t.Errorf("%+v: %v", test, err)
 		}
 	}
 }
@@ -182,7 +204,7 @@ func TestNobodyComes(t *testing.T) {
 		t.Error("nobody came, and there is no error")
 	}
 	c := newContainer(t, path, "x")
-	if err := c.Run(); err == nil || !strings.Contains(c.stderr.String(), "taking over from the gateway: ") {
+	if err := c.Run(); err == nil || !strings.Contains(c.stderr.String(), CannotConnect) {
 		t.Errorf("%v: %s", err, c.stderr.String())
 	}
 	if after := runtime.NumGoroutine(); after > before {
@@ -217,7 +239,7 @@ func TestSomebodyElseComes(t *testing.T) {
 
 // TestLiesOfTheOtherEnd are sizes and contents that Enter must not believe.
 func TestLiesOfTheOtherEnd(t *testing.T) {
-	for _, said := range []string{"", "\x00", "\xff\xff\xff\xff", "\x00\x00\x00\x05{}", "\x00\x00\x00\x02[]", "\x00\x00\x00\x07{\"a\":1}"} {
+	for _, said := range []string{"", "\x00", "\xff\xff\xff\xff", "\x00\x00\x00\x05{}", "\x00\x00\x00\x02[]", "\x00\x00\x00\x07{\"a\":1}", "\x00\x00\x00\x12{\"Env\":{\"A\":1}}  "} {
 		l, path := listen(t)
 		go func() {
 			conn, err := l.Accept()
@@ -226,8 +248,8 @@ func TestLiesOfTheOtherEnd(t *testing.T) {
 				_ = conn.Close()
 			}
 		}()
-		if env, files, err := takeOver(path); err == nil {
-			t.Errorf("%q is taken for %v, %v", said, env, files)
+		if h, files, err := takeOver(dial(t, path)); err == nil {
+			t.Errorf("%q is taken for %v, %v", said, h, files)
 		}
 		_ = l.Close()
 	}
@@ -235,7 +257,7 @@ func TestLiesOfTheOtherEnd(t *testing.T) {
 
 // FuzzTakeOver sends anything instead of a handover.
 func FuzzTakeOver(f *testing.F) {
-	f.Add([]byte("\x00\x00\x00\x0b{\"A\":\"b\"}xx"))
+	f.Add([]byte("\x00\x00\x00\x11{\"Env\":{\"A\":\"b\"}}xx"))
 	f.Add([]byte("\x00\x00\x00\x02{}"))
 	f.Fuzz(func(t *testing.T, said []byte) {
 		l, path := listen(t)
@@ -246,9 +268,9 @@ func FuzzTakeOver(f *testing.F) {
 				_ = conn.Close()
 			}
 		}()
-		env, files, err := takeOver(path)
+		h, files, err := takeOver(dial(t, path))
 		if err == nil && (len(said) < 6 || len(files) > 0) {
-			t.Errorf("%q is taken for %v, %v", said, env, files)
+			t.Errorf("%q is taken for %v, %v", said, h, files)
 		}
 	})
 }
