@@ -229,7 +229,8 @@ func inspectContainers(dir string, args []string) {
 		var b box
 		text, _ := os.ReadFile(filepath.Join(dir, "containers", name))
 		_ = json.Unmarshal(text, &b)
-		fmt.Println(name, b.Owner)
+		owner, _ := json.Marshal(b.Owner)
+		fmt.Println(name, string(owner))
 	}
 }
 
@@ -548,7 +549,11 @@ func TestLeftoversAreRemoved(t *testing.T) {
 	killed := strings.Join([]string{parts[0], parts[1], parts[2], strconv.Itoa(dead.Process.Pid), parts[4]}, "/")
 	e.write(t, "containers/killed", fmt.Sprintf(`{"PID":%d,"Owner":%q}`, sleeper.Process.Pid, killed))
 	e.write(t, "containers/elsewhere", fmt.Sprintf(`{"Owner":%q}`, "0123456789ab"+killed[12:]))
-	e.write(t, "containers/strange", `{"Owner":"x"}`)
+	strange, err := json.Marshal(box{Owner: "x\n" + mine + " " + killed}) // as an image may have it
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.write(t, "containers/strange", string(strange))
 
 	second := besides(t, e.boxed("faults"))
 	if state := sleeper.Wait(); state == nil {

@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -251,6 +252,10 @@ type sweep struct {
 	owed []string  // containers of this process that could not be removed
 }
 
+// ownerFormat is a line for each container. The label is JSON, since images have
+// labels, too, with any text in them. Podman knows .Id in this form only.
+const ownerFormat = `{{.Id}} {{json (index .Config.Labels "` + ownerLabel + `")}}`
+
 // leftovers are the containers whose gateway is not there any more.
 func (cs *Containers) leftovers(ctx context.Context, e *engine) ([]string, error) {
 	out, err := e.ask(ctx, "ps", "--all", "--quiet", "--no-trunc", "--filter", "label="+ownerLabel)
@@ -259,14 +264,18 @@ func (cs *Containers) leftovers(ctx context.Context, e *engine) ([]string, error
 		return nil, err
 	}
 	// It fails if one of them has gone meanwhile, and prints the others.
-	out, err = e.ask(ctx, append([]string{"inspect", "--type", "container", "--format", `{{.Id}} {{index .Config.Labels "` + ownerLabel + `"}}`}, ids...)...)
+	out, err = e.ask(ctx, append([]string{"inspect", "--type", "container", "--format", ownerFormat}, ids...)...)
 	if err != nil && !isMissing(err) {
 		return nil, err
 	}
 	var left []string
 	for line := range strings.Lines(out) {
-		id, label, _ := strings.Cut(strings.TrimSpace(line), " ")
-		if cs.own.outlived(label) {
+		id, label, _ := strings.Cut(line, " ")
+		var owner string
+		if err := json.Unmarshal([]byte(label), &owner); err != nil {
+			return nil, fmt.Errorf("%v: what inspect prints of a container: %w", e, err)
+		}
+		if slices.Contains(ids, id) && cs.own.outlived(owner) {
 			left = append(left, id)
 		}
 	}
