@@ -37,17 +37,30 @@ func read(path string) string {
 	return strings.TrimSpace(string(text))
 }
 
-// beginOf is when a process began, in clock ticks since the boot; "" if it has
-// ended, or that cannot be known (proc(5), /proc/pid/stat).
-func beginOf(pid int) string {
-	stat := read("/proc/" + strconv.Itoa(pid) + "/stat")
+// ended is in the place of when a process began that has ended.
+const ended = "-"
+
+// beginOf is when a process began, in clock ticks since the boot; ended if it is
+// a zombie, and "" if that cannot be known: /proc may hide the processes of other
+// users (proc(5), hidepid).
+func beginOf(pid int) string { return beginIn(read("/proc/" + strconv.Itoa(pid) + "/stat")) }
+
+// beginIn is beginOf for the text of /proc/pid/stat.
+func beginIn(stat string) string {
 	const state, began = 0, 19 // fields 3 and 22, counted behind the name, which may hold anything
 	fields := strings.Fields(stat[strings.LastIndex(stat, ")")+1:])
-	if len(fields) <= began || fields[state] == "Z" {
+	switch {
+	case len(fields) <= began:
 		return ""
+	case fields[state] == "Z":
+		return ended
 	}
 	return fields[began]
 }
+
+// isNot reports whether the process with the owner's id, which began then, is
+// another one for sure.
+func (o owner) isNot(began string) bool { return o.began != "" && began != "" && began != o.began }
 
 func (o owner) String() string {
 	return strings.Join([]string{o.machine, o.boot, o.namespace, strconv.Itoa(o.pid), o.began}, "/")
@@ -76,5 +89,5 @@ func (o owner) outlived(label string) bool {
 	case errors.Is(syscall.Kill(other.pid, 0), syscall.ESRCH):
 		return true
 	}
-	return other.began != "" && beginOf(other.pid) != other.began
+	return other.isNot(beginOf(other.pid))
 }
