@@ -45,7 +45,7 @@ type outlet struct {
 func (cs *Containers) openOutlet(ctx context.Context, e *engine, name string, opts Options) (*outlet, error) {
 	program, err := cs.ownProgram()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("network = %q has the gateway's own program run in a container: %w", Egress, err)
 	}
 	folder, err := makeSocketFolder(cs.Dir)
 	if err != nil {
@@ -62,7 +62,7 @@ func (cs *Containers) openOutlet(ctx context.Context, e *engine, name string, op
 	return o, nil
 }
 
-// ownProgram is the file of this program, which runs as the relay.
+// ownProgram is the file of this program, which runs in containers.
 func (cs *Containers) ownProgram() (string, error) {
 	program, err := cs.Program, error(nil)
 	if program == "" {
@@ -71,10 +71,7 @@ func (cs *Containers) ownProgram() (string, error) {
 	if err == nil {
 		err = egress.CheckStatic(program)
 	}
-	if err != nil {
-		return "", fmt.Errorf("network = %q has the gateway's own program run in a container: %w", Egress, err)
-	}
-	return program, nil
+	return program, err
 }
 
 func (o *outlet) startProxy(opts Options) error {
