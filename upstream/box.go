@@ -74,6 +74,11 @@ func (b *box) open(ctx context.Context, opts Options, image imageFacts, vars map
 		}
 		run.env = append(run.env, env...)
 	}
+	volumes, err := c.volumeFlags(e, image)
+	if err != nil {
+		return nil, err
+	}
+	flags = append(flags, volumes...)
 	network := c.Network
 	if network == Egress {
 		if b.outlet, err = cs.openOutlet(ctx, e, b.name, opts); err != nil {

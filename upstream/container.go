@@ -3,6 +3,8 @@ package upstream
 import (
 	"cmp"
 	"fmt"
+	"maps"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -138,6 +140,23 @@ func (c *Container) runArgs(e *engine, name, network string, labels, more []stri
 	args = append(args, more...)
 	args = append(args, c.Image)
 	return append(args, c.Args...)
+}
+
+// volumeFlags have what the image declares as volumes be like /tmp, unless
+// something is mounted there. The engines would make writable folders of the
+// machine's disk of them, which nothing bounds.
+func (c *Container) volumeFlags(e *engine, image imageFacts) (flags []string, err error) {
+	for _, path := range slices.Sorted(maps.Keys(image.Volumes)) {
+		target := filepath.Clean(path)
+		if target == "/tmp" || slices.ContainsFunc(c.Mounts, func(m Mount) bool { return m.Target == target }) {
+			continue
+		}
+		if !strings.HasPrefix(target, "/") || strings.ContainsAny(target, ":,") {
+			return nil, fmt.Errorf("the image %s declares a volume at %s, which cannot be given to the engine", c.Image, strconv.QuoteToASCII(printable(path, 100)))
+		}
+		flags = append(flags, "--tmpfs", target+":"+e.tmpOptions(c.userOf(image)))
+	}
+	return flags, nil
 }
 
 // flag is the value of --mount. Unlike --volume, it makes no folder on this

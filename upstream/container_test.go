@@ -317,6 +317,28 @@ func TestContainerRunsAsTheImagesUserUnlessThatIsRoot(t *testing.T) {
 	}
 }
 
+// TestVolumesOfImages are not on this machine's disk.
+func TestVolumesOfImages(t *testing.T) {
+	e := newEngine(t)
+	e.write(t, "images/server", `{"User":"","Volumes":{"/data/":{},"/tmp":{},"/notes":{},"/var/lib/x":{}}}`)
+	opts := e.boxed("faults")
+	opts.Container.Mounts = []upstream.Mount{{Source: "notes", Target: "/notes", Writable: true}}
+	run(t, opts).stop()
+	asked := strings.Join(e.asked("run"), "\n")
+	var got []string
+	for _, found := range regexp.MustCompile(`--tmpfs (/[^:]*):rw,nosuid,nodev,mode=1777,size=64m,uid=65534 `).FindAllStringSubmatch(asked, -1) {
+		got = append(got, found[1])
+	}
+	if want := []string{"/tmp", "/data", "/var/lib/x"}; !slices.Equal(got, want) {
+		t.Errorf("in memory are %q, want %q: %s", got, want, asked)
+	}
+
+	e.write(t, "images/server", `{"User":"","Volumes":{"/data:exec":{}}}`)
+	r := run(t, e.boxed("faults"))
+	_, err := r.tool(t.Context(), "pid", "{}")
+	wantError(t, err, `declares a volume at "/data:exec", which cannot be given to the engine`)
+}
+
 // TestContainerIsRestarted kills one under a call.
 func TestContainerIsRestarted(t *testing.T) {
 	e := newEngine(t)

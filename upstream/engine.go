@@ -247,11 +247,12 @@ func lastLine(stderr string) string {
 // imageFacts are what an engine knows of an image.
 type imageFacts struct {
 	User            string
-	Entrypoint, Cmd []string // the program that is run, and its arguments if none are given
-	Digests         []string // references by digest, such as docker.io/library/x@sha256:…
+	Entrypoint, Cmd []string       // the program that is run, and its arguments if none are given
+	Volumes         map[string]any // whose keys are folders that it wants to write to
+	Digests         []string       // references by digest, such as docker.io/library/x@sha256:…
 }
 
-const imageFormat = `{"User":{{json .Config.User}},"Entrypoint":{{json .Config.Entrypoint}},"Cmd":{{json .Config.Cmd}},"Digests":{{json .RepoDigests}}}`
+const imageFormat = `{"User":{{json .Config.User}},"Entrypoint":{{json .Config.Entrypoint}},"Cmd":{{json .Config.Cmd}},"Volumes":{{json .Config.Volumes}},"Digests":{{json .RepoDigests}}}`
 
 // image looks an image up. It fails if the image is not there, or the engine
 // cannot be asked.
