@@ -115,7 +115,7 @@ func chosen(images []config.Image, upstreams []string) ([]config.Image, error) {
 	}
 	places := map[string]bool{}
 	images = slices.DeleteFunc(images, func(i config.Image) bool {
-		place := fmt.Sprintf("%s:%d", i.File, i.Line)
+		place := fmt.Sprintf("%s:%d", i.File, i.Offset)
 		unwanted := len(upstreams) > 0 && !slices.Contains(upstreams, i.Upstream) || places[place]
 		places[place] = places[place] || !unwanted
 		return unwanted
@@ -124,7 +124,7 @@ func chosen(images []config.Image, upstreams []string) ([]config.Image, error) {
 		if a.File != b.File {
 			return strings.Compare(a.File, b.File)
 		}
-		return a.Line - b.Line
+		return a.Offset - b.Offset
 	})
 	return images, nil
 }

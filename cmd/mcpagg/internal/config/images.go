@@ -16,9 +16,10 @@ import (
 type Image struct {
 	Upstream  string
 	Container *upstream.Container
-	// File is the configuration file, Line the line in it, from 1.
-	File string
-	Line int
+	// File is the configuration file, Line the line in it, from 1, and Offset where
+	// in it the reference begins, in bytes.
+	File         string
+	Line, Offset int
 
 	at hcl.Range
 }
@@ -29,7 +30,7 @@ func (c *Config) Images() []Image {
 	for i := range c.file.Upstreams {
 		if u := &c.file.Upstreams[i]; u.Container != nil {
 			at := u.Container.Image.at
-			images = append(images, Image{u.label, u.Container.options(&c.file.Containers), at.Filename, at.Start.Line, at})
+			images = append(images, Image{u.label, u.Container.options(&c.file.Containers), at.Filename, at.Start.Line, at.Start.Byte, at})
 		}
 	}
 	return images
@@ -45,11 +46,16 @@ func (i Image) PinnedFrom(text []byte) string {
 	if i.at.End.Byte > len(text) {
 		return ""
 	}
-	rest, _, _ := bytes.Cut(text[i.at.End.Byte:], []byte("\n"))
-	if m := tagComment.FindSubmatch(rest); m != nil {
+	if m := tagComment.FindSubmatch(restOfLine(text[i.at.End.Byte:])); m != nil {
 		return string(m[1])
 	}
 	return ""
+}
+
+// restOfLine is the text up to the end of its first line.
+func restOfLine(text []byte) []byte {
+	line, _, _ := bytes.Cut(text, []byte("\n"))
+	return bytes.TrimSuffix(line, []byte("\r"))
 }
 
 // Pin replaces the reference in the text of the file by one with a digest, and
@@ -61,7 +67,7 @@ func (i Image) Pin(text []byte, pinned, from string) ([]byte, error) {
 	if end > len(text) || string(text[start:end]) != written {
 		return nil, fmt.Errorf("%s:%d: the image is not written out here; write %q in its place", i.File, i.Line, pinned)
 	}
-	line, _, _ := bytes.Cut(text[end:], []byte("\n"))
+	line := restOfLine(text[end:])
 	replacement := strconv.Quote(pinned)
 	if tagComment.Match(line) {
 		end += len(line)

@@ -14,6 +14,7 @@ func TestPinImages(t *testing.T) {
 		{"pinned before", `image = "ghcr.io/contoso/server@sha256:4567" # ghcr.io/contoso/server:1.1`, `image = "` + pinned + `" # ghcr.io/contoso/server:1.2`},
 		{"a comment of one's own", `image = "ghcr.io/contoso/server:1.2" // ours`, `image = "` + pinned + `" // ours`},
 		{"an expression", `image = "ghcr.io/contoso/${local.name}"`, ""},
+		{"CRLF", `image = "ghcr.io/contoso/server@sha256:4567" # ghcr.io/contoso/server:1.1` + "\r", `image = "` + pinned + `" # ghcr.io/contoso/server:1.2` + "\r"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			file := func(line string) string {
@@ -38,7 +39,7 @@ func TestPinImages(t *testing.T) {
 			case test.after != "" && string(got) != file(test.after):
 				t.Errorf("%v\n%s", err, got)
 			}
-			_, want, _ := strings.Cut(test.before, " # ")
+			_, want, _ := strings.Cut(strings.TrimSpace(test.before), " # ")
 			if from := image.PinnedFrom([]byte(file(test.before))); from != want {
 				t.Errorf("pinned from %q, want %q", from, want)
 			}
