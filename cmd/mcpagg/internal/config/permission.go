@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -211,6 +212,10 @@ func profileRules(hosts []string, ports []int) (rules []egress.Rule, problems []
 			names = []string{domain, "*." + domain}
 		} else if strings.ContainsAny(host, "*/") {
 			problems = append(problems, fmt.Sprintf("network.outbound.allow_host: %q has a pattern that ToolHive does not have; \".example.com\" is example.com with all hosts below it", shortened(host)))
+			continue
+		}
+		if addr, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil && (addr.IsLoopback() || addr.IsUnspecified()) {
+			problems = append(problems, fmt.Sprintf("network.outbound.allow_host: %q is the proxy's own container in ToolHive, and would be this machine here", shortened(host)))
 			continue
 		}
 		for _, name := range names {

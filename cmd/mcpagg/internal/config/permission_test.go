@@ -3,6 +3,7 @@ package config
 import (
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +16,8 @@ func FuzzParseProfile(f *testing.F) {
 		`{"network":{"mode":"bridge","outbound":{"insecure_allow_all":true}}}`,
 		`{"network":{"mode":"none","outbound":{"allow_transport":["tcp"]},"inbound":{"allow_host":["localhost"]}},"privileged":false}`,
 		`{"privileged":true,"Privileged":false}`, `{"network":null}`, `{"network":{"outbound":{"allow_host":["*"],"allow_port":[1]}}}`, `{}`, `[]`, ``,
+		`{"network":{"outbound":{"allow_host":["127.0.0.1"],"allow_port":[80]}}}`, `{"network":{"outbound":{"allow_host":["[::1]"],"allow_port":[80]}}}`,
+		`{"network":{"outbound":{"allow_host":["0.0.0.0"],"allow_port":[80]}}}`,
 	} {
 		f.Add([]byte(text))
 	}
@@ -49,6 +52,9 @@ func FuzzParseProfile(f *testing.F) {
 			}
 		}
 		for _, rule := range granted.allow {
+			if addr, err := netip.ParseAddrPort(rule.String()); err == nil && (addr.Addr().IsLoopback() || addr.Addr().IsUnspecified()) {
+				t.Fatalf("%s allows this machine, %v", text, rule)
+			}
 			colon := strings.LastIndex(rule.String(), ":")
 			if host := rule.String()[:colon]; !slices.Contains(allowed, host) && !slices.Contains(allowed, strings.Trim(host, "[]")) {
 				t.Fatalf("%s allows %v", text, rule)
