@@ -24,6 +24,7 @@ type box struct {
 	entrance   *entrance // the way its environment gets in; nil where the engine has to do
 	relay      bool      // it is part of an outlet, which removes it
 	release    func()    // gives back its memory
+	hangs      bool      // the engine did not answer when it was asked how it ended
 }
 
 // boxUp makes a container ready to be started, and the program that does.
@@ -175,6 +176,7 @@ func (b *box) state() (s boxState, known bool) {
 	if err == nil {
 		err = json.Unmarshal([]byte(out), &s)
 	}
+	b.hangs = errors.Is(err, context.DeadlineExceeded)
 	return s, err == nil || isMissing(err)
 }
 
@@ -191,7 +193,11 @@ func (b *box) kill() {
 // asked, before the next one is started.
 func (b *box) remove() {
 	defer b.close()
-	ctx, cancel := context.WithTimeout(context.Background(), removeTimeout)
+	limit := engineTimeout
+	if b.hangs {
+		limit = endTimeout
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	if err := b.engine.remove(ctx, b.name); err != nil {
 		b.containers.owe(b.engine, b.name)

@@ -18,8 +18,6 @@ const (
 	pullTimeout = 10 * time.Minute
 	// pullNews is how often a pull that goes on is logged.
 	pullNews = 5 * time.Second
-	// removeTimeout bounds the removal of one container.
-	removeTimeout = 30 * time.Second
 	// sweepTimeout bounds looking for what was left behind and removing it, and
 	// sweepPause is at least between one that failed and the next.
 	sweepTimeout = 5 * time.Second
