@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -215,8 +216,7 @@ func (cs *Containers) owe(e *engine, name string) {
 }
 
 // address is where the container's port is published, or found through its
-// outlet. The engine knows once it
-// has started the container.
+// outlet. The engine knows once it has started the container.
 func (b *box) address(ctx context.Context, exited <-chan struct{}) (string, error) {
 	if b.outlet != nil {
 		return net.JoinHostPort("127.0.0.1", strconv.Itoa(b.spec.Port)), nil // within its network
@@ -224,6 +224,9 @@ func (b *box) address(ctx context.Context, exited <-chan struct{}) (string, erro
 	for {
 		out, err := b.engine.ask(ctx, "port", b.name, strconv.Itoa(b.spec.Port)+"/tcp")
 		if addr, _, _ := strings.Cut(strings.TrimSpace(out), "\n"); err == nil && addr != "" {
+			if at, err := netip.ParseAddrPort(addr); err != nil || !at.Addr().IsLoopback() {
+				return "", fmt.Errorf("%v has published the port %d of the container at %s, not at a loopback address of this machine", b.engine, b.spec.Port, printable(addr, 100))
+			}
 			return addr, nil
 		}
 		select {

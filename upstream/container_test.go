@@ -443,6 +443,17 @@ func TestContainerOverHTTP(t *testing.T) {
 	}
 }
 
+// TestPortIsPublishedElsewhere has an engine that did not do what it was asked to.
+func TestPortIsPublishedElsewhere(t *testing.T) {
+	e := newEngine(t)
+	opts := e.boxed("http")
+	opts.Env["LISTEN"] = value("0.0.0.0:0")
+	opts.Container.Port, opts.Container.Path, opts.Container.Network = 8000, "/own", "bridge"
+	r := run(t, opts)
+	_, err := r.tool(t.Context(), "double", `{"n":21}`)
+	wantError(t, err, "docker has published the port 8000 of the container at [::]:")
+}
+
 // TestContainerServesNothing has a port at which nobody speaks MCP.
 func TestContainerServesNothing(t *testing.T) {
 	e := newEngine(t)
