@@ -329,11 +329,12 @@ func (g *Gateway) idleContainer() (first candidate) {
 // giveMemory ends an idle container for one that is about to be started. It
 // reports false if all are in use.
 func (g *Gateway) giveMemory() bool {
-	in := g.idleContainer()
-	if in.instance != nil {
-		g.giveWay(in)
+	for {
+		in := g.idleContainer()
+		if in.instance == nil || g.giveWay(in) {
+			return in.instance != nil
+		}
 	}
-	return in.instance != nil
 }
 
 // ownOptions introduce the owner's client to the upstream: a session's, or, for
