@@ -313,15 +313,18 @@ func (e *engine) pull(ctx context.Context, ref string, progress func(line string
 	return &engineError{e, words, err}
 }
 
-// A bounded buffer drops what it has no room for.
-type bounded struct{ bytes.Buffer }
+// A bounded buffer drops what it has no room for. It has no method of a
+// bytes.Buffer but these: io.Copy would read with ReadFrom, and without a bound.
+type bounded struct{ kept bytes.Buffer }
 
 func (b *bounded) Write(p []byte) (int, error) {
-	if room := maxEngineOutput - b.Len(); room > 0 {
-		b.Buffer.Write(p[:min(room, len(p))])
+	if room := maxEngineOutput - b.kept.Len(); room > 0 {
+		b.kept.Write(p[:min(room, len(p))])
 	}
 	return len(p), nil
 }
+
+func (b *bounded) String() string { return b.kept.String() }
 
 // engineVariable matches the variables of the gateway's environment that an
 // engine's program is run with: where its service, its settings and its
