@@ -167,6 +167,9 @@ func (p *pinner) rewrite(ctx context.Context, containers *upstream.Containers, i
 	if pinned, err = containers.Pinned(ctx, &c, p.progress(c.Image)); err != nil || pinned == image.Container.Image {
 		return pinned, false, err
 	}
+	if text, err = os.ReadFile(image.File); err != nil { // to pull may have taken minutes
+		return pinned, false, err
+	}
 	if text, err = image.Pin(text, pinned, c.Image); err != nil {
 		return pinned, false, err
 	}
