@@ -46,10 +46,17 @@ func (i Image) PinnedFrom(text []byte) string {
 	if i.at.End.Byte > len(text) {
 		return ""
 	}
-	if m := tagComment.FindSubmatch(restOfLine(text[i.at.End.Byte:])); m != nil {
-		return string(m[1])
+	return i.tagIn(restOfLine(text[i.at.End.Byte:]))
+}
+
+// tagIn is the reference in the rest of a line behind the image; "" for none. A
+// word that is no tag of the same repository is somebody's own.
+func (i Image) tagIn(line []byte) string {
+	m := tagComment.FindSubmatch(line)
+	if m == nil || upstream.RepositoryOf(string(m[1])) != upstream.RepositoryOf(i.Container.Image) {
+		return ""
 	}
-	return ""
+	return string(m[1])
 }
 
 // restOfLine is the text up to the end of its first line.
@@ -69,7 +76,7 @@ func (i Image) Pin(text []byte, pinned, from string) ([]byte, error) {
 	}
 	line := restOfLine(text[end:])
 	replacement := strconv.Quote(pinned)
-	if tagComment.Match(line) {
+	if i.tagIn(line) != "" {
 		end += len(line)
 		line = nil
 	}
