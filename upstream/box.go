@@ -64,7 +64,7 @@ func (b *box) open(ctx context.Context, opts Options, image imageFacts, vars map
 	run := &program{env: engineEnvironment(), box: b}
 	var flags []string
 	var err error
-	if b.entrance, err = cs.openEntrance(e, &c, image, vars); err != nil {
+	if b.entrance, err = cs.openEntrance(ctx, e, &c, image, vars); err != nil {
 		return nil, err
 	}
 	if b.entrance != nil {

@@ -44,7 +44,7 @@ const (
 // nil where the engine has to do.
 //
 // What fails for the moment only is an error: the engine would keep the secrets.
-func (cs *Containers) openEntrance(e *engine, c *Container, image imageFacts, vars map[string]string) (*entrance, error) {
+func (cs *Containers) openEntrance(ctx context.Context, e *engine, c *Container, image imageFacts, vars map[string]string) (*entrance, error) {
 	program := cs.entryProgram(e, c.Image)
 	if program == "" {
 		return nil, nil
@@ -56,7 +56,7 @@ func (cs *Containers) openEntrance(e *engine, c *Container, image imageFacts, va
 	if len(argv) == 0 {
 		return nil, fmt.Errorf("the image %s does not say which program to run; name it in container.args", c.Image)
 	}
-	folder, err := makeSocketFolder(cs.Dir)
+	folder, err := makeSocketFolder(ctx, cs.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("making a folder for a socket: %w", err)
 	}

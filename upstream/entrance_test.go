@@ -9,7 +9,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/mcpagg/mcpagg/upstream"
 )
@@ -164,6 +166,33 @@ func TestEntranceIsShutForOneImage(t *testing.T) {
 	}
 	first.stop()
 	second.stop()
+}
+
+// TestEntranceWaitsForItsTurn has another process hold the lock of the folders.
+func TestEntranceWaitsForItsTurn(t *testing.T) {
+	e := newEngine(t)
+	opts := e.entered(t, "faults")
+	if err := os.Mkdir(e.path("sockets"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	lock, err := os.Create(e.path("sockets/lock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, opts)
+	eventually(t, "it is about to start", func() bool { return len(e.asked("ps")) == 1 })
+	r.stop() // which fails if it takes long
+	opts.ConnectTimeout = 100 * time.Millisecond
+	r = run(t, opts)
+	_, err = r.tool(t.Context(), "pid", "{}")
+	wantError(t, err, "making a folder for a socket: ")
+	if asked := e.asked("run"); len(asked) > 0 {
+		t.Errorf("the engine was asked %q", asked)
+	}
 }
 
 // TestImageWithAnotherRoot has a user of its own whose number is 0, if the tests

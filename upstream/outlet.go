@@ -47,7 +47,7 @@ func (cs *Containers) openOutlet(ctx context.Context, e *engine, name string, op
 	if err != nil {
 		return nil, fmt.Errorf("network = %q has the gateway's own program run in a container: %w", Egress, err)
 	}
-	folder, err := makeSocketFolder(cs.Dir)
+	folder, err := makeSocketFolder(ctx, cs.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("making a folder for sockets: %w", err)
 	}

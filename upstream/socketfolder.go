@@ -1,26 +1,28 @@
 package upstream
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"syscall"
+	"time"
 )
 
 // A socketFolder is where the sockets of one container are. Its lock tells
 // others whether the process that made it is still there.
 type socketFolder struct {
 	dir     string // for this user alone
-	sockets string // in dir: what the relay's container is shown
+	sockets string // in dir: what the container is shown
 	lock    *os.File
 }
 
 // makeSocketFolder makes a folder in base, which is made if need be; "" means
 // one among the temporary files. What processes that have ended have left there
-// is removed.
-func makeSocketFolder(base string) (*socketFolder, error) {
+// is removed. It waits for others who do the same, until ctx ends.
+func makeSocketFolder(ctx context.Context, base string) (*socketFolder, error) {
 	if base == "" {
 		base = filepath.Join(os.TempDir(), "mcpagg-"+strconv.Itoa(os.Geteuid()))
 	}
@@ -28,7 +30,7 @@ func makeSocketFolder(base string) (*socketFolder, error) {
 		return nil, err
 	}
 	// Nobody makes a folder, or takes one for left, at the same time.
-	turn, err := flock(filepath.Join(base, "lock"), syscall.LOCK_EX)
+	turn, err := takeTurn(ctx, filepath.Join(base, "lock"))
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +46,7 @@ func makeSocketFolder(base string) (*socketFolder, error) {
 		err = os.Mkdir(f.sockets, 0o700)
 	}
 	if err == nil {
-		err = os.Chmod(f.sockets, 0o777) // for the relay's user; others do not get as far
+		err = os.Chmod(f.sockets, 0o777) // for the container's user; others do not get as far
 	}
 	if err != nil {
 		f.remove()
@@ -96,6 +98,24 @@ func removeLeftFolders(base string) {
 		}
 	}
 }
+
+// takeTurn locks a file, for which it waits until ctx ends. flock(2) would wait
+// for longer, such as for a process that is frozen.
+func takeTurn(ctx context.Context, path string) (*os.File, error) {
+	for {
+		turn, err := flock(path, syscall.LOCK_EX|syscall.LOCK_NB)
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return turn, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w: %w", err, context.Cause(ctx))
+		case <-time.After(turnPoll):
+		}
+	}
+}
+
+const turnPoll = 10 * time.Millisecond
 
 // flock locks a file, which is made if need be, until it is closed or the
 // process has ended.
