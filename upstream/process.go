@@ -320,14 +320,13 @@ func (p *process) logLines(stream string, from io.Reader) {
 	}
 }
 
-// runtimeTrailer is what Node.js prints below an uncaught error, and docker below
-// any.
-var runtimeTrailer = regexp.MustCompile(`^Node\.js v\d|^(See|Run) 'docker .*--help'`)
+// runtimeTrailer is what Node.js prints below an uncaught error.
+var runtimeTrailer = regexp.MustCompile(`^Node\.js v\d`)
 
 // remember keeps the last line that can stand for why the process ended: none
 // that is indented, as stack traces are, and no trailer of a runtime.
 func (p *process) remember(line string) {
-	if strings.TrimLeft(line, " \t}^") != line || line == "" || runtimeTrailer.MatchString(line) {
+	if strings.TrimLeft(line, " \t}^") != line || line == "" || runtimeTrailer.MatchString(line) || helpTrailer.MatchString(line) {
 		return
 	}
 	p.mu.Lock()

@@ -17,7 +17,7 @@ func newEnterCommand() *cobra.Command {
 		Long: `Take over the environment, stdin and stdout that the gateway has for this
 container, from a Unix socket in a folder that both see, and become the program.
 The gateway starts this itself, as the first program of the containers it runs.`,
-		Example: "  mcpagg enter --socket /.mcpagg/entry.sock -- node server.js",
+		Example: "  mcpagg enter --socket /.mcpagg-x/entry.sock -- node server.js",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			return &exitError{exitNotFound, entry.Enter(socket, args)}
