@@ -11,8 +11,10 @@ import (
 )
 
 const (
-	// tlsHandshake is the first byte of a TLS connection (RFC 8446 section 5.1).
-	tlsHandshake = 22
+	// firstType and lastType are the types of TLS records, in their first byte (RFC
+	// 8446 section 5.1). A connection begins with 22, handshake, but some servers
+	// pass over others before it.
+	firstType, lastType = 20, 24
 	// maxHello bounds a ClientHello, in bytes. Those in use have less than 4 KiB.
 	maxHello = 64 << 10
 )
@@ -46,7 +48,7 @@ func (c *helloChecker) Read(b []byte) (int, error) {
 // begins none.
 func (c *helloChecker) readHead() ([]byte, error) {
 	first := make([]byte, 1)
-	if _, err := io.ReadFull(c.Conn, first); err != nil || first[0] != tlsHandshake {
+	if _, err := io.ReadFull(c.Conn, first); err != nil || first[0] < firstType || first[0] > lastType {
 		return first, err
 	}
 	_ = c.SetReadDeadline(time.Now().Add(requestTime))

@@ -542,6 +542,38 @@ func TestHelloInPieces(t *testing.T) {
 	}
 }
 
+// TestHelloBehindAnAlert has a record before the ClientHello that some servers
+// pass over, among them those in Go.
+func TestHelloBehindAnAlert(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	defer server.Close()
+	w := newWorld(t, "api.example.com:443")
+	w.names["api.example.com"] = []string{"8.8.4.4"}
+	w.hosts["8.8.4.4:443"] = func(conn net.Conn) {
+		defer conn.Close()
+		to, err := net.Dial("tcp", server.Listener.Addr().String())
+		if err != nil {
+			return
+		}
+		defer to.Close()
+		go io.Copy(conn, to)
+		_, _ = io.Copy(to, conn)
+	}
+	for name, want := range map[string]string{"api.example.com": "<nil>", "evil.example.com": "unrecognized name"} {
+		conn := w.tunnel("api.example.com:443")
+		if _, err := conn.Write([]byte{21, 3, 1, 0, 2, 1, 90}); err != nil { // a warning: user_canceled
+			t.Fatal(err)
+		}
+		err := tls.Client(conn, &tls.Config{ServerName: name, InsecureSkipVerify: true}).Handshake()
+		if got := fmt.Sprint(err); !strings.Contains(got, want) {
+			t.Errorf("server name %s: %s, want %s", name, got, want)
+		}
+		_ = conn.Close()
+	}
+}
+
 // TestNoHello begins like TLS, and is not.
 func TestNoHello(t *testing.T) {
 	w := newWorld(t, "api.example.com:443")
@@ -553,7 +585,7 @@ func TestNoHello(t *testing.T) {
 		_ = conn.Close()
 	}
 	for _, text := range []string{
-		"\x16", "\x16\x03\x01\x00\x05hello", "\x16\x03\x01\xff\xff" + strings.Repeat("x", 70<<10),
+		"\x14\x03\x03\x00\x01\x01", "\x15", "\x17\x03\x03\x00\x00", "\x18", "\x16", "\x16\x03\x01\x00\x05hello", "\x16\x03\x01\xff\xff" + strings.Repeat("x", 70<<10),
 		// A ClientHello that is never complete.
 		strings.Repeat("\x16\x03\x01\x00\x04\x01\x00\xff\xff", 1) + strings.Repeat("\x16\x03\x01\x40\x00"+strings.Repeat("x", 16<<10), 5),
 	} {
