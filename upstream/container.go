@@ -145,7 +145,14 @@ func (c *Container) runArgs(e *engine, name, network string, labels, more []stri
 // volumeFlags have what the image declares as volumes be like /tmp, unless
 // something is mounted there. The engines would make writable folders of the
 // machine's disk of them, which nothing bounds.
+//
+// Like /tmp, they may get the mode of the image's folders. Podman has them belong to
+// the user all the same, docker only to one with a number.
 func (c *Container) volumeFlags(e *engine, image imageFacts) (flags []string, err error) {
+	options := e.tmpOptions(cmp.Or(c.userOf(image), image.User))
+	if e.podman {
+		options += ",U"
+	}
 	for _, path := range slices.Sorted(maps.Keys(image.Volumes)) {
 		target := filepath.Clean(path)
 		if target == "/tmp" || slices.ContainsFunc(c.Mounts, func(m Mount) bool { return m.Target == target }) {
@@ -154,7 +161,7 @@ func (c *Container) volumeFlags(e *engine, image imageFacts) (flags []string, er
 		if !strings.HasPrefix(target, "/") || strings.ContainsAny(target, ":,") {
 			return nil, fmt.Errorf("the image %s declares a volume at %s, which cannot be given to the engine", c.Image, strconv.QuoteToASCII(printable(path, 100)))
 		}
-		flags = append(flags, "--tmpfs", target+":"+e.tmpOptions(c.userOf(image)))
+		flags = append(flags, "--tmpfs", target+":"+options)
 	}
 	return flags, nil
 }

@@ -333,6 +333,12 @@ func TestVolumesOfImages(t *testing.T) {
 		t.Errorf("in memory are %q, want %q: %s", got, want, asked)
 	}
 
+	e.write(t, "images/server", `{"User":"1000:1000","Volumes":{"/data":{}}}`)
+	run(t, e.boxed("faults")).stop()
+	if asked := strings.Join(e.asked("run"), "\n"); !strings.Contains(asked, "--tmpfs /data:rw,nosuid,nodev,mode=1777,size=64m,uid=1000 ") {
+		t.Errorf("the image's own user does not have its volume: %s", asked)
+	}
+
 	e.write(t, "images/server", `{"User":"","Volumes":{"/data:exec":{}}}`)
 	r := run(t, e.boxed("faults"))
 	_, err := r.tool(t.Context(), "pid", "{}")
