@@ -83,7 +83,7 @@ func (b *box) open(ctx context.Context, opts Options, image imageFacts, vars map
 	flags = append(flags, volumes...)
 	network := c.Network
 	if network == Egress {
-		if b.outlet, err = cs.openOutlet(ctx, e, b.name, opts); err != nil {
+		if b.outlet, err = cs.openOutlet(ctx, e, b.name, volumes, opts); err != nil {
 			return nil, err
 		}
 		network = b.outlet.network()
@@ -194,24 +194,29 @@ func (b *box) kill() {
 // asked, before the next one is started.
 func (b *box) remove() {
 	defer b.close()
+	release := b.release
+	b.release = func() {} // the memory is given back with what takes it
 	limit := engineTimeout
 	if b.hangs {
 		limit = endTimeout
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	if err := b.engine.remove(ctx, b.name); err != nil {
-		b.containers.owe(b.engine, b.name)
+	err := b.engine.remove(ctx, b.name)
+	if err == nil {
+		release()
+	} else {
+		b.containers.owe(b.engine, owedBox{b.name, release})
 		b.containers.log.Warn("a container could not be removed; it will be tried again", "container", b.name, "err", err)
 	}
 }
 
 // owe notes a container that is still to be removed.
-func (cs *Containers) owe(e *engine, name string) {
+func (cs *Containers) owe(e *engine, b owedBox) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	s := cs.sweeps[e.program]
-	s.owed = append(s.owed, name)
+	s.owed = append(s.owed, b)
 	cs.sweeps[e.program] = s
 }
 

@@ -205,18 +205,19 @@ func (cs *Containers) sweep(ctx context.Context, e *engine) {
 	defer unlock()
 	cs.mu.Lock()
 	s := cs.sweeps[e.program]
-	left := slices.Clone(s.owed)
 	cs.mu.Unlock()
-	if s.done && len(left) == 0 || time.Since(s.last) < sweepPause {
+	if s.done && len(s.owed) == 0 || time.Since(s.last) < sweepPause {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, sweepTimeout)
 	defer cancel()
-	found := []string{}
+	var left []string
 	if !s.done {
-		found, err = cs.leftovers(ctx, e)
+		left, err = cs.leftovers(ctx, e)
 	}
-	left = append(left, found...)
+	for _, b := range s.owed {
+		left = append(left, b.name)
+	}
 	if err == nil && len(left) > 0 {
 		err = e.remove(ctx, left...)
 	}
@@ -232,22 +233,33 @@ func (cs *Containers) sweep(ctx context.Context, e *engine) {
 // swept notes what came of a sweep, which has removed the first few of those
 // that are owed.
 func (cs *Containers) swept(e *engine, removed int, err error) {
+	var gone []owedBox
 	cs.mu.Lock()
-	defer cs.mu.Unlock()
 	s := cs.sweeps[e.program]
 	if err != nil {
 		s.last = time.Now()
 	} else {
-		s.done, s.owed = true, s.owed[removed:]
+		s.done, gone, s.owed = true, s.owed[:removed], s.owed[removed:]
 	}
 	cs.sweeps[e.program] = s
+	cs.mu.Unlock()
+	for _, b := range gone {
+		b.release()
+	}
 }
 
 // A sweep is what was done about the containers left behind in one engine.
 type sweep struct {
 	done bool      // there are no others of gateways that have ended
 	last time.Time // when it failed
-	owed []string  // containers of this process that could not be removed
+	owed []owedBox // containers of this process that could not be removed
+}
+
+// An owedBox is a container that is still to be removed, and may still use its
+// memory.
+type owedBox struct {
+	name    string
+	release func()
 }
 
 // ownerFormat is a line for each container. The label is JSON, since images have

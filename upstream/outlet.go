@@ -40,9 +40,9 @@ type outlet struct {
 	running group              // the proxy, and what watches the relay
 }
 
-// openOutlet makes the outlet of the container of opts, which has this name. It
-// must be closed.
-func (cs *Containers) openOutlet(ctx context.Context, e *engine, name string, opts Options) (*outlet, error) {
+// openOutlet makes the outlet of the container of opts, which has this name. The
+// relay's has the same image, and so the same volumes. It must be closed.
+func (cs *Containers) openOutlet(ctx context.Context, e *engine, name string, volumes []string, opts Options) (*outlet, error) {
 	program, err := cs.ownProgram()
 	if err != nil {
 		return nil, fmt.Errorf("network = %q has the gateway's own program run in a container: %w", Egress, err)
@@ -53,7 +53,7 @@ func (cs *Containers) openOutlet(ctx context.Context, e *engine, name string, op
 	}
 	o := &outlet{folder: folder, endsOut: func() {}}
 	if err = o.startProxy(opts); err == nil {
-		err = o.startRelay(ctx, cs.relay(e, program, folder, name, opts), opts)
+		err = o.startRelay(ctx, cs.relay(e, program, folder, name, volumes, opts), opts)
 	}
 	if err != nil {
 		o.close()
@@ -92,7 +92,7 @@ func (o *outlet) startProxy(opts Options) error {
 
 // relay is the program that runs the relay's container. Its image is that of
 // the container it is for, since that is there; nothing in it is run.
-func (cs *Containers) relay(e *engine, own string, folder *socketFolder, name string, opts Options) *program {
+func (cs *Containers) relay(e *engine, own string, folder *socketFolder, name string, volumes []string, opts Options) *program {
 	inside := newInside()
 	args := []string{"relay", "--out", proxyAddress, "--out-socket", inside.folder() + "/" + outSocket}
 	if port := opts.Container.Port; port != 0 {
@@ -103,7 +103,7 @@ func (cs *Containers) relay(e *engine, own string, folder *socketFolder, name st
 		Mounts: []Mount{{Source: own, Target: inside.program()}, {Source: folder.sockets, Target: inside.folder(), Writable: true}},
 	}}
 	// SELinux would keep the container from the sockets.
-	more := []string{"--entrypoint", inside.program(), "--security-opt", "label=disable"}
+	more := append([]string{"--entrypoint", inside.program(), "--security-opt", "label=disable"}, volumes...)
 	return &program{args: append([]string{e.program}, b.spec.runArgs(e, b.name, "none", cs.labels(opts), more, nobody)...), env: engineEnvironment(), box: b}
 }
 

@@ -23,16 +23,16 @@ type owner struct {
 func thisProcess() owner {
 	o := owner{pid: os.Getpid()}
 	name, _ := os.Hostname()
-	sum := sha256.Sum256([]byte(read("/etc/machine-id") + "\n" + name))
+	sum := sha256.Sum256([]byte(contentOf("/etc/machine-id") + "\n" + name))
 	o.machine = hex.EncodeToString(sum[:6])
-	o.boot, _, _ = strings.Cut(read("/proc/sys/kernel/random/boot_id"), "-")
+	o.boot, _, _ = strings.Cut(contentOf("/proc/sys/kernel/random/boot_id"), "-")
 	o.namespace, _ = os.Readlink("/proc/self/ns/pid") // "pid:[4026531836]"
 	o.namespace = strings.Trim(o.namespace, "pid:[]")
 	o.began = beginOf(o.pid)
 	return o
 }
 
-func read(path string) string {
+func contentOf(path string) string {
 	text, _ := os.ReadFile(path) // missing on other systems than Linux
 	return strings.TrimSpace(string(text))
 }
@@ -43,7 +43,7 @@ const ended = "-"
 // beginOf is when a process began, in clock ticks since the boot; ended if it is
 // a zombie, and "" if that cannot be known: /proc may hide the processes of other
 // users (proc(5), hidepid).
-func beginOf(pid int) string { return beginIn(read("/proc/" + strconv.Itoa(pid) + "/stat")) }
+func beginOf(pid int) string { return beginIn(contentOf("/proc/" + strconv.Itoa(pid) + "/stat")) }
 
 // beginIn is beginOf for the text of /proc/pid/stat.
 func beginIn(stat string) string {

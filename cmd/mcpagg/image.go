@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -113,20 +114,15 @@ func chosen(images []config.Image, upstreams []string) ([]config.Image, error) {
 			return nil, usageError("there is no upstream %q with a container in the configuration", name)
 		}
 	}
-	places := map[string]bool{}
 	images = slices.DeleteFunc(images, func(i config.Image) bool {
-		place := fmt.Sprintf("%s:%d", i.File, i.Offset)
-		unwanted := len(upstreams) > 0 && !slices.Contains(upstreams, i.Upstream) || places[place]
-		places[place] = places[place] || !unwanted
-		return unwanted
+		return len(upstreams) > 0 && !slices.Contains(upstreams, i.Upstream)
 	})
 	slices.SortStableFunc(images, func(a, b config.Image) int {
-		if a.File != b.File {
-			return strings.Compare(a.File, b.File)
-		}
-		return a.Offset - b.Offset
+		return cmp.Or(strings.Compare(a.File, b.File), a.Offset-b.Offset)
 	})
-	return images, nil
+	return slices.CompactFunc(images, func(a, b config.Image) bool {
+		return a.File == b.File && a.Offset == b.Offset
+	}), nil
 }
 
 func (p *pinner) pin(ctx context.Context, containers *upstream.Containers, image config.Image) pin {
