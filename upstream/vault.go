@@ -25,7 +25,7 @@ const (
 // wherever. It is safe for concurrent use.
 type vault struct {
 	mu     sync.Mutex
-	values []string // in every form in which they may be echoed; guarded by mu
+	values []string // in every form in which they may be echoed, the latest last; guarded by mu
 }
 
 // watch remembers what s yields.
@@ -80,8 +80,8 @@ func (v *vault) remember(value string) {
 func (v *vault) add(form string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if slices.Contains(v.values, form) {
-		return
+	if i := slices.Index(v.values, form); i >= 0 { // it is in use, so others are forgotten first
+		v.values = slices.Delete(v.values, i, i+1)
 	}
 	if len(v.values) >= maxSecrets {
 		v.values = v.values[1:]
@@ -96,13 +96,16 @@ const hidden = "[redacted]"
 func (v *vault) redact(text string) string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	for _, value := range v.values {
+	// The longest first: "postgres" may be the value of one variable and stand in
+	// another's, whose password would be left.
+	values := slices.SortedStableFunc(slices.Values(v.values), func(a, b string) int { return len(b) - len(a) })
+	for _, value := range values {
 		text = strings.ReplaceAll(text, value, hidden)
 		lower := strings.ToLower(value) // host names are echoed so
 		text = strings.ReplaceAll(text, lower, hidden)
 	}
 	body := strings.TrimRight(text, "…\"'`)]} ")
-	for _, value := range v.values {
+	for _, value := range values {
 		for n := min(len(value)-1, len(body)); n >= 4; n-- {
 			if strings.HasSuffix(body, value[:n]) {
 				return body[:len(body)-n] + hidden + text[len(body):]

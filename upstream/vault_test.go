@@ -37,6 +37,29 @@ func TestVaultHidesSecretsInEveryForm(t *testing.T) {
 	}
 }
 
+func TestVaultHidesSecretsThatHoldOthers(t *testing.T) {
+	v := &vault{}
+	v.remember("postgres")
+	v.remember("postgres://app:hunter2@db/app")
+	if got := v.redact("connecting to postgres://app:hunter2@db/app as app"); got != "connecting to [redacted] as app" {
+		t.Errorf("redact returned %s", got)
+	}
+}
+
+func TestVaultKeepsSecretsInUse(t *testing.T) {
+	v := &vault{}
+	for i := range 3 * maxSecrets {
+		v.remember("sk-that-never-changes")
+		v.remember(fmt.Sprintf("sk-that-rotates-%d", i))
+		if got := v.redact("it says sk-that-never-changes again"); got != "it says [redacted] again" {
+			t.Fatalf("after %d rotations redact returned %s", i, got)
+		}
+	}
+	if len(v.values) > maxSecrets {
+		t.Errorf("%d values are kept", len(v.values))
+	}
+}
+
 func TestVaultHidesPartsOfSecrets(t *testing.T) {
 	v := &vault{}
 	watched := v.watch(func(ctx context.Context) (string, error) {
