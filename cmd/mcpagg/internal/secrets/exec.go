@@ -73,7 +73,7 @@ func (e Exec) environment(ctx context.Context) (env, hide []string, err error) {
 	for name, secret := range e.Env {
 		value, err := secret(ctx)
 		if err != nil {
-			return nil, nil, fmt.Errorf("environment variable %s: %w", name, err)
+			return nil, nil, lacking("environment variable "+name, err)
 		}
 		env = append(env, name+"="+value)
 		hide = append(hide, value)

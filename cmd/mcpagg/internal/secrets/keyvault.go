@@ -153,7 +153,7 @@ func (k *KeyVault) material(ctx context.Context) (string, error) {
 	case o.ClientSecret != nil:
 		secret, err := o.ClientSecret(ctx)
 		if err != nil {
-			return "", fmt.Errorf("client_secret for the Key Vault: %w", err)
+			return "", lacking("client_secret for the Key Vault", err)
 		}
 		return secret, nil
 	case o.CertificateFile != "":

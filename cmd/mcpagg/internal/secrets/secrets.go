@@ -47,6 +47,12 @@ func isRefused(err error) bool {
 	return errors.As(err, &r)
 }
 
+// lacking is the error of a source for want of a credential of its own. Where
+// that is refused, the source has not refused anything: it could not be asked.
+func lacking(credential string, err error) error {
+	return fmt.Errorf("%s: %v", credential, err)
+}
+
 // A busyError is the answer of a source that wants to be left alone for a while.
 type busyError struct {
 	text  string

@@ -87,13 +87,17 @@ func NewVault(opts VaultOptions) *Vault {
 	}
 }
 
-// followStandby follows a standby server to the active one, but not out of TLS.
+// followStandby follows a standby server to the active one, with the token, but
+// not out of TLS, nor without it to another address than the configured one.
 func followStandby(req *http.Request, via []*http.Request) error {
-	switch {
+	switch first := via[0].URL; {
 	case len(via) > 2:
 		return errors.New("it redirects again and again")
-	case via[0].URL.Scheme == "https" && req.URL.Scheme != "https":
+	case req.URL.Scheme == "https":
+	case first.Scheme == "https":
 		return errors.New("it redirects from https to http, which is not followed")
+	case req.URL.Hostname() != first.Hostname():
+		return errors.New("it redirects to another host without https, which is not followed")
 	}
 	return nil
 }
@@ -257,7 +261,7 @@ func (v *Vault) login(ctx context.Context, refused string) (vaultToken, error) {
 	token, err := v.opts.Token(ctx)
 	switch {
 	case err != nil:
-		return vaultToken{}, fmt.Errorf("the token for Vault: %w", err)
+		return vaultToken{}, lacking("the token for Vault", err)
 	case token == refused:
 		return vaultToken{}, errors.New("the configured token has expired, was revoked, or has no policy; configure another one")
 	}
@@ -286,7 +290,7 @@ func (v *Vault) logIn(ctx context.Context, method, mount string, with map[string
 	for field, get := range with {
 		value, err := get(ctx)
 		if err != nil {
-			return vaultToken{}, fmt.Errorf("%s for the %s login to Vault: %w", field, method, err)
+			return vaultToken{}, lacking(fmt.Sprintf("%s for the %s login to Vault", field, method), err)
 		}
 		body[field], hide = value, append(hide, value)
 	}

@@ -350,6 +350,28 @@ func TestVaultStandby(t *testing.T) {
 	expect(t, fetch(t, v, "github"), "ghp_one")
 }
 
+// Without TLS, which is for the loopback only, no other host gets the token.
+func TestVaultFollowsNobodyWithoutTLS(t *testing.T) {
+	for _, test := range []struct {
+		from, to string
+		ok       bool
+	}{
+		{"http://127.0.0.1:8200/v1/x", "http://127.0.0.1:8300/v1/x", true},
+		{"http://127.0.0.1:8200/v1/x", "https://vault.example/v1/x", true},
+		{"http://127.0.0.1:8200/v1/x", "http://vault.example/v1/x", false},
+		{"https://vault.example/v1/x", "https://active.example/v1/x", true},
+		{"https://vault.example/v1/x", "http://vault.example/v1/x", false},
+	} {
+		from, err := http.NewRequest(http.MethodGet, test.from, nil)
+		must(t, err)
+		to, err := http.NewRequest(http.MethodGet, test.to, nil)
+		must(t, err)
+		if err := followStandby(to, []*http.Request{from}); (err == nil) != test.ok {
+			t.Errorf("%s to %s: %v", test.from, test.to, err)
+		}
+	}
+}
+
 func FuzzVaultAnswer(f *testing.F) {
 	f.Add(200, []byte(`{"data":{"data":{"value":"x"},"metadata":{"deletion_time":"","destroyed":false}}}`), "github", "value")
 	f.Add(404, []byte(`{"errors":[]}`), "github", "value")
