@@ -51,6 +51,9 @@ var encoded = regexp.MustCompile(`[A-Za-z0-9+/_=-]{24,}`)
 // digest is what pins an image or a package, and is known to everybody.
 var digest = regexp.MustCompile(`sha256:[0-9a-f]{64}`)
 
+// uuid is how many services name whoever holds a URL, which is all they ask.
+var uuid = regexp.MustCompile(`(?i)[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}`)
+
 // looksSecret reports whether a text may hold a secret, whatever it is called.
 func looksSecret(text string) bool {
 	text = digest.ReplaceAllString(text, "")

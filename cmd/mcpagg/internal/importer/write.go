@@ -235,7 +235,7 @@ func (w *writer) url() string {
 
 // urlHoldsSecret reports whether a part of a URL may be one.
 func urlHoldsSecret(text string) bool {
-	if looksSecret(text) {
+	if looksSecret(text) || uuid.MatchString(text) {
 		return true
 	}
 	pieces := strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune("/?&#", r) })
