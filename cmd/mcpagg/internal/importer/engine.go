@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -258,6 +259,9 @@ func (s *server) mount(c *container, text string) {
 	s.addMount(c, source, target, !(readonly || ro) || fields["readonly"] == "false")
 }
 
+// wholeMachine are the folders with which a container has this machine.
+var wholeMachine = []string{"/", "/dev", "/etc", "/home", "/proc", "/root", "/run", "/sys", "/var", "/var/lib", "/var/run"}
+
 func (s *server) addMount(c *container, source, target string, writable bool) {
 	if strings.ContainsAny(source+target, ",\"\x00\n\r") || !strings.HasPrefix(target, "/") || strings.Trim(target, "/.") == "" || source == "" {
 		s.note("A mount that a container block cannot hold was not carried over.")
@@ -273,8 +277,11 @@ func (s *server) addMount(c *container, source, target string, writable bool) {
 			return
 		}
 	}
-	if strings.HasSuffix(source, ".sock") {
+	switch {
+	case strings.HasSuffix(source, ".sock"):
 		s.note("A socket of this machine is mounted; if it is the engine's, whoever has it has the machine.")
+	case slices.Contains(wholeMachine, path.Clean(source)):
+		s.note("%s of this machine is mounted, and with it secrets or the engine's socket: mount only what the server needs.", path.Clean(source))
 	}
 	if strings.HasPrefix(source, ".") {
 		s.note("The mount of a relative path is seen from the folder of this file.")
