@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -13,9 +14,18 @@ import (
 type rotation struct {
 	env map[string]Secret // never changed
 
-	mu   sync.Mutex
-	used map[string]string // values that the server was started with; guarded by mu
+	mu     sync.Mutex
+	used   map[string]string // values that the server was started with; guarded by mu
+	inARow int               // looks that found another value each; guarded by mu
 }
+
+const (
+	// maxRotatePause bounds the time between two looks.
+	maxRotatePause = time.Hour
+	// restless is after how many looks in a row a source is taken for one that
+	// has another value each time.
+	restless = 3
+)
 
 func newRotation(env map[string]Secret) *rotation {
 	return &rotation{env: env, used: map[string]string{}}
@@ -36,6 +46,27 @@ func (r *rotation) noting() map[string]Secret {
 		}
 	}
 	return noting
+}
+
+// pause is how long to wait before the next look: longer each time, as long as
+// each finds another value, so that a source that never yields the same one twice
+// does not have its server started anew every minute.
+func (r *rotation) pause(between time.Duration) time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return min(between<<min(r.inARow, 6), max(between, maxRotatePause))
+}
+
+// note notes what a look has found, and reports whether that goes on and on.
+func (r *rotation) note(changed bool) (again bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !changed {
+		r.inARow = 0
+		return false
+	}
+	r.inARow++
+	return r.inARow >= restless
 }
 
 // changed are the names of those that have another value by now. One that cannot
@@ -63,12 +94,16 @@ var errRenewed = &brokenError{errors.New("started anew, since a secret in its en
 // changed: calls that come then wait for the next connection, and those under
 // way may end on this one.
 func (u *Upstream) heedRotation(c *conn) {
-	for sleep(c.life, u.pace.rotate) {
+	for sleep(c.life, u.rotation.pause(u.pace.rotate)) {
 		names := u.rotation.changed(c.life)
+		level := slog.LevelInfo
+		if u.rotation.note(len(names) > 0) {
+			level = slog.LevelWarn
+		}
 		if len(names) == 0 {
 			continue
 		}
-		u.opts.Log.Info("a secret has changed; starting the server anew", "env", names)
+		u.opts.Log.Log(c.life, level, "a secret has changed; starting the server anew", "env", names, "next_look", u.rotation.pause(u.pace.rotate))
 		u.setAside(c)
 		c.finish(u.opts.CallTimeout)
 		c.end(errRenewed)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"syscall"
 )
 
@@ -30,6 +31,8 @@ func (f File) Get(_ context.Context, name string) (string, error) {
 		return "", refused("there is no such file in the folder")
 	case errors.Is(err, fs.ErrPermission):
 		return "", refused("the gateway may not read the file")
+	case isLeaving(err):
+		return "", refused("it leads out of the folder; set dir to the folder it is in")
 	case err != nil:
 		return "", fmt.Errorf("the file cannot be opened: %w", cause(err))
 	}
@@ -42,6 +45,12 @@ func (f File) Get(_ context.Context, name string) (string, error) {
 		return "", fmt.Errorf("the file cannot be read: %w", cause(err))
 	}
 	return withoutLineEnd(string(text)), nil
+}
+
+// isLeaving reports whether a path leads out of the root that it was opened in.
+// [os.Root] has no error of its own for that.
+func isLeaving(err error) bool {
+	return err != nil && strings.HasSuffix(err.Error(), "path escapes from parent")
 }
 
 // cause is err without the operation and path, which the message has already.

@@ -51,8 +51,8 @@ func TestFile(t *testing.T) {
 		"missing":    "refused: there is no such file in the folder",
 		"pipe":       "refused: this is not a regular file",
 		"..data_1":   "refused: this is not a regular file",
-		"escape":     "down: the file cannot be opened: path escapes from parent",
-		"../outside": "down: the file cannot be opened: path escapes from parent",
+		"escape":     "refused: it leads out of the folder; set dir to the folder it is in",
+		"../outside": "refused: it leads out of the folder; set dir to the folder it is in",
 	} {
 		expect(t, fetch(t, f, name), want)
 	}
