@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -60,7 +61,7 @@ var pureFunctions = map[string]function.Function{
 	"can":        tryfunc.CanFunc,
 	"coalesce":   coalesceFunction,
 	"concat":     stdlib.ConcatFunc,
-	"format":     stdlib.FormatFunc,
+	"format":     formatFunction,
 	"jsondecode": discreet(stdlib.JSONDecodeFunc),
 	"merge":      stdlib.MergeFunc,
 	"trim":       trimFunction,
@@ -169,6 +170,24 @@ func (d *decoder) marked(text string, from origin) cty.Value {
 	}
 	return cty.StringVal(text).Mark(from)
 }
+
+// formatFunction is format, which puts secrets that are fetched later in as they
+// are: other verbs than %s and %v would change what stands for them.
+var formatFunction = function.New(&function.Spec{
+	Params:   []function.Parameter{{Name: "format", Type: cty.String, AllowMarked: true}},
+	VarParam: &function.Parameter{Name: "values", Type: cty.DynamicPseudoType, AllowNull: true, AllowMarked: true, AllowUnknown: true},
+	Type:     function.StaticReturnType(cty.String),
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		format, _ := args[0].Unmark()
+		if slices.ContainsFunc(args, isFetched) && otherVerb.MatchString(strings.ReplaceAll(format.AsString(), "%%", "")) {
+			return cty.NilVal, &functionError{"Invalid format", "A secret is fetched when it is used: with one, format takes %s and %v only."}
+		}
+		return stdlib.FormatFunc.Call(args)
+	},
+})
+
+// otherVerb is a verb of format that does more than to put a value in.
+var otherVerb = regexp.MustCompile(`%([^sv]|$)`)
 
 var trimFunction = function.New(&function.Spec{
 	Params:   []function.Parameter{{Name: "text", Type: cty.String}},
