@@ -96,7 +96,7 @@ func (f importFlags) check(sources []string) error {
 	if f.out == "-" && f.json {
 		return usageError("--json and -o - would both print to standard output")
 	}
-	if f.envOut == f.out || f.envOut == "-" {
+	if f.envOut != "" && (f.envOut == "-" || filepath.Clean(f.envOut) == filepath.Clean(f.out)) {
 		return usageError("--env-out needs a file of its own")
 	}
 	for _, path := range []string{f.out, f.envOut} {

@@ -267,7 +267,11 @@ func (w *writer) headers() string {
 		case canonical == "Authorization" && strings.EqualFold(scheme, "Bearer") && strings.TrimSpace(rest) != "":
 			token = w.value("token", variableOf(w.label+"_token"), strings.TrimSpace(rest))
 		default:
-			entries[canonical] = w.value(name, variableOf(w.label+"_"+name), value)
+			known := "secret" // as which any header counts that is not known to be none
+			if plainHeader.MatchString(canonical) {
+				known = name
+			}
+			entries[canonical] = w.value(known, variableOf(w.label+"_"+name), value)
 		}
 	}
 	text := ""
@@ -276,6 +280,9 @@ func (w *writer) headers() string {
 	}
 	return text + mapping("headers", entries)
 }
+
+// plainHeader matches headers that say what a client wants, and not who it is.
+var plainHeader = regexp.MustCompile(`^(Accept.*|User-Agent|Host|Origin|Referer|Cache-Control|X-Mcp-.*)$`)
 
 func isControl(r rune) bool { return r < ' ' || r == 0x7f }
 
