@@ -55,10 +55,12 @@ func constant(s string) upstream.Secret {
 // mistake if it cannot. It does not quote it.
 func (in input) isFieldValue(s string) bool {
 	problem := fieldProblem(s)
-	switch problem {
-	case "":
+	switch {
+	case problem == "":
 		return true
-	case spaceAround:
+	case problem == spaceAround && isFetched(in.value):
+		in.mistake("This %s, as a text of several lines does: write it on one.", problem)
+	case problem == spaceAround:
 		in.mistake("This %s, as the content of a file often does: write trim(…) around it.", problem)
 	default:
 		in.mistake("This %s.", problem)
