@@ -80,8 +80,8 @@ func (rs *references) split(text string) (parts []part, ok bool) {
 	at := 0
 	for _, m := range rs.pattern.FindAllStringSubmatchIndex(text, -1) {
 		n, err := strconv.Atoi(text[m[2]:m[3]])
-		if err != nil || n >= len(rs.list) {
-			return nil, false
+		if err != nil || n >= len(rs.list) || rs.list[n].text != text[m[0]:m[1]] {
+			return nil, false // such as one that was cut off, and something else put behind it
 		}
 		if m[0] > at {
 			parts = append(parts, part{literal: text[at:m[0]]})
