@@ -106,7 +106,7 @@ func TestRotatedToGarbage(t *testing.T) {
 		"hunter2\n":    {"secret f/s: its value begins or ends with white space" + store, "hunter2\n"},
 		"hunter\x002":  {"secret f/s: its value contains a line break or another control character, which an HTTP header cannot hold" + store, "secret f/s: its value contains a NUL character" + store},
 		"hunter2 \xff": {"secret f/s: its value is not text in UTF-8", "secret f/s: its value is not text in UTF-8"},
-		"":             {"secret f/s: its value is empty", "secret f/s: its value is empty"},
+		"":             {"secret f/s: its value is empty; store another one", "secret f/s: its value is empty; store another one"},
 	} {
 		c := fetchedFrom(t, `
 			url     = "https://a"

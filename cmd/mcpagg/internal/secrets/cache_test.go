@@ -167,7 +167,7 @@ func TestCacheOfWhatIsMissing(t *testing.T) {
 
 func TestCacheRefusesGarbage(t *testing.T) {
 	for value, want := range map[string]string{
-		"":                              "its value is empty",
+		"":                              "its value is empty; store another one",
 		strings.Repeat("x", MaxValue+1): "its value is larger than 64 KiB",
 		"\xff\xfe":                      "its value is not text in UTF-8",
 	} {

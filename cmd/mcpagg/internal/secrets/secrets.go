@@ -65,7 +65,7 @@ func (e *busyError) Error() string { return e.text }
 func checkValue(value string) error {
 	switch {
 	case value == "":
-		return refused("its value is empty")
+		return refused("its value is empty; store another one")
 	case len(value) > MaxValue:
 		return refused("its value is larger than 64 KiB")
 	case !utf8.ValidString(value):
