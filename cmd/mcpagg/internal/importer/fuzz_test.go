@@ -76,10 +76,10 @@ func FuzzSecret(f *testing.F) {
 	f.Fuzz(func(t *testing.T, secret string) {
 		secret = strings.TrimSpace(secret)
 		if len(secret) < 8 || !utf8.ValidString(secret) || reference.MatchString(secret) || plain.MatchString(secret) {
-			t.Skip("not a secret, or one that refers to one")
+			return // not a secret, or one that refers to one
 		}
 		if strings.Contains(text(planted(t, "XyzzyXyzzy")), secret) {
-			t.Skip("a word of our own")
+			return // a word of our own
 		}
 		isHidden(t, planted(t, secret), []string{secret, config.QuoteIn(secret)})
 	})
