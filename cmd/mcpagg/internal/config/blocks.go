@@ -161,9 +161,9 @@ type secretsBlock struct {
 	// The namespace in Vault Enterprise. Kind `vault`.
 	Namespace vaultPath `hcl:"namespace"`
 	// The gateway's token, instead of a login. Secret. Kind `vault`.
-	Token      secret          `hcl:"token"`
-	AppRole    appRoleBlock    `hcl:"approle,block"`
-	Kubernetes kubernetesBlock `hcl:"kubernetes,block"`
+	Token      secret           `hcl:"token"`
+	AppRole    *appRoleBlock    `hcl:"approle,block"`
+	Kubernetes *kubernetesBlock `hcl:"kubernetes,block"`
 
 	// The cloud that the vault is in. Without it, `global`. Kind
 	// `azure_key_vault`.

@@ -31,9 +31,6 @@ type header struct {
 	at    hcl.Range // of the label, or else of the type
 }
 
-// written reports whether the block is in the file.
-func (h *header) written() bool { return h.at != hcl.Range{} }
-
 func (h *header) head() *header  { return h }
 func (h *header) check(*decoder) {}
 

@@ -152,7 +152,7 @@ func (b *secretsBlock) check(d *decoder) {
 // checkLogin checks how the gateway gets into Vault.
 func (b *secretsBlock) checkLogin(d *decoder) {
 	ways := 0
-	for _, given := range []bool{b.Token.given, b.AppRole.written(), b.Kubernetes.written()} {
+	for _, given := range []bool{b.Token.given, b.AppRole != nil, b.Kubernetes != nil} {
 		if given {
 			ways++
 		}
@@ -160,9 +160,9 @@ func (b *secretsBlock) checkLogin(d *decoder) {
 	switch {
 	case b.kind == "vault" && ways != 1:
 		d.mistake(&b.at, "Invalid login", "The gateway logs in to Vault with exactly one of token, approle and kubernetes.")
-	case b.kind != "vault" && b.AppRole.written():
+	case b.kind != "vault" && b.AppRole != nil:
 		d.mistake(&b.AppRole.at, "Invalid approle", "This does not go with secrets of the kind %s.", b.kind)
-	case b.kind != "vault" && b.Kubernetes.written():
+	case b.kind != "vault" && b.Kubernetes != nil:
 		d.mistake(&b.Kubernetes.at, "Invalid kubernetes", "This does not go with secrets of the kind %s.", b.kind)
 	}
 }
@@ -187,13 +187,13 @@ func (b *secretsBlock) checkIdentity(d *decoder) {
 }
 
 func (b *appRoleBlock) check(d *decoder) {
-	if b.written() && (!b.RoleID.given || !b.SecretID.given) {
+	if !b.RoleID.given || !b.SecretID.given {
 		d.mistake(&b.at, "Incomplete approle", "The login needs a role_id and a secret_id.")
 	}
 }
 
 func (b *kubernetesBlock) check(d *decoder) {
-	if b.written() && b.Role.value == "" {
+	if b.Role.value == "" {
 		d.mistake(&b.at, "Missing role", "The login needs the name of a role in Vault.")
 	}
 }
@@ -337,7 +337,7 @@ func (d *decoder) define(file *fileBlock, b *secretsBlock) {
 		bare, _ := raw.UnmarkDeep()
 		text, err := ctyjson.Marshal(bare, bare.Type())
 		if err != nil {
-			panic(err) // it is made of texts
+			text = []byte(bare.GoString()) // it is made of texts, but a reload is no time to panic
 		}
 		fmt.Fprintf(mac, " %s=%q", name, d.fetched.described(string(text)))
 	})
@@ -381,10 +381,10 @@ func (b *secretsBlock) vault() secrets.VaultOptions {
 	o := secrets.VaultOptions{
 		URL: b.URL.value, Namespace: b.Namespace.value, Mount: cmp.Or(b.Mount.value, "secret"), RootCAs: b.CAFile.pool, Token: b.Token.value,
 	}
-	if b.AppRole.written() {
+	if b.AppRole != nil {
 		o.AppRole = &secrets.AppRole{Mount: cmp.Or(b.AppRole.Mount.value, "approle"), RoleID: b.AppRole.RoleID.value, SecretID: b.AppRole.SecretID.value}
 	}
-	if k := &b.Kubernetes; k.written() {
+	if k := b.Kubernetes; k != nil {
 		file := cmp.Or(k.TokenFile.value, "/var/run/secrets/kubernetes.io/serviceaccount/token")
 		jwt := func(ctx context.Context) (string, error) {
 			return secrets.File{Dir: filepath.Dir(file)}.Get(ctx, filepath.Base(file))
