@@ -56,9 +56,10 @@ type Groups struct {
 	// from a group that is missing, and Why says why.
 	Complete bool
 	Why      string
-	// Withheld says that the token does not list the groups because they are too
-	// many, and that they could not be asked for either.
-	Withheld bool
+	// Unavailable says that the directory has an answer that could not be had: the
+	// groups are too many for the token, or the token is too old for its
+	// list to count, and Graph was not there to ask.
+	Unavailable bool
 	// Unresolved are aliases whose id the directory does not know: whether the
 	// caller is in one of them is not known.
 	Unresolved []string

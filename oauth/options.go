@@ -14,7 +14,8 @@ type Options struct {
 	// PublicURL is where clients reach the gateway, without the path of the MCP
 	// endpoint: all metadata is built from it, none from what a request says.
 	PublicURL *url.URL
-	// Providers are those whose tokens count, in the order of the configuration.
+	// Providers are those whose tokens count, at least one. Clients are told to
+	// ask for the scopes of the first; with a Facade, it is the one behind it.
 	Providers []Provider
 	// Facade serves the authorization server's endpoints and metadata where the
 	// gateway stands in front of a provider; nil if clients go to it themselves.
@@ -23,11 +24,9 @@ type Options struct {
 	// has for it.
 	GroupAliases, ClientAliases map[string]string
 
-	// HTTP fetches keys and metadata; nil means a client of its own. Redirects are
-	// never followed.
+	// HTTP fetches keys and metadata; nil means a client of its own, which follows
+	// no redirects.
 	HTTP *http.Client
-	// Now is the clock; nil means [time.Now].
-	Now func() time.Time
 	// Log must not be nil.
 	Log *slog.Logger
 }
@@ -67,8 +66,11 @@ type EntraTenant struct {
 	// Allowed are the ids of the tenants whose people may use the gateway; none
 	// means Tenant alone.
 	Allowed []string
-	// Graph says who is in which group; nil if it may not be asked.
-	Graph *entra.Graph
+	// Graph says who is in which group; nil if it may not be asked. Groups that
+	// it, or a token, has told count for GroupsMaxAge; 0 means 5 min. Without
+	// it, those in a token count as long as the token.
+	Graph        *entra.Graph
+	GroupsMaxAge time.Duration
 }
 
 // A Scope is a permission that clients ask for.

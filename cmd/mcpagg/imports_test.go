@@ -17,14 +17,16 @@ var allowed = map[string][]string{
 	"upstream/egress":              nil,
 	"upstream/upstreamtest":        {"upstream/rawjson"},
 	"policy":                       nil,
-	"aggregator":                   {"upstream", "upstream/rawjson", "policy"},
+	"oauth":                        {"oauth/entra"},
+	"oauth/entra":                  nil,
+	"aggregator":                   {"oauth", "upstream", "upstream/rawjson", "policy"},
 	"cmd/mcpagg/internal/config":   {"aggregator", "upstream", "upstream/egress", "cmd/mcpagg/internal/control", "cmd/mcpagg/internal/secrets"},
 	"cmd/mcpagg/internal/importer": {"cmd/mcpagg/internal/config"},
 	"cmd/mcpagg/internal/control":  nil,
 	"cmd/mcpagg/internal/secrets":  nil,
 	"cmd/mcpagg/internal/bench":    nil,
 	"cmd/mcpagg/internal/e2e":      nil,
-	"cmd/mcpagg":                   {"aggregator", "upstream", "upstream/egress", "upstream/entry", "upstream/rawjson", "policy", "cmd/mcpagg/internal/config", "cmd/mcpagg/internal/importer", "cmd/mcpagg/internal/control"},
+	"cmd/mcpagg":                   {"aggregator", "oauth", "upstream", "upstream/egress", "upstream/entry", "upstream/rawjson", "policy", "cmd/mcpagg/internal/config", "cmd/mcpagg/internal/importer", "cmd/mcpagg/internal/control"},
 }
 
 // TestImports keeps the arrows of CONTRIBUTING.md, and HCL in one package.

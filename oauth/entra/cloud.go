@@ -2,6 +2,11 @@
 // error codes, and Microsoft Graph, which knows who is in which group.
 package entra
 
+import (
+	"regexp"
+	"strings"
+)
+
 // A Cloud is one of the separate instances of Entra.
 type Cloud struct {
 	// Authority is where people sign in, STS what tokens of version 1 name as
@@ -26,3 +31,26 @@ func (c Cloud) IssuerV2(tenant string) string { return c.Authority + "/" + tenan
 
 // IssuerV1 is the iss of a tenant's tokens of version 1.
 func (c Cloud) IssuerV1(tenant string) string { return c.STS + "/" + tenant + "/" }
+
+// IsTenantID reports whether an id is one that Entra gives to tenants, people and
+// programs alike: a GUID.
+func IsTenantID(id string) bool { return guid.MatchString(id) }
+
+var guid = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+
+// graphApp is the id of Microsoft Graph as an application.
+const graphApp = "00000003-0000-0000-c000-000000000000"
+
+// IsGraph reports whether one of a token's audiences is Microsoft Graph, of any
+// cloud.
+func IsGraph(audiences []string) bool {
+	for _, a := range audiences {
+		a = strings.TrimSuffix(a, "/")
+		for _, c := range Clouds {
+			if a == graphApp || a == c.Graph {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,72 @@
+package oauth
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// retryUnavailable is when clients are told to come back while a provider cannot be
+// asked.
+const retryUnavailable = 5 * time.Second
+
+// A Refusal is why a request may not pass, as its answer says it.
+type Refusal struct {
+	// Status is 400 for a malformed request, 401 or 403 with a Challenge, and 503
+	// with RetryAfter when nothing can be said about tokens now: a challenge would
+	// make clients throw good ones away.
+	Status     int
+	Challenge  string // WWW-Authenticate (RFC 6750, section 3); "" for none
+	RetryAfter time.Duration
+	Message    string // for people; it holds nothing of the token
+}
+
+// refuse answers a token that may not pass, and logs why.
+func (s *SignIn) refuse(r *http.Request, err error) *Refusal {
+	switch {
+	case errors.Is(err, errNoKeys) || r.Context().Err() != nil:
+		s.logRefusal(r, slog.LevelError, "cannot verify tokens", err)
+		return &Refusal{
+			Status: http.StatusServiceUnavailable, RetryAfter: retryUnavailable,
+			Message: "the identity provider cannot be reached; try again",
+		}
+	case errors.Is(err, errScope):
+		s.logRefusal(r, slog.LevelWarn, "refused a token", err)
+		return s.challenge(r, http.StatusForbidden, "insufficient_scope", "the token lacks a scope")
+	case errors.Is(err, errExpired): // as every token does, some day
+		s.logRefusal(r, slog.LevelInfo, "refused a token", err)
+	default:
+		s.logRefusal(r, slog.LevelWarn, "refused a token", err)
+	}
+	return s.challenge(r, http.StatusUnauthorized, "invalid_token", "the token is not valid; sign in again")
+}
+
+// logRefusal logs why a token was refused, unless a flood of them is. Those that
+// were left out are counted with the next one.
+func (s *SignIn) logRefusal(r *http.Request, level slog.Level, message string, err error) {
+	if !s.warnings.Allow() {
+		s.unlogged.Add(1)
+		return
+	}
+	attrs := []any{"reason", err, "remote", r.RemoteAddr}
+	if n := s.unlogged.Swap(0); n > 0 {
+		attrs = append(attrs, "unlogged", n)
+	}
+	s.log.Log(r.Context(), level, message, attrs...)
+}
+
+// challenge says where to get a token. Every one has the same scope and metadata:
+// some clients replace what they knew by the last one they got.
+func (s *SignIn) challenge(r *http.Request, status int, code, message string) *Refusal {
+	var b strings.Builder
+	b.WriteString(`Bearer resource_metadata="` + s.metadataURL(r.URL.Path) + `"`)
+	if scopes := s.scopes(); len(scopes) > 0 {
+		b.WriteString(`, scope="` + strings.Join(scopes, " ") + `"`)
+	}
+	if code != "" {
+		b.WriteString(`, error="` + code + `", error_description="` + message + `"`)
+	}
+	return &Refusal{Status: status, Challenge: b.String(), Message: message}
+}

@@ -1,0 +1,63 @@
+package oauth
+
+import (
+	"crypto/sha256"
+	"sync"
+	"time"
+)
+
+// maxSeen bounds the tokens that are remembered.
+const maxSeen = 20_000
+
+// seen remembers verified tokens by their digest, so that a request with one
+// that was seen lately costs no verification.
+type seen struct {
+	mu     sync.RWMutex
+	tokens map[[sha256.Size]byte]*seenToken // guarded by mu
+}
+
+type seenToken struct {
+	caller *Caller
+	until  time.Time
+	source *keySource
+	keys   *keySet // that its key was in
+}
+
+func newSeen() *seen { return &seen{tokens: map[[sha256.Size]byte]*seenToken{}} }
+
+// get returns the caller of a token, or nil if the token has to be verified: it
+// is new, it was verified too long ago, or its issuer's keys are others by now.
+func (s *seen) get(digest [sha256.Size]byte) *Caller {
+	s.mu.RLock()
+	t := s.tokens[digest]
+	s.mu.RUnlock()
+	if t == nil || !time.Now().Before(t.until) || t.source.current.Load() != t.keys {
+		return nil
+	}
+	return t.caller
+}
+
+func (s *seen) put(digest [sha256.Size]byte, c *Caller, v *verified, until time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.tokens) >= maxSeen {
+		s.makeRoomLocked()
+	}
+	s.tokens[digest] = &seenToken{c, until, v.issuer.keys, v.keys}
+}
+
+// makeRoomLocked forgets what no longer counts, or else a part of all.
+func (s *seen) makeRoomLocked() {
+	now := time.Now()
+	for digest, t := range s.tokens {
+		if !now.Before(t.until) {
+			delete(s.tokens, digest)
+		}
+	}
+	for digest := range s.tokens {
+		if len(s.tokens) < maxSeen*3/4 {
+			return
+		}
+		delete(s.tokens, digest) // in no order
+	}
+}
