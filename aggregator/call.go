@@ -5,13 +5,16 @@ import (
 	"encoding/json"
 	"strings"
 
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+
+	"github.com/mcpagg/mcpagg/oauth"
 	"github.com/mcpagg/mcpagg/upstream"
 	"github.com/mcpagg/mcpagg/upstream/rawjson"
 )
 
 // A Request is one request of a client, from either door.
 type Request struct {
-	Caller Caller
+	Caller *oauth.Caller
 	Era    upstream.Era // of the client
 	Method string
 	Params rawjson.Object
@@ -35,6 +38,9 @@ type Request struct {
 // gateway's own, such as ping.
 func (g *Gateway) Serve(ctx context.Context, r Request) (result json.RawMessage, ok bool, err error) {
 	if err := checkCase(r.Params, "params"); err != nil {
+		return nil, true, err
+	}
+	if err := admit(r.Caller); err != nil {
 		return nil, true, err
 	}
 	r.catalog = g.catalogOf(r)
@@ -65,6 +71,18 @@ func (g *Gateway) Serve(ctx context.Context, r Request) (result json.RawMessage,
 		return nil, false, nil
 	}
 	return result, true, err
+}
+
+// codeDenied is the error of a request that its caller may not make.
+const codeDenied = -32003
+
+// admit refuses who may be in groups that are not known now: nothing can be
+// said about what such a caller may do.
+func admit(c *oauth.Caller) error {
+	if !c.Groups.Unavailable {
+		return nil
+	}
+	return &jsonrpc.Error{Code: codeDenied, Message: "denied: your groups are unavailable, since " + c.Groups.Why + "; try again later, or ask the gateway's operator"}
 }
 
 // callTool serves tools/call.

@@ -27,7 +27,7 @@ type configuration struct {
 func (g *Gateway) configure(opts Options, old *configuration) *configuration {
 	c := &configuration{Options: opts, byLabel: map[string]*member{}}
 	for _, u := range opts.Upstreams {
-		m := g.configureMember(&member{Upstream: u, names: opts.Names, signIn: g.authenticate != nil}, old)
+		m := g.configureMember(&member{Upstream: u, names: opts.Names, signIn: opts.Authenticate != nil}, old)
 		c.members = append(c.members, m)
 		c.byLabel[u.Name] = m
 	}
@@ -62,7 +62,7 @@ func (c *configuration) member(label string) *member {
 
 // connectsAs reports whether the link to m does for other.
 func (m *member) connectsAs(other *member) bool {
-	return m.Fingerprint != "" && m.Fingerprint == other.Fingerprint && m.Isolation == other.Isolation &&
+	return m.Fingerprint != "" && m.Fingerprint == other.Fingerprint && m.Isolation == other.Isolation && m.signIn == other.signIn &&
 		bytes.Equal(m.announced(), other.announced()) && bytes.Equal(m.capabilities(), other.capabilities())
 }
 
@@ -87,8 +87,8 @@ type Changes struct {
 // Reload replaces the configuration while Run runs. What it does not change
 // keeps its connections and processes; what it does is connected first, and
 // replaced once the attempt has ended, well or not. Calls that are in flight
-// go on as they began. The gateway's version, log and Authenticate stay as
-// they are. It waits for Run to begin; if ctx ends, or Run, nothing has changed.
+// go on as they began. The gateway's version and log stay as they are.
+// It waits for Run to begin; if ctx ends, or Run, nothing has changed.
 func (g *Gateway) Reload(ctx context.Context, opts Options) (Changes, error) {
 	g.reloading.Lock()
 	defer g.reloading.Unlock()

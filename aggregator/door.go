@@ -3,17 +3,21 @@ package aggregator
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
+	"math"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/mcpagg/mcpagg/oauth"
 	"github.com/mcpagg/mcpagg/upstream"
 	"github.com/mcpagg/mcpagg/upstream/rawjson"
 )
@@ -38,29 +42,52 @@ const (
 	nameHeader    = "Mcp-Name"
 )
 
-// Handler serves /mcp to clients of both eras, and /health.
+// signInPaths are where clients sign in, or find out how.
+var signInPaths = []string{"/.well-known/", "/mcp/.well-known/", "/oauth2/", "/authorize", "/token", "/register"}
+
+// Handler serves /mcp to clients of both eras, what they need to sign in, and
+// /health.
 func (g *Gateway) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/mcp", g.guard(http.HandlerFunc(g.serveMCP)))
+	mcp := g.guard(http.HandlerFunc(g.serveMCP))
+	mux.Handle("/mcp", mcp)
+	mux.Handle("/mcp/{$}", mcp)
+	for _, path := range signInPaths {
+		mux.HandleFunc(path, g.serveSignIn)
+	}
 	mux.HandleFunc("/health", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "ok\n") // a client that left needs no answer
 	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		http.Error(w, "nothing here; the MCP endpoint is /mcp", http.StatusNotFound)
+		nothingHere(w)
 	})
 	return mux
+}
+
+func nothingHere(w http.ResponseWriter) {
+	http.Error(w, "nothing here; the MCP endpoint is /mcp", http.StatusNotFound)
+}
+
+// serveSignIn hands a request of the way to sign in to who serves it, with the
+// address of the client as that of the sender.
+func (g *Gateway) serveSignIn(w http.ResponseWriter, r *http.Request) {
+	signIn := g.Catalog().SignIn
+	if signIn == nil {
+		nothingHere(w)
+		return
+	}
+	r = r.WithContext(r.Context()) // a copy
+	r.RemoteAddr = g.clientAddr(r)
+	signIn.ServeHTTP(&deadlineWriter{ResponseWriter: w}, r)
 }
 
 // serveMCP says who is calling, chooses the era's door and hands the request
 // to it together with its raw params.
 func (g *Gateway) serveMCP(w http.ResponseWriter, r *http.Request) {
-	caller := Anonymous
-	if g.authenticate != nil {
-		var err error
-		if caller, err = g.authenticate(r); err != nil {
-			refuse(w, http.StatusUnauthorized, jsonrpc.CodeInvalidRequest, "sign-in required")
-			return
-		}
+	caller, refused := g.authenticate(r)
+	if refused != nil {
+		refuseCaller(w, refused)
+		return
 	}
 	x := &exchange{Request: Request{Caller: caller, Era: eraOf(r)}}
 	if r.Method == http.MethodPost {
@@ -74,6 +101,33 @@ func (g *Gateway) serveMCP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	g.serveLegacy(w, r, x)
+}
+
+// authenticate says who sends a request.
+func (g *Gateway) authenticate(r *http.Request) (*oauth.Caller, *oauth.Refusal) {
+	if authenticate := g.Catalog().Authenticate; authenticate != nil {
+		return authenticate(r)
+	}
+	return oauth.Anonymous, nil
+}
+
+// whileSignedIn ends with the token of the request that it is for: a stream must
+// not outlive it.
+func whileSignedIn(ctx context.Context, c *oauth.Caller) (context.Context, context.CancelFunc) {
+	if c.Expires.IsZero() { // nobody signs in
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadline(ctx, c.Expires)
+}
+
+func refuseCaller(w http.ResponseWriter, f *oauth.Refusal) {
+	if f.Challenge != "" {
+		w.Header().Set("WWW-Authenticate", f.Challenge)
+	}
+	if f.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(f.RetryAfter.Seconds()))))
+	}
+	refuse(w, f.Status, jsonrpc.CodeInvalidRequest, f.Message)
 }
 
 // eraOf is decided by the version header alone: the legacy era's first request

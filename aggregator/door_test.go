@@ -1,7 +1,6 @@
 package aggregator_test
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mcpagg/mcpagg/aggregator"
+	"github.com/mcpagg/mcpagg/oauth"
 	"github.com/mcpagg/mcpagg/upstream"
 	"github.com/mcpagg/mcpagg/upstream/upstreamtest"
 )
@@ -215,12 +215,12 @@ func TestOriginsAndHosts(t *testing.T) {
 }
 
 // byHeader takes the caller's word for who it is; "" is refused.
-func byHeader(r *http.Request) (aggregator.Caller, error) {
+func byHeader(r *http.Request) (*oauth.Caller, *oauth.Refusal) {
 	name := r.Header.Get("X-User")
 	if name == "" {
-		return aggregator.Caller{}, errors.New("no X-User")
+		return nil, &oauth.Refusal{Status: http.StatusUnauthorized, Challenge: "Bearer", Message: "no X-User"}
 	}
-	return aggregator.Caller{ID: name}, nil
+	return &oauth.Caller{ID: name}, nil
 }
 
 func TestSessionsBelongToTheirCaller(t *testing.T) {

@@ -3,6 +3,8 @@ package aggregator
 import (
 	"log/slog"
 	"testing"
+
+	"github.com/mcpagg/mcpagg/oauth"
 )
 
 func TestFigures(t *testing.T) {
@@ -10,7 +12,7 @@ func TestFigures(t *testing.T) {
 	if got := g.Figures(); got != (Figures{}) {
 		t.Errorf("a new gateway has %+v", got)
 	}
-	silent, listening := newSession(Anonymous, "2025-11-25", nil), newSession(Anonymous, "2025-11-25", nil)
+	silent, listening := newSession(oauth.Anonymous, "2025-11-25", nil), newSession(oauth.Anonymous, "2025-11-25", nil)
 	g.sessions.open(silent)
 	g.sessions.open(listening)
 	_, _, detach := listening.attach(t.Context())

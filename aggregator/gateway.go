@@ -29,7 +29,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net/http"
 	"sync"
 	"sync/atomic"
 
@@ -40,7 +39,6 @@ import (
 type Gateway struct {
 	// Set by New, never changed.
 	version       string
-	authenticate  func(*http.Request) (Caller, error) // nil if nobody signs in
 	log           *slog.Logger
 	life          context.Context // until Run returns
 	end           context.CancelFunc
@@ -66,16 +64,15 @@ type Gateway struct {
 // New builds a gateway. It connects to nothing before Run.
 func New(opts Options) *Gateway {
 	g := &Gateway{
-		version:      cmp.Or(opts.Version, "dev"),
-		authenticate: opts.Authenticate,
-		log:          opts.Log,
-		sessions:     newSessions(opts.Limits),
-		rates:        newRates(opts.Limits.CallsPerMinute),
-		sealer:       newSealer(),
-		containers:   upstream.NewContainers(opts.ContainerMemory, opts.Log),
-		stale:        make(chan struct{}, 1),
-		begun:        make(chan struct{}),
-		draining:     make(chan struct{}),
+		version:    cmp.Or(opts.Version, "dev"),
+		log:        opts.Log,
+		sessions:   newSessions(opts.Limits),
+		rates:      newRates(opts.Limits.CallsPerMinute),
+		sealer:     newSealer(),
+		containers: upstream.NewContainers(opts.ContainerMemory, opts.Log),
+		stale:      make(chan struct{}, 1),
+		begun:      make(chan struct{}),
+		draining:   make(chan struct{}),
 	}
 	g.containers.MakeRoom, g.containers.Dir = g.giveMemory, opts.ContainerDir
 	g.life, g.end = context.WithCancel(context.Background())

@@ -28,7 +28,7 @@ type owner struct {
 // log returns l with the owner in every record.
 func (who owner) log(l *slog.Logger) *slog.Logger {
 	if s := who.session; s != nil {
-		return l.With("isolation", PerSession, "caller", s.owner.ID)
+		return l.With("isolation", PerSession, "caller", s.owner)
 	}
 	return l.With("isolation", PerUser, "caller", who.caller)
 }

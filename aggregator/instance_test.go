@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/mcpagg/mcpagg/oauth"
 	"github.com/mcpagg/mcpagg/upstream"
 	"github.com/mcpagg/mcpagg/upstream/upstreamtest"
 )
@@ -85,7 +86,7 @@ func TestConnectionsInUseDoNotGiveWay(t *testing.T) {
 func withSession(t *testing.T, opts upstream.Options) (*Gateway, *member, *session) {
 	opts.Name, opts.Log = "up", slog.New(slog.DiscardHandler)
 	g := New(Options{Log: opts.Log, Upstreams: []Upstream{{Options: opts, Prefix: "up", Isolation: PerSession}}})
-	s := newSession(Anonymous, "2025-11-25", nil)
+	s := newSession(oauth.Anonymous, "2025-11-25", nil)
 	g.sessions.open(s)
 	t.Cleanup(func() {
 		g.sessions.close(s.id)
@@ -98,7 +99,7 @@ func withSession(t *testing.T, opts upstream.Options) (*Gateway, *member, *sessi
 func TestEndedSessionsWatchNothing(t *testing.T) {
 	g, m, s := withSession(t, upstream.Options{Command: []string{"none"}})
 	w := watched{m.shared, "file:///a"}
-	g.subscriptions.add(w, newSession(Anonymous, "2025-11-25", nil), maxSubscriptions) // so that the upstream is not asked
+	g.subscriptions.add(w, newSession(oauth.Anonymous, "2025-11-25", nil), maxSubscriptions) // so that the upstream is not asked
 	g.sessions.close(s.id)
 	if err := g.watch(s.ctx, w, s, maxSubscriptions); err == nil {
 		t.Error("a session that has ended can subscribe")

@@ -253,8 +253,10 @@ func (g *Gateway) answerInBatch(x *exchange, s *session) json.RawMessage {
 }
 
 // serveGet is the session's stream for what belongs to no request.
-func (g *Gateway) serveGet(w http.ResponseWriter, r *http.Request, _ *exchange, s *session) {
-	ctx, reader, detach := s.attach(r.Context())
+func (g *Gateway) serveGet(w http.ResponseWriter, r *http.Request, x *exchange, s *session) {
+	ctx, cancel := whileSignedIn(r.Context(), x.Caller)
+	defer cancel()
+	ctx, reader, detach := s.attach(ctx)
 	defer detach()
 	stream := newEventStream(w)
 	stream.open()

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mcpagg/mcpagg/oauth"
 	"github.com/mcpagg/mcpagg/upstream"
 	"github.com/mcpagg/mcpagg/upstream/rawjson"
 )
@@ -44,7 +45,7 @@ type listeners struct {
 
 // A listener is one of them.
 type listener struct {
-	caller Caller
+	caller *oauth.Caller
 	wants  listKinds
 
 	mu      sync.Mutex
@@ -139,16 +140,18 @@ func (g *Gateway) serveListen(w http.ResponseWriter, r *http.Request, x *exchang
 		return
 	}
 	defer g.listeners.remove(l)
+	ctx, cancel := whileSignedIn(r.Context(), x.Caller)
+	defer cancel()
 	defer g.unwatchAll(l)
 	stream := newEventStream(w)
 	meta := rawjson.Object{}
 	meta.Set(metaSubscription, x.id)
-	stream.notify("notifications/subscriptions/acknowledged", meta, "notifications", g.agree(r.Context(), x.Request, l, wanted))
+	stream.notify("notifications/subscriptions/acknowledged", meta, "notifications", g.agree(ctx, x.Request, l, wanted))
 	tick := time.NewTicker(keepAlive)
 	defer tick.Stop()
 	for stream.err == nil {
 		select {
-		case <-r.Context().Done():
+		case <-ctx.Done():
 			return
 		case <-g.draining:
 			stream.result(x.id, meta)

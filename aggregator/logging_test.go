@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/mcpagg/mcpagg/oauth"
 	"github.com/mcpagg/mcpagg/upstream"
 	"github.com/mcpagg/mcpagg/upstream/upstreamtest"
 )
@@ -37,7 +38,7 @@ func TestLevelsAreToldAgain(t *testing.T) {
 	gaveUp := make(chan struct{})
 	go func() {
 		defer close(gaveUp)
-		if in, err := g.instanceFor(ctx, Request{session: s}, m); err != nil {
+		if in, err := g.instanceFor(ctx, Request{Caller: oauth.Anonymous, session: s}, m); err != nil {
 			t.Error(err)
 		} else {
 			in.leave()
@@ -47,7 +48,7 @@ func TestLevelsAreToldAgain(t *testing.T) {
 	giveUp()
 	<-gaveUp
 	for range 2 {
-		in, err := g.instanceFor(t.Context(), Request{session: s}, m)
+		in, err := g.instanceFor(t.Context(), Request{Caller: oauth.Anonymous, session: s}, m)
 		if err != nil {
 			t.Fatal(err)
 		}

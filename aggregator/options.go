@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/mcpagg/mcpagg/oauth"
 	"github.com/mcpagg/mcpagg/upstream"
 )
 
@@ -41,9 +42,12 @@ type Options struct {
 	// TrustedProxies are the networks whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
 
-	// Authenticate says who sends a request; nil means that everybody is
-	// anonymous. An error refuses the request with 401.
-	Authenticate func(*http.Request) (Caller, error)
+	// Authenticate says who sends a request, or how to refuse it; nil means that
+	// everybody is anonymous.
+	Authenticate func(*http.Request) (*oauth.Caller, *oauth.Refusal)
+	// SignIn serves what clients need to sign in, at /.well-known, /oauth2 and
+	// their other paths; nil if nobody does.
+	SignIn http.Handler
 
 	// Log must not be nil.
 	Log *slog.Logger

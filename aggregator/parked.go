@@ -14,6 +14,7 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 
+	"github.com/mcpagg/mcpagg/oauth"
 	"github.com/mcpagg/mcpagg/upstream"
 	"github.com/mcpagg/mcpagg/upstream/rawjson"
 )
@@ -61,11 +62,11 @@ type parkedCall struct {
 	inOrder   []string                   // their keys; guarded by mu
 	lastKey   int                        // guarded by mu
 
-	caller  Caller      // set when the call begins
-	id      string      // while it is parked, else ""; guarded by the mu of parked
-	late    *time.Timer // while it is parked; guarded by the mu of parked
-	counted bool        // it takes a place of the caller's; guarded by the mu of parked
-	ended   bool        // guarded by the mu of parked
+	caller  *oauth.Caller // set when the call begins
+	id      string        // while it is parked, else ""; guarded by the mu of parked
+	late    *time.Timer   // while it is parked; guarded by the mu of parked
+	counted bool          // it takes a place of the caller's; guarded by the mu of parked
+	ended   bool          // guarded by the mu of parked
 }
 
 // A parkedQuestion is one that the client has not answered.

@@ -7,12 +7,14 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/mcpagg/mcpagg/oauth"
 )
 
 // parkedOf is a call of the caller that waits for answers, as id.
 func parkedOf(t *testing.T, s *parked, caller, id string) (*parkedCall, context.Context) {
 	t.Helper()
-	p := &parkedCall{caller: Caller{ID: caller}}
+	p := &parkedCall{caller: &oauth.Caller{ID: caller}}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	p.cancel = cancel
 	if !s.count(p) || !s.put(id, p) {
@@ -50,7 +52,7 @@ func TestParkedCallsOfAllAreBounded(t *testing.T) {
 		for i := range maxParked {
 			last, _ = parkedOf(t, s, fmt.Sprint(i/maxParkedPerCaller), fmt.Sprint(i))
 		}
-		another := &parkedCall{caller: Caller{ID: "another"}}
+		another := &parkedCall{caller: &oauth.Caller{ID: "another"}}
 		if s.count(another) {
 			t.Error("one more than there may be has a place")
 		}

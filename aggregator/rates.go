@@ -8,6 +8,8 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"golang.org/x/time/rate"
+
+	"github.com/mcpagg/mcpagg/oauth"
 )
 
 // codeBusy is a JSON-RPC server error: the request is fine, the moment is not.
@@ -28,7 +30,7 @@ func newRates(perMinute int) *rates {
 }
 
 // allow takes one call from the caller's allowance, or says when to come back.
-func (r *rates) allow(c Caller) error {
+func (r *rates) allow(c *oauth.Caller) error {
 	limiter, perMinute := r.limiter(c)
 	if limiter == nil {
 		return nil
@@ -44,7 +46,7 @@ func (r *rates) allow(c Caller) error {
 }
 
 // limiter is the caller's allowance, nil for no bound.
-func (r *rates) limiter(c Caller) (l *rate.Limiter, perMinute int) {
+func (r *rates) limiter(c *oauth.Caller) (l *rate.Limiter, perMinute int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.perMinute == 0 {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mcpagg/mcpagg/oauth"
 	"github.com/mcpagg/mcpagg/upstream"
 	"github.com/mcpagg/mcpagg/upstream/rawjson"
 	"github.com/mcpagg/mcpagg/upstream/upstreamtest"
@@ -18,7 +19,7 @@ import (
 
 // askable is a session whose client can be asked.
 func askable() *session {
-	s := newSession(Anonymous, "2025-11-25", nil)
+	s := newSession(oauth.Anonymous, "2025-11-25", nil)
 	s.client.capabilities = json.RawMessage(`{"elicitation":{}}`)
 	return s
 }
@@ -144,7 +145,7 @@ func TestResultsAreJudgedByTheirOwnConnection(t *testing.T) {
 	})
 	g, _, s := withSession(t, upstream.Options{URL: srv.URL})
 	params, _ := rawjson.ParseObject([]byte(`{"uri":"up+file:///a"}`))
-	result, _, err := g.Serve(t.Context(), Request{session: s, Era: upstream.LegacyEra, Method: "resources/read", Params: params})
+	result, _, err := g.Serve(t.Context(), Request{Caller: oauth.Anonymous, session: s, Era: upstream.LegacyEra, Method: "resources/read", Params: params})
 	if err == nil || !strings.Contains(err.Error(), "asks for \"elicitation/create\", which the client does not support") {
 		t.Errorf("got %s, %v, want a refusal", result, err)
 	}

@@ -7,11 +7,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/mcpagg/mcpagg/oauth"
 	"github.com/mcpagg/mcpagg/upstream/rawjson"
 )
 
 func call(caller, name, arguments string) Request {
-	r := Request{Caller: Caller{ID: caller}, Method: "tools/call"}
+	r := Request{Caller: &oauth.Caller{ID: caller}, Method: "tools/call"}
 	r.Params.Set("name", rawjson.String(name))
 	r.Params.Set("arguments", json.RawMessage(arguments))
 	return r

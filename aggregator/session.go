@@ -9,10 +9,12 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 
+	"github.com/mcpagg/mcpagg/oauth"
 	"github.com/mcpagg/mcpagg/upstream"
 	"github.com/mcpagg/mcpagg/upstream/rawjson"
 )
@@ -38,13 +40,14 @@ var errSessionEnded = errors.New("the session has ended")
 // from the same caller.
 type session struct {
 	id      string
-	owner   Caller
+	owner   string // Caller.ID
 	version string // negotiated protocol revision
 	ctx     context.Context
 	end     context.CancelCauseFunc
 	client  clientSaid
 	wake    chan struct{} // holds a token while queue may not be empty
 	view    view
+	caller  atomic.Pointer[oauth.Caller] // as the newest request tells it
 
 	mu        sync.Mutex
 	active    int                                // HTTP requests being served, streams included; guarded by mu
@@ -89,13 +92,14 @@ func said(params rawjson.Object) clientSaid {
 	return clientSaid{part("clientInfo"), part("capabilities")}
 }
 
-func newSession(owner Caller, version string, params rawjson.Object) *session {
+func newSession(caller *oauth.Caller, version string, params rawjson.Object) *session {
 	s := &session{
-		id: rand.Text(), owner: owner, version: version, client: said(params),
+		id: rand.Text(), owner: caller.ID, version: version, client: said(params),
 		wake: make(chan struct{}, 1), touched: time.Now(),
 		calls: map[string]context.CancelCauseFunc{}, asked: map[string]asked{},
 	}
 	s.ctx, s.end = context.WithCancelCause(context.Background())
+	s.caller.Store(caller)
 	return s
 }
 
@@ -389,23 +393,24 @@ func (ss *sessions) idleTimeout() time.Duration {
 func (ss *sessions) open(s *session) bool {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	if ss.closed || len(ss.byID) >= ss.max || ss.maxPerCaller > 0 && ss.byCaller[s.owner.ID] >= ss.maxPerCaller {
+	if ss.closed || len(ss.byID) >= ss.max || ss.maxPerCaller > 0 && ss.byCaller[s.owner] >= ss.maxPerCaller {
 		return false
 	}
 	ss.byID[s.id] = s
-	ss.byCaller[s.owner.ID]++
+	ss.byCaller[s.owner]++
 	return true
 }
 
 // enter marks a session as in use by one more request; leave ends that. It
 // returns nil if there is no such session, or it is another caller's.
-func (ss *sessions) enter(id string, c Caller) *session {
+func (ss *sessions) enter(id string, c *oauth.Caller) *session {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
 	s := ss.byID[id]
-	if s == nil || s.owner.ID != c.ID {
+	if s == nil || s.owner != c.ID {
 		return nil
 	}
+	s.caller.Store(c)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.active++
@@ -429,8 +434,8 @@ func (ss *sessions) close(id string) {
 		return
 	}
 	delete(ss.byID, id)
-	if ss.byCaller[s.owner.ID]--; ss.byCaller[s.owner.ID] == 0 {
-		delete(ss.byCaller, s.owner.ID)
+	if ss.byCaller[s.owner]--; ss.byCaller[s.owner] == 0 {
+		delete(ss.byCaller, s.owner)
 	}
 	s.end(errSessionEnded)
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/mcpagg/mcpagg/oauth"
 )
 
 func TestIdleSessionsEnd(t *testing.T) {
@@ -14,22 +16,22 @@ func TestIdleSessionsEnd(t *testing.T) {
 		defer stop()
 		open := newSessions(Limits{SessionIdle: 10 * time.Minute})
 		go open.sweep(ctx)
-		s := newSession(Anonymous, "2025-11-25", nil)
+		s := newSession(oauth.Anonymous, "2025-11-25", nil)
 		open.open(s)
 
 		time.Sleep(9 * time.Minute)
-		if open.enter(s.id, Anonymous) == nil { // a stream, open for an hour
+		if open.enter(s.id, oauth.Anonymous) == nil { // a stream, open for an hour
 			t.Fatal("the session ended early")
 		}
 		time.Sleep(time.Hour)
 		s.leave()
 		time.Sleep(9 * time.Minute)
-		if open.enter(s.id, Anonymous) == nil {
+		if open.enter(s.id, oauth.Anonymous) == nil {
 			t.Fatal("the session ended although a stream was open")
 		}
 		s.leave()
 		time.Sleep(12 * time.Minute)
-		if open.enter(s.id, Anonymous) != nil {
+		if open.enter(s.id, oauth.Anonymous) != nil {
 			t.Error("an idle session is still there")
 		}
 		if s.ctx.Err() == nil {
@@ -43,22 +45,22 @@ func TestIdleSessionsEnd(t *testing.T) {
 
 func TestSessionsAreBounded(t *testing.T) {
 	open := newSessions(Limits{Sessions: 1})
-	s := newSession(Anonymous, "2025-11-25", nil)
+	s := newSession(oauth.Anonymous, "2025-11-25", nil)
 	if !open.open(s) {
 		t.Fatal("no room at the start")
 	}
-	if open.open(newSession(Caller{ID: "somebody else"}, "2025-11-25", nil)) {
+	if open.open(newSession(&oauth.Caller{ID: "somebody else"}, "2025-11-25", nil)) {
 		t.Error("room for a session beyond the limit")
 	}
 	open.close(s.id)
 	open.close(s.id)
-	if !open.open(newSession(Anonymous, "2025-11-25", nil)) {
+	if !open.open(newSession(oauth.Anonymous, "2025-11-25", nil)) {
 		t.Error("no room after the session was closed")
 	}
 }
 
 func TestWhatNobodyReadsIsBounded(t *testing.T) {
-	s := newSession(Anonymous, "2025-11-25", nil)
+	s := newSession(oauth.Anonymous, "2025-11-25", nil)
 	for i := range 10 * maxQueued {
 		s.push(fmt.Appendf(nil, `{"n":%d}`, i/2))
 	}
@@ -70,9 +72,9 @@ func TestWhatNobodyReadsIsBounded(t *testing.T) {
 func TestRatesForgetIdleCallers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRates(2)
-		busy := Caller{ID: "busy"}
+		busy := &oauth.Caller{ID: "busy"}
 		for i := range maxRates {
-			r.limiter(Caller{ID: time.Duration(i).String()})
+			r.limiter(&oauth.Caller{ID: time.Duration(i).String()})
 		}
 		_ = r.allow(busy)
 		if got := len(r.byCaller); got != 1 {

@@ -322,7 +322,7 @@ func (r Request) watchable() (m *member, original string, err error) {
 }
 
 func (s *session) request() Request {
-	return Request{Era: upstream.LegacyEra, Caller: s.owner, session: s}
+	return Request{Era: upstream.LegacyEra, Caller: s.caller.Load(), session: s}
 }
 
 func (s *session) updated(uri string) {

@@ -5,13 +5,15 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/mcpagg/mcpagg/oauth"
 )
 
 // A question waits while the client may have lost its connection only, and not
 // much longer: sessions of clients that are gone must not keep their processes.
 func TestQuestionsThatNobodyHearsAreGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSession(Anonymous, "2025-11-25", nil)
+		s := newSession(oauth.Anonymous, "2025-11-25", nil)
 		began := time.Now()
 		_, _, detach := s.attach(t.Context())
 		gone := make(chan error, 1)

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/mcpagg/mcpagg/oauth"
 	"github.com/mcpagg/mcpagg/upstream"
 )
 
@@ -136,19 +137,19 @@ func (g *Gateway) tellOwner(who owner) {
 		g.tellSession(who.session)
 		return
 	}
-	r := Request{Caller: Caller{ID: who.caller}}
+	r := Request{Caller: &oauth.Caller{ID: who.caller}}
 	if v := g.views.of(r); v != nil {
 		g.listeners.notify(g.renew(v, r), who.caller)
 	}
 	for _, s := range g.sessions.all() {
-		if s.owner.ID == who.caller {
+		if s.owner == who.caller {
 			g.tellSession(s)
 		}
 	}
 }
 
 func (g *Gateway) tellSession(s *session) {
-	for _, method := range g.renew(&s.view, Request{Caller: s.owner, session: s}).methods() {
+	for _, method := range g.renew(&s.view, s.request()).methods() {
 		s.pushOnce(notification(method, nil))
 	}
 }

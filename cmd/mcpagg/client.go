@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mcpagg/mcpagg/aggregator"
+	"github.com/mcpagg/mcpagg/oauth"
 	"github.com/mcpagg/mcpagg/policy"
 	"github.com/mcpagg/mcpagg/upstream"
 	"github.com/mcpagg/mcpagg/upstream/rawjson"
@@ -145,7 +146,7 @@ func (c *client) call(ctx context.Context, tool string, input json.RawMessage) (
 		return c.remote.Call(ctx, upstream.Call{Method: "tools/call", Params: params.Bytes()})
 	}
 	result, _, err := c.gateway.Serve(ctx, aggregator.Request{
-		Caller: aggregator.Anonymous, Era: upstream.LegacyEra, Method: "tools/call", Params: params,
+		Caller: oauth.Anonymous, Era: upstream.LegacyEra, Method: "tools/call", Params: params,
 	})
 	return result, err
 }
