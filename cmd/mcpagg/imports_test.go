@@ -20,6 +20,7 @@ var allowed = map[string][]string{
 	"oauth":                        {"oauth/entra"},
 	"oauth/entra":                  nil,
 	"aggregator":                   {"oauth", "upstream", "upstream/rawjson", "policy"},
+	"oauth/redirect":               nil,
 	"cmd/mcpagg/internal/config":   {"aggregator", "upstream", "upstream/egress", "cmd/mcpagg/internal/control", "cmd/mcpagg/internal/secrets"},
 	"cmd/mcpagg/internal/importer": {"cmd/mcpagg/internal/config"},
 	"cmd/mcpagg/internal/control":  nil,
