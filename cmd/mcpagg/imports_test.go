@@ -18,16 +18,18 @@ var allowed = map[string][]string{
 	"upstream/upstreamtest":        {"upstream/rawjson"},
 	"policy":                       nil,
 	"oauth":                        {"oauth/entra"},
+	"oauth/compat":                 {"oauth/entra", "oauth/redirect"},
 	"oauth/entra":                  nil,
-	"aggregator":                   {"oauth", "upstream", "upstream/rawjson", "policy"},
+	"oauth/fakeentra":              nil,
 	"oauth/redirect":               nil,
-	"cmd/mcpagg/internal/config":   {"aggregator", "upstream", "upstream/egress", "cmd/mcpagg/internal/control", "cmd/mcpagg/internal/secrets"},
+	"aggregator":                   {"oauth", "upstream", "upstream/rawjson", "policy"},
+	"cmd/mcpagg/internal/config":   {"aggregator", "oauth", "oauth/compat", "oauth/entra", "oauth/redirect", "upstream", "upstream/egress", "cmd/mcpagg/internal/control", "cmd/mcpagg/internal/secrets"},
 	"cmd/mcpagg/internal/importer": {"cmd/mcpagg/internal/config"},
 	"cmd/mcpagg/internal/control":  nil,
 	"cmd/mcpagg/internal/secrets":  nil,
 	"cmd/mcpagg/internal/bench":    nil,
 	"cmd/mcpagg/internal/e2e":      nil,
-	"cmd/mcpagg":                   {"aggregator", "oauth", "upstream", "upstream/egress", "upstream/entry", "upstream/rawjson", "policy", "cmd/mcpagg/internal/config", "cmd/mcpagg/internal/importer", "cmd/mcpagg/internal/control"},
+	"cmd/mcpagg":                   {"aggregator", "oauth", "oauth/compat", "oauth/entra", "oauth/fakeentra", "upstream", "upstream/egress", "upstream/entry", "upstream/rawjson", "policy", "cmd/mcpagg/internal/config", "cmd/mcpagg/internal/importer", "cmd/mcpagg/internal/control"},
 }
 
 // TestImports keeps the arrows of CONTRIBUTING.md, and HCL in one package.

@@ -140,7 +140,7 @@ func (r *reloader) load() (*config.Config, error) {
 		return nil, err
 	}
 	r.inputs = cfg.Inputs
-	return cfg, r.flags.override(&cfg.Server)
+	return cfg, r.flags.override(cfg)
 }
 
 // refuse keeps what is served, and says why.

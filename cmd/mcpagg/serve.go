@@ -73,7 +73,7 @@ func serve(ctx context.Context, f serveFlags, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := f.override(&cfg.Server); err != nil {
+	if err := f.override(cfg); err != nil {
 		return err
 	}
 	limitMemory()
@@ -168,17 +168,20 @@ func logServe(log *slog.Logger, what string, err error) {
 }
 
 // override applies the flags that replace configuration.
-func (f serveFlags) override(s *config.Server) error {
-	for _, addr := range []struct{ flag, value string }{{"--listen", f.listen}, {"--admin", f.admin}} {
+func (f serveFlags) override(cfg *config.Config) error {
+	for _, addr := range []struct {
+		flag, value string
+		check       func(string) error
+	}{{"--listen", f.listen, cfg.CheckListen}, {"--admin", f.admin, cfg.CheckAdmin}} {
 		if addr.value == "" {
 			continue
 		}
-		if err := config.CheckListen(addr.value); err != nil {
+		if err := addr.check(addr.value); err != nil {
 			return usageError("%s: %w", addr.flag, err)
 		}
 	}
-	s.Listen = cmp.Or(f.listen, s.Listen)
-	s.Admin = cmp.Or(f.admin, s.Admin)
+	cfg.Server.Listen = cmp.Or(f.listen, cfg.Server.Listen)
+	cfg.Server.Admin = cmp.Or(f.admin, cfg.Server.Admin)
 	return nil
 }
 

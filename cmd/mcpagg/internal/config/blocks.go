@@ -1,7 +1,7 @@
 package config
 
-// The reference is made of the comments in this file: those of the structs,
-// with an example, and those of their fields.
+// The reference is made of the comments in this file and in authblocks.go: those
+// of the structs, with an example, and those of their fields.
 
 // The configuration is one file, or several that are read as one.
 //
@@ -14,6 +14,9 @@ type fileBlock struct {
 	Names      namesBlock      `hcl:"names,block"`
 	Store      storeBlock      `hcl:"store,block"`
 	Secrets    []secretsBlock  `hcl:"secrets,block" kinds:"env file exec vault azure_key_vault"`
+	Auth       []authBlock     `hcl:"auth,block" kinds:"entra oidc"`
+	Groups     []groupBlock    `hcl:"group,block"`
+	Apps       []appBlock      `hcl:"app,block"`
 	Containers containersBlock `hcl:"containers,block"`
 	Defaults   defaultsBlock   `hcl:"defaults,block" label:"upstream"`
 	Upstreams  []upstreamBlock `hcl:"upstream,block"`
@@ -32,14 +35,16 @@ type fileBlock struct {
 //	}
 type serverBlock struct {
 	header
-	// The address that clients connect to, as host and port. As long as the
-	// configuration has no sign-in, this must be a loopback address.
+	// The address that clients connect to, as host and port. Without an `auth`
+	// block, this must be a loopback address.
 	Listen address `hcl:"listen" default:"127.0.0.1:8080"`
 	// The URL under which clients reach the gateway, where it differs from
-	// `listen`, for instance behind a proxy.
+	// `listen`, for instance behind a proxy. Where people sign in, all that clients
+	// are told about that is built from it, so it must be an https URL without a
+	// path, and can be left out only if `listen` is a loopback address.
 	PublicURL publicURL `hcl:"public_url"`
 	// The address of `/metrics` and `/health/ready`; without it, they are not
-	// served. As long as the configuration has no sign-in, this must be a
+	// served. Nobody signs in there. Without an `auth` block, this must be a
 	// loopback address.
 	Admin address `hcl:"admin"`
 	// The socket through which `mcpagg status` and `mcpagg reload` reach the

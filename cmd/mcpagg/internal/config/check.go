@@ -15,6 +15,7 @@ func (b *fileBlock) check(d *decoder) {
 	}
 	b.checkMemory(d)
 	b.checkSecrets(d)
+	b.checkAuth(d)
 	if len(b.Upstreams) == 0 && d.mistakes.Len() == 0 {
 		d.mistake(nil, "No upstream",
 			"The gateway needs at least one MCP server behind it, such as:\n\n"+

@@ -9,10 +9,10 @@
 //	}
 //	gateway := c.Gateway // an aggregator.Options
 //
-// The shape of the file is the block structs of blocks.go: their tags name the
-// attributes and defaults, their types check the values, and their comments
-// are the reference in docs/configuration.md. A new attribute is a field there
-// and a line in options.go.
+// The shape of the file is the block structs of blocks.go and authblocks.go:
+// their tags name the attributes and defaults, their types check the values, and
+// their comments are the reference in docs/configuration.md. A new attribute is a
+// field there and a line in options.go or signin.go.
 //
 // The package fills the structs itself instead of with gohcl, which panics on
 // marked values; marks are how a value from the environment is kept out of
@@ -23,6 +23,7 @@ package config
 
 import (
 	_ "embed" // for schema.json
+	"fmt"
 	"path/filepath"
 	"time"
 
@@ -37,6 +38,9 @@ type Config struct {
 	Gateway aggregator.Options
 	// Inputs are the files that all of it comes from.
 	Inputs *Inputs
+	// Warnings are what its writer may not be aware of, though it is no mistake,
+	// each in a sentence without a full stop.
+	Warnings []string
 
 	file    *fileBlock               // what the rest was made of
 	secrets map[string]*secretSource // by name
@@ -73,7 +77,10 @@ func Load(paths []string, env func(string) (string, bool)) (*Config, error) {
 		return nil, d.finish()
 	}
 	d.connectSecrets(&file)
-	c := &Config{Server: file.server(env), Gateway: file.gateway(), Inputs: d.inputs, file: &file, secrets: d.fetched.sources}
+	c := &Config{
+		Server: file.server(env), Gateway: file.gateway(), Inputs: d.inputs, Warnings: file.warnings(),
+		file: &file, secrets: d.fetched.sources,
+	}
 	if c.Server.Socket != "" {
 		c.Gateway.ContainerDir = filepath.Join(filepath.Dir(c.Server.Socket), "containers")
 	}
@@ -93,6 +100,31 @@ func Socket(paths []string, env func(string) (string, bool)) (path, from string,
 		return "", "", d.finish()
 	}
 	return path, from, nil
+}
+
+// CheckListen reports why the gateway cannot listen for clients on an address, or
+// nil, and CheckAdmin why it cannot serve metrics there. Other machines may reach
+// it only where people sign in, and those who do must know it by a URL.
+func (c *Config) CheckListen(addr string) error {
+	if err := c.CheckAdmin(addr); err != nil {
+		return err
+	}
+	if isReachable(addr) && c.file.Server.PublicURL.value == nil {
+		return fmt.Errorf("%q can be reached from other machines, and clients are told where to sign in by the URL that they know the gateway under: set server.public_url", addr)
+	}
+	return nil
+}
+
+// CheckAdmin is described with [Config.CheckListen].
+func (c *Config) CheckAdmin(addr string) error {
+	problem, hint := addressProblem(addr)
+	if problem == "" && isReachable(addr) && len(c.file.Auth) == 0 {
+		problem, hint = reachProblem, reachHint(addr)
+	}
+	if problem != "" {
+		return fmt.Errorf("%q %s%s", addr, problem, hint)
+	}
+	return nil
 }
 
 //go:embed schema.json

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"fmt"
 	"net"
 	"net/netip"
 	"net/url"
@@ -10,11 +9,11 @@ import (
 	"strings"
 )
 
-// An address is a host and port to listen on. Without sign-in, only programs
-// on this machine may reach it.
+// An address is a host and port to listen on.
 type address struct {
 	setting
 	value string
+	in    input
 }
 
 func (v *address) kind() kind { return textKind("address, such as `\"127.0.0.1:8080\"`") }
@@ -24,34 +23,39 @@ func (v *address) take(in input) {
 	if !ok {
 		return
 	}
-	if problem, hint := listenProblem(s); problem != "" {
+	if problem, hint := addressProblem(s); problem != "" {
 		in.mistake("%v %s%s", in, problem, in.unless(hint))
 		return
 	}
-	v.value = s
+	v.value, v.in = s, in
 }
 
-// CheckListen reports why the gateway cannot listen on an address, or nil.
-func CheckListen(addr string) error {
-	if problem, hint := listenProblem(addr); problem != "" {
-		return fmt.Errorf("%q %s%s", addr, problem, hint)
-	}
-	return nil
-}
-
-// listenProblem is what is wrong with an address to listen on, "" if nothing
+// addressProblem is what is wrong with an address to listen on, "" if nothing
 // is. Only the hint quotes the address.
-func listenProblem(addr string) (problem, hint string) {
-	host, port, err := net.SplitHostPort(addr)
+func addressProblem(addr string) (problem, hint string) {
+	_, port, err := net.SplitHostPort(addr)
 	switch {
 	case err != nil:
 		return `is not a host and port such as "127.0.0.1:8080".`, portHint(addr)
 	case !isPort(port):
 		return "does not end in a port number from 0 to 65535.", ""
-	case !isLoopback(host):
-		return "can be reached from other machines. Without sign-in, the gateway listens on loopback only.", portHint(port)
 	}
 	return "", ""
+}
+
+// isReachable reports whether other machines can reach an address.
+func isReachable(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	return err == nil && !isLoopback(host)
+}
+
+// reachProblem is what is wrong with such an address where nobody signs in.
+const reachProblem = "can be reached from other machines. Without sign-in, the gateway listens on loopback only."
+
+// reachHint quotes the address.
+func reachHint(addr string) string {
+	_, port, _ := net.SplitHostPort(addr)
+	return portHint(port)
 }
 
 func portHint(s string) string {

@@ -175,30 +175,37 @@ func (b documentedBlock) owner(f field) string {
 
 func (b documentedBlock) fieldName(f field) string { return b.typ.FieldByIndex(f.index).Name }
 
-// comments are the comments of blocks.go, by type and field; the field is ""
-// for the type's own.
+// comments are the comments of the block structs, by type and field; the field is
+// "" for the type's own.
 type comments map[[2]string]*ast.CommentGroup
 
 func parseComments(t *testing.T) comments {
-	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(packageDir, "blocks.go"), nil, parser.ParseComments)
-	if err != nil {
-		t.Fatal(err)
-	}
 	docs := comments{}
+	for _, name := range []string{"blocks.go", "authblocks.go"} {
+		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(packageDir, name), nil, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		docs.add(file)
+	}
+	return docs
+}
+
+// add takes the comments of the structs in a file.
+func (c comments) add(file *ast.File) {
 	for _, decl := range file.Decls {
 		decl, ok := decl.(*ast.GenDecl)
 		if !ok || decl.Tok != token.TYPE {
 			continue
 		}
 		spec := decl.Specs[0].(*ast.TypeSpec)
-		docs[[2]string{spec.Name.Name, ""}] = decl.Doc
+		c[[2]string{spec.Name.Name, ""}] = decl.Doc
 		for _, f := range spec.Type.(*ast.StructType).Fields.List {
 			if len(f.Names) > 0 {
-				docs[[2]string{spec.Name.Name, f.Names[0].Name}] = f.Doc
+				c[[2]string{spec.Name.Name, f.Names[0].Name}] = f.Doc
 			}
 		}
 	}
-	return docs
 }
 
 // of returns a comment's text and the example in it.
@@ -243,7 +250,7 @@ func TestExamplesInReference(t *testing.T) {
 // inContext puts the example of a block into the blocks around it.
 func inContext(path []string, example string) string {
 	headers := map[string]string{
-		"server": "server", "secrets": `secrets "vault" "x"`, "upstream": `upstream "x"`, "tools": "tools", "override": `override "x"`, "container": "container",
+		"server": "server", "secrets": `secrets "vault" "x"`, "auth": `auth "entra" "x"`, "upstream": `upstream "x"`, "tools": "tools", "override": `override "x"`, "container": "container",
 	}
 	for _, outer := range slices.Backward(path[:len(path)-1]) {
 		switch {
@@ -252,8 +259,12 @@ func inContext(path []string, example string) string {
 		case outer == "container":
 			example += "image = \"x\"\nnetwork = \"egress\"\n"
 		}
-		if outer == "secrets" {
+		switch outer {
+		case "secrets":
 			example += "url = \"https://vault.contoso.com\"\n"
+		case "auth":
+			example += "mode = \"resource-server\"\ntenant_id = \"6c1f6c8e-0000-0000-0000-000000000000\"\n" +
+				"client_id = \"0b7a2f1c-0000-0000-0000-000000000000\"\n"
 		}
 		example = headers[outer] + " {\n" + example + "}\n"
 	}
