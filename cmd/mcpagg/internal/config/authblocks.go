@@ -74,17 +74,21 @@ type authBlock struct {
 	// minutes.
 	ClockSkew clockSkew `hcl:"clock_skew" default:"60s"`
 
-	// The claim that lists a person's groups. Without it, `groups`. Kind `oidc`.
+	// The claim that lists a person's groups. Where none has the whole name, its dots
+	// lead into objects, as in `realm_access.roles`. Without it, `groups`. Kind
+	// `oidc`.
 	GroupsClaim claimName `hcl:"groups_claim"`
-	// The claim that lists a person's roles. Without it, `roles`. Kind `oidc`.
+	// The claim that lists a person's roles, in the same way. Without it, `roles`.
+	// Kind `oidc`.
 	RolesClaim claimName `hcl:"roles_claim"`
 	// What happens where somebody is in more groups than a token can hold. With
 	// `graph`, Microsoft Graph is asked, which needs the block of that name; with
 	// `deny`, their groups are not known, and what depends on one is refused. Without
 	// it, `graph` if there is such a block, and else `deny`. Kind `entra`.
 	GroupOverage groupOverage `hcl:"group_overage"`
-	// For how long the groups that Graph lists count. Without it, `5m`. Kind `entra`
-	// with a `graph` block.
+	// For how long the groups count that a token or Microsoft Graph lists, before
+	// Graph is asked again. Without it, `5m`. Kind `entra` with a `graph` block;
+	// without one, those in a token count as long as the token.
 	GroupsMaxAge duration `hcl:"groups_max_age"`
 
 	// Where people may be sent back to once they have signed in: exact URIs, and the

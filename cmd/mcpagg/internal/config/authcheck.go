@@ -158,7 +158,7 @@ func (b *authBlock) checkEntra(d *decoder) {
 		b.AllowedClients.elements[i].checkGUID(id, "Entra names a client by its Application (client) ID.")
 	}
 	for i, audience := range b.Audiences.value {
-		if isOfGraph(audience) {
+		if b.isOfGraph(audience) {
 			b.Audiences.elements[i].mistake("Tokens for Microsoft Graph are not for the gateway: whoever gets one, for whatever purpose, could use it here.")
 		}
 	}
@@ -184,7 +184,7 @@ func (b *authBlock) checkEntraScope(scope string, in input) {
 		in.mistake("Tokens have the scopes that .default stands for, each by its own name. Write those.")
 	case name == "":
 		in.mistake("%v is the name of an application; the name of the scope is missing behind it.", in)
-	case isOfGraph(resource):
+	case b.isOfGraph(resource):
 		in.mistake("Tokens with a scope of Microsoft Graph are not for the gateway. Write a scope of your own application.")
 	case slices.ContainsFunc(b.Scopes.value, func(other string) bool {
 		_, same := splitScope(other)
@@ -201,19 +201,9 @@ func splitScope(scope string) (resource, name string) {
 	return scope[:max(i, 0)], scope[i+1:]
 }
 
-// isOfGraph reports whether a resource is Microsoft Graph, in any cloud.
-func isOfGraph(resource string) bool {
-	const graph = "00000003-0000-0000-c000-000000000000"
-	resource = strings.TrimRight(resource, "/")
-	if strings.EqualFold(resource, graph) {
-		return true
-	}
-	for _, cloud := range entra.Clouds {
-		if strings.EqualFold(resource, cloud.Graph) {
-			return true
-		}
-	}
-	return false
+// isOfGraph reports whether a resource is Microsoft Graph.
+func (b *authBlock) isOfGraph(resource string) bool {
+	return entra.IsGraph([]string{resource}) || resource != "" && resource == b.cloud().Graph
 }
 
 // checkTenants checks whose people may use the gateway.

@@ -38,6 +38,9 @@ type Config struct {
 	Gateway aggregator.Options
 	// Inputs are the files that all of it comes from.
 	Inputs *Inputs
+	// SignInFingerprint is equal where the configurations of one process say the same
+	// of sign-in; "" if there is none.
+	SignInFingerprint string
 	// Warnings are what its writer may not be aware of, though it is no mistake,
 	// each in a sentence without a full stop.
 	Warnings []string
@@ -78,7 +81,8 @@ func Load(paths []string, env func(string) (string, bool)) (*Config, error) {
 	}
 	d.connectSecrets(&file)
 	c := &Config{
-		Server: file.server(env), Gateway: file.gateway(), Inputs: d.inputs, Warnings: file.warnings(),
+		Server: file.server(env), Gateway: file.gateway(), Inputs: d.inputs,
+		SignInFingerprint: d.signInFingerprint(&file), Warnings: file.warnings(),
 		file: &file, secrets: d.fetched.sources,
 	}
 	if c.Server.Socket != "" {

@@ -7,6 +7,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
+	"reflect"
 
 	"github.com/mcpagg/mcpagg/upstream"
 )
@@ -33,6 +35,30 @@ func fingerprint(o upstream.Options) string {
 	}
 	mac := hmac.New(sha256.New, fingerprintKey)
 	mac.Write(text)
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+// signInFingerprint is equal for configurations that say the same of sign-in, in
+// hex; "" if there is none.
+func (d *decoder) signInFingerprint(f *fileBlock) string {
+	if len(f.Auth) == 0 {
+		return ""
+	}
+	mac := hmac.New(sha256.New, fingerprintKey)
+	fmt.Fprintf(mac, "%v", f.publicURL())
+	describe := func(b block) {
+		fmt.Fprintf(mac, " %T %q %q", b, b.head().kind, b.head().label)
+		d.describe(mac, reflect.ValueOf(b).Elem())
+	}
+	for i := range f.Auth {
+		describe(&f.Auth[i])
+	}
+	for i := range f.Groups {
+		describe(&f.Groups[i])
+	}
+	for i := range f.Apps {
+		describe(&f.Apps[i])
+	}
 	return hex.EncodeToString(mac.Sum(nil))
 }
 

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"net/url"
 	"path/filepath"
 	"reflect"
@@ -333,15 +334,20 @@ func (d *decoder) define(file *fileBlock, b *secretsBlock) {
 	}
 	mac := hmac.New(sha256.New, fingerprintKey)
 	fmt.Fprintf(mac, "%q %q", b.kind, b.CAFile.pem)
+	d.describe(mac, v)
+	s.definition = hex.EncodeToString(mac.Sum(nil))
+}
+
+// describe writes all that a block says, with secrets in it.
+func (d *decoder) describe(w io.Writer, v reflect.Value) {
 	eachRaw(v, func(name string, raw cty.Value) {
 		bare, _ := raw.UnmarkDeep()
 		text, err := ctyjson.Marshal(bare, bare.Type())
 		if err != nil {
 			text = []byte(bare.GoString()) // it is made of texts, but a reload is no time to panic
 		}
-		fmt.Fprintf(mac, " %s=%q", name, d.fetched.described(string(text)))
+		fmt.Fprintf(w, " %s=%q", name, d.fetched.described(string(text)))
 	})
-	s.definition = hex.EncodeToString(mac.Sum(nil))
 }
 
 // described is text with what each secret is in place of its placeholder.

@@ -2,8 +2,86 @@ package config
 
 import (
 	"fmt"
+	"log/slog"
+	"net/url"
 	"slices"
+
+	"github.com/mcpagg/mcpagg/oauth"
 )
+
+// SignIn is how callers sign in, and false if nobody does. A publicURL that is
+// nil stands for server.public_url, or else for the address to listen on: whoever
+// listens on another one, or on any port, has to give it.
+func (c *Config) SignIn(publicURL *url.URL, log *slog.Logger) (oauth.Options, bool) {
+	if publicURL == nil {
+		publicURL = c.file.publicURL()
+	}
+	options := oauth.Options{PublicURL: publicURL, GroupAliases: map[string]string{}, ClientAliases: map[string]string{}, Log: log}
+	for _, b := range c.file.inOrder() {
+		options.Providers = append(options.Providers, b.provider(publicURL))
+	}
+	for i := range c.file.Groups {
+		options.GroupAliases[c.file.Groups[i].ID.value] = c.file.Groups[i].label
+	}
+	for i := range c.file.Apps {
+		options.ClientAliases[c.file.Apps[i].ClientID.value] = c.file.Apps[i].label
+	}
+	return options, len(options.Providers) > 0
+}
+
+// inOrder are the providers, with the one that the gateway stands in front of
+// first, since clients sign in there.
+func (f *fileBlock) inOrder() []*authBlock {
+	var blocks []*authBlock
+	for i := range f.Auth {
+		if f.Auth[i].Mode.value == entraCompat {
+			blocks = slices.Insert(blocks, 0, &f.Auth[i])
+		} else {
+			blocks = append(blocks, &f.Auth[i])
+		}
+	}
+	return blocks
+}
+
+func (b *authBlock) provider(public *url.URL) oauth.Provider {
+	p := oauth.Provider{
+		Name:           b.label,
+		Issuer:         b.Issuer.value,
+		Audiences:      b.audiences(public),
+		Clients:        b.AllowedClients.value,
+		AllowAppTokens: *b.AllowAppTokens.value,
+		IDTokens:       b.Token.value == idToken,
+		GroupsClaim:    b.GroupsClaim.value,
+		RolesClaim:     b.RolesClaim.value,
+		Skew:           b.ClockSkew.value,
+	}
+	for _, scope := range b.Scopes.value {
+		p.Scopes = append(p.Scopes, b.scope(scope, public))
+	}
+	if b.kind == "entra" {
+		p.Entra = &oauth.EntraTenant{
+			Cloud: b.cloud(), Tenant: b.TenantID.value, Allowed: b.AllowedTenants.value, GroupsMaxAge: b.GroupsMaxAge.value,
+		}
+	}
+	return p
+}
+
+// scope is one that tokens must have, and what clients are told to ask for: the
+// facade adds the application to the name, and in front of Entra itself they need
+// the whole of it.
+func (b *authBlock) scope(scope string, public *url.URL) oauth.Scope {
+	if b.kind == "oidc" {
+		return oauth.Scope{Name: scope, Advertised: scope}
+	}
+	resource, name := splitScope(scope)
+	switch {
+	case b.Mode.value == entraCompat:
+		return oauth.Scope{Name: name, Advertised: name}
+	case resource == "":
+		return oauth.Scope{Name: name, Advertised: mcpURL(public) + "/" + name}
+	}
+	return oauth.Scope{Name: name, Advertised: scope}
+}
 
 // warnings are what somebody may not be aware of, though it is no mistake.
 func (f *fileBlock) warnings() []string {
