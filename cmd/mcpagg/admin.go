@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/mcpagg/mcpagg/oauth"
 	"github.com/mcpagg/mcpagg/upstream"
 )
 
@@ -34,11 +35,12 @@ type readyUpstream struct {
 	LastError string         `json:"last_error,omitempty"`
 }
 
-// serveReady answers 200 once no upstream is still being tried for the first
-// time: from then on the lists are as complete as they get by themselves. A
+// serveReady answers 200 once no upstream, and no identity provider, is still being
+// tried for the first time, and tokens of one provider at least can be verified:
+// from then on the lists are as complete as they get by themselves. A
 // reload that failed is told, and leaves it ready: the old configuration serves.
 func serveReady(w http.ResponseWriter, o *operated) {
-	g, ready := o.gateway, true
+	g, ready := o.gateway, canVerify(o.signIns.status())
 	upstreams := []readyUpstream{}
 	for _, u := range g.Upstreams() {
 		ready = ready && (u.State != upstream.Connecting || u.LastError != "" || u.Doing != "")
@@ -53,6 +55,18 @@ func serveReady(w http.ResponseWriter, o *operated) {
 		answer["reload_failed"] = failed
 	}
 	writeJSON(w, status, answer)
+}
+
+// canVerify reports whether people can sign in, if they have to.
+func canVerify(providers []oauth.ProviderStatus) bool {
+	some := len(providers) == 0
+	for _, p := range providers {
+		if !p.Tried {
+			return false
+		}
+		some = some || p.Keys > 0
+	}
+	return some
 }
 
 func serveMemory(w http.ResponseWriter, _ *http.Request) {

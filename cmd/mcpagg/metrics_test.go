@@ -34,7 +34,8 @@ func idle(t *testing.T, labels ...string) *operated {
 	}
 	log := slog.New(slog.DiscardHandler)
 	g := newGateway(cfg, log)
-	return &operated{g, newReloader(f, cfg, g.Reload, log), time.Now()}
+	s := newSignIns(t.Context(), "127.0.0.1:0", log)
+	return &operated{g, newReloader(f, cfg, s.reload(g), log), s, time.Now()}
 }
 
 func gather(t *testing.T, o *operated) []*dto.MetricFamily {

@@ -19,6 +19,7 @@ import (
 type operated struct {
 	gateway *aggregator.Gateway
 	reloads *reloader
+	signIns *signIns
 	started time.Time
 }
 
@@ -61,11 +62,25 @@ type status struct {
 	PID     int       `json:"pid"`
 	Started time.Time `json:"started"`
 
-	Config    configStatus     `json:"config"`
-	Clients   clientsStatus    `json:"clients"`
-	Catalog   catalogStatus    `json:"catalog"`
-	Memory    memoryStatus     `json:"container_memory"`
+	Config  configStatus  `json:"config"`
+	Clients clientsStatus `json:"clients"`
+	Catalog catalogStatus `json:"catalog"`
+	Memory  memoryStatus  `json:"container_memory"`
+	// SignIn are the identity providers; null if nobody signs in.
+	SignIn    []providerStatus `json:"sign_in"`
 	Upstreams []upstreamStatus `json:"upstreams"`
+}
+
+// A providerStatus says whether the tokens of an identity provider can be verified.
+type providerStatus struct {
+	Name    string    `json:"name"`
+	Issuer  string    `json:"issuer"`
+	Keys    int       `json:"keys"`
+	Fetched time.Time `json:"keys_fetched,omitzero"`
+	// LastError is why the keys could not be fetched lately. Those that are known
+	// keep counting for a day.
+	LastError     string   `json:"last_error,omitempty"`
+	UnknownGroups []string `json:"unknown_groups,omitempty"` // aliases that the directory does not know
 }
 
 // A configStatus says which configuration is served.
@@ -133,6 +148,13 @@ func (o *operated) status() status {
 		Clients: clientsStatus{f.Sessions, f.Streams},
 		Catalog: catalogStatus{f.Generation, f.Tools, f.Prompts, f.Resources, f.Templates, f.Hidden},
 		Memory:  memoryStatus{f.Memory, f.MemoryLimit},
+	}
+	for _, p := range o.signIns.status() {
+		one := providerStatus{Name: p.Name, Issuer: p.Issuer, Keys: p.Keys, Fetched: p.Fetched, UnknownGroups: p.UnknownGroups}
+		if p.Error != nil {
+			one.LastError = p.Error.Error()
+		}
+		s.SignIn = append(s.SignIn, one)
 	}
 	for _, u := range o.gateway.Upstreams() {
 		s.Upstreams = append(s.Upstreams, upstreamStatus{

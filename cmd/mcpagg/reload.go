@@ -20,7 +20,7 @@ type reloader struct {
 	// Set by newReloader, never changed.
 	flags serveFlags
 	first config.Server // what only a restart changes is as here
-	swap  func(context.Context, aggregator.Options) (aggregator.Changes, error)
+	swap  func(context.Context, *config.Config) (aggregator.Changes, error)
 	log   *slog.Logger
 	wake  chan struct{} // holds a token while next is not nil
 
@@ -60,7 +60,7 @@ type failure struct {
 	Mistakes []config.Mistake `json:"mistakes"` // empty if the configuration has none
 }
 
-func newReloader(f serveFlags, cfg *config.Config, swap func(context.Context, aggregator.Options) (aggregator.Changes, error), log *slog.Logger) *reloader {
+func newReloader(f serveFlags, cfg *config.Config, swap func(context.Context, *config.Config) (aggregator.Changes, error), log *slog.Logger) *reloader {
 	return &reloader{
 		flags: f, first: cfg.Server, swap: swap, log: log, wake: make(chan struct{}, 1),
 		current: cfg, loaded: time.Now(), inputs: cfg.Inputs,
@@ -107,7 +107,7 @@ func (r *reloader) attempt(ctx context.Context) reloadResult {
 		return r.refuse(err)
 	}
 	cfg.UseSecrets(r.log, r.served())
-	changes, err := r.swap(ctx, cfg.Gateway)
+	changes, err := r.swap(ctx, cfg)
 	if err != nil {
 		return r.refuse(fmt.Errorf("reloading: %w", err))
 	}

@@ -40,7 +40,7 @@ func startReloading(t *testing.T, took time.Duration) *reloading {
 	if err != nil {
 		t.Fatal(err)
 	}
-	swap := func(ctx context.Context, opts aggregator.Options) (aggregator.Changes, error) {
+	swap := func(ctx context.Context, cfg *config.Config) (aggregator.Changes, error) {
 		select {
 		case <-time.After(took):
 		case <-ctx.Done():
@@ -49,7 +49,7 @@ func startReloading(t *testing.T, took time.Duration) *reloading {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		line := fmt.Sprint(time.Since(r.began).Round(time.Second))
-		for _, u := range opts.Upstreams {
+		for _, u := range cfg.Gateway.Upstreams {
 			line += " " + u.Name
 		}
 		r.swaps = append(r.swaps, line)
@@ -154,7 +154,7 @@ func TestWatchSlowReload(t *testing.T) {
 func TestReloadRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := startReloading(t, time.Hour)
-		r.swap = func(context.Context, aggregator.Options) (aggregator.Changes, error) {
+		r.swap = func(context.Context, *config.Config) (aggregator.Changes, error) {
 			return aggregator.Changes{}, context.Canceled
 		}
 		before := r.status()

@@ -64,6 +64,10 @@ func (sc *screen) lines(s status, now time.Time) []string {
 	if s.Memory.Used > 0 {
 		lines = append(lines, sc.field("containers", s.Memory.String())...)
 	}
+	name := "sign-in"
+	for _, p := range s.SignIn {
+		lines, name = append(lines, sc.provider(name, p, now)...), ""
+	}
 	lines = append(lines, sc.failure(s.Config.Failure, now)...)
 	return append(append(lines, ""), sc.table(s.Upstreams, now)...)
 }
@@ -83,6 +87,25 @@ func (m memoryStatus) String() string {
 		text += fmt.Sprintf(", %d MiB at most", m.Limit>>20)
 	}
 	return text
+}
+
+// provider is an identity provider, and what is wrong with it.
+func (sc *screen) provider(name string, p providerStatus, now time.Time) []string {
+	state, colour := fmt.Sprintf("%s, fetched %s ago", count(p.Keys, "key"), ago(p.Fetched, now)), ""
+	if p.Keys == 0 {
+		state, colour = "no keys yet: nobody can sign in with it", red
+	}
+	text := fmt.Sprintf("%s (%s): %s", p.Name, visible(p.Issuer), state)
+	if p.LastError != "" {
+		text += "; the last attempt failed: " + visible(p.LastError)
+	}
+	if len(p.UnknownGroups) > 0 {
+		text += "; the directory does not know the groups " + strings.Join(p.UnknownGroups, ", ")
+	}
+	if colour == "" && (p.LastError != "" || len(p.UnknownGroups) > 0) {
+		colour = yellow
+	}
+	return sc.paint(colour, sc.field(name, text))
 }
 
 // field is a name and a text beside it.
@@ -293,7 +316,7 @@ func colourOf(s upstream.State) string {
 }
 
 func (sc *screen) paint(colour string, lines []string) []string {
-	if !sc.colour {
+	if !sc.colour || colour == "" {
 		return lines
 	}
 	painted := slices.Clone(lines)

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/mcpagg/mcpagg/aggregator"
 	"github.com/mcpagg/mcpagg/cmd/mcpagg/internal/config"
+	"github.com/mcpagg/mcpagg/oauth"
 )
 
 // serveFlags are the flags of mcpagg serve.
@@ -100,15 +102,18 @@ func serve(ctx context.Context, f serveFlags, stdout, stderr io.Writer) error {
 		return err
 	}
 
-	gateway := newGateway(cfg, log)
 	// Upstreams outlive the HTTP server, so that calls in flight can finish.
 	upCtx, stopUpstreams := context.WithCancel(context.WithoutCancel(ctx))
+	signIns := newSignIns(upCtx, ln.Addr().String(), log)
+	defer signIns.running.Wait()
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer stopUpstreams()
+	signIns.prepare(cfg)(true)
+	gateway := newGateway(cfg, log)
 	running.Go(func() { gateway.Run(upCtx) })
 
-	o := &operated{gateway, newReloader(f, cfg, gateway.Reload, log), time.Now()}
+	o := &operated{gateway, newReloader(f, cfg, signIns.reload(gateway), log), signIns, time.Now()}
 	defer o.reloads.closeSecrets()
 	reloadCtx, stopReloads := context.WithCancel(ctx)
 	defer stopReloads()
@@ -126,7 +131,7 @@ func serve(ctx context.Context, f serveFlags, stdout, stderr io.Writer) error {
 		running.Go(func() { logServe(log, "control socket", control.Serve(controlLn)) })
 		defer control.Close()
 	}
-	greet(stdout, cfg, ln.Addr().String())
+	greet(stdout, cfg, ln.Addr().String(), signIns.status())
 	return serveHTTP(ctx, ln, gateway, o.reloads.drain, log)
 }
 
@@ -216,12 +221,9 @@ func newLogger(w io.Writer, level, format string) (*slog.Logger, error) {
 	return nil, usageError("--log-format %q is neither text nor json", format)
 }
 
-// greet prints where the gateway is and how clients get there.
-func greet(w io.Writer, cfg *config.Config, addr string) {
-	endpoint := "http://" + addr + "/mcp"
-	if public := cfg.Gateway.PublicURL; public != nil {
-		endpoint = public.JoinPath("mcp").String()
-	}
+// greet prints where the gateway is, how clients get there, and who may use it.
+func greet(w io.Writer, cfg *config.Config, addr string, providers []oauth.ProviderStatus) {
+	endpoint := publicURL(cfg, addr).JoinPath("mcp").String()
 	fmt.Fprintf(w, `mcpagg %s: serving %s at
 
   %s
@@ -230,10 +232,21 @@ Claude Code:  claude mcp add --transport http gateway %[3]s
 OpenCode:     in opencode.json
               { "mcp": { "gateway": { "type": "remote", "url": %[3]q, "enabled": true } } }
 
-There is no auth block: nobody signs in. The gateway listens on this machine only%s.
+`, programVersion(), count(len(cfg.Gateway.Upstreams), "upstream"), endpoint)
+	if len(providers) == 0 {
+		fmt.Fprintf(w, `There is no auth block: nobody signs in. The gateway listens on this machine only%s.
 There is no policy block: every tool may be called.
 
-`, programVersion(), count(len(cfg.Gateway.Upstreams), "upstream"), endpoint, reach(cfg.Gateway.PublicURL))
+`, reach(cfg.Gateway.PublicURL))
+		return
+	}
+	for _, p := range providers {
+		fmt.Fprintf(w, "People sign in with %s, %s\n", p.Name, p.Issuer)
+	}
+	for _, warning := range cfg.Warnings {
+		fmt.Fprintf(w, "%s.\n", strings.ToUpper(warning[:1])+warning[1:])
+	}
+	fmt.Fprintln(w)
 }
 
 // reach says who else gets there where something in front passes requests on.
