@@ -76,9 +76,15 @@ func (g *Gateway) serveSignIn(w http.ResponseWriter, r *http.Request) {
 		nothingHere(w)
 		return
 	}
+	signIn.ServeHTTP(&deadlineWriter{ResponseWriter: w}, g.asFromClient(r))
+}
+
+// asFromClient is the request as if it had come without proxies in between.
+func (g *Gateway) asFromClient(r *http.Request) *http.Request {
+	addr := g.clientAddr(r)
 	r = r.WithContext(r.Context()) // a copy
-	r.RemoteAddr = g.clientAddr(r)
-	signIn.ServeHTTP(&deadlineWriter{ResponseWriter: w}, r)
+	r.RemoteAddr = addr
+	return r
 }
 
 // serveMCP says who is calling, chooses the era's door and hands the request
@@ -105,10 +111,14 @@ func (g *Gateway) serveMCP(w http.ResponseWriter, r *http.Request) {
 
 // authenticate says who sends a request.
 func (g *Gateway) authenticate(r *http.Request) (*oauth.Caller, *oauth.Refusal) {
-	if authenticate := g.Catalog().Authenticate; authenticate != nil {
-		return authenticate(r)
+	c := g.Catalog()
+	switch {
+	case c.Authenticate == nil:
+		return oauth.Anonymous, nil
+	case len(c.TrustedProxies) > 0: // the address is for the log
+		r = g.asFromClient(r)
 	}
-	return oauth.Anonymous, nil
+	return c.Authenticate(r)
 }
 
 // whileSignedIn ends with the token of the request that it is for: a stream must
