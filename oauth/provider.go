@@ -156,10 +156,14 @@ func (u *usableKeys) VerifySignature(_ context.Context, raw string) ([]byte, err
 	return nil, errors.New("the signature is wrong, or by a key that is for another tenant or algorithm")
 }
 
-// isOf reports whether an issuer may sign with a key: with Entra, each key can
-// say which tenant's it is.
+// isOf reports whether an issuer may sign with a key: with Entra, each key can say
+// which tenant's it is, by the tenant's issuer of either version.
 func (k *key) isOf(is *issuer) bool {
-	return k.issuer == "" || is.tenant == "" || strings.ReplaceAll(k.issuer, tenantTemplate, is.tenant) == is.url
+	if k.issuer == "" || is.tenant == "" {
+		return true
+	}
+	cloud, owner := is.provider.Entra.Cloud, strings.ReplaceAll(k.issuer, tenantTemplate, is.tenant)
+	return owner == cloud.IssuerV2(is.tenant) || owner == cloud.IssuerV1(is.tenant)
 }
 
 // checkEntra makes sure that the parts of an Entra token that say the same
