@@ -4,8 +4,9 @@ package config
 // is Microsoft Entra ID, or `oidc`, which is any other provider of OpenID
 // Connect, and under a name for it. Once there is one, every request needs a
 // token, and the gateway may be reached from other machines. There can be several
-// for tokens of several providers, but clients are sent to sign in by all of
-// them, and most take the first.
+// for tokens of several providers. Clients are told to sign in at the gateway itself
+// if it stands in front of Entra, and else at any of the providers, and to ask
+// for the scopes of the first.
 //
 //	auth "entra" "contoso" {
 //	  mode      = "entra-compat"

@@ -210,7 +210,7 @@ func (b *authBlock) isOfGraph(resource string) bool {
 func (b *authBlock) checkTenants(d *decoder) {
 	switch several := b.TenantID.severalTenants(); {
 	case several && !b.AllowedTenants.given:
-		d.mistake(&b.TenantID.at, "Missing allowed_tenants", "With tenant_id = %q, people of all tenants there are can sign in. List the ids of those whose people may use the gateway: allowed_tenants = [\"…\"].", b.TenantID.value)
+		d.mistake(&b.TenantID.at, "Missing allowed_tenants", "With this, people of all tenants there are can sign in. List the ids of those whose people may use the gateway: allowed_tenants = [\"…\"].")
 	case b.TenantID.value != "" && !several && b.AllowedTenants.given:
 		d.mistake(&b.AllowedTenants.at, "Invalid allowed_tenants", "The tenant_id is that of one tenant, and only its people can sign in. For several: tenant_id = \"organizations\".")
 	}
