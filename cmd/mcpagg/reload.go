@@ -140,7 +140,23 @@ func (r *reloader) load() (*config.Config, error) {
 		return nil, err
 	}
 	r.inputs = cfg.Inputs
-	return cfg, r.flags.override(cfg)
+	if err := r.flags.override(cfg); err != nil {
+		return nil, err
+	}
+	return cfg, r.checkListening(cfg)
+}
+
+// checkListening makes sure that what is listened on until a restart may be with
+// cfg, too: else taking sign-in away would open the gateway to other machines.
+func (r *reloader) checkListening(cfg *config.Config) error {
+	err := cfg.CheckListen(r.first.Listen)
+	if err == nil && r.first.Admin != "" {
+		err = cfg.CheckAdmin(r.first.Admin)
+	}
+	if err != nil {
+		return fmt.Errorf("the gateway listens there until it is restarted: %w", err)
+	}
+	return nil
 }
 
 // refuse keeps what is served, and says why.

@@ -78,6 +78,39 @@ func (r *reloading) want(t *testing.T, want ...string) {
 	}
 }
 
+// What is listened on changes only with a restart, so sign-in cannot be taken away
+// from where other machines get to.
+func TestReloadKeepsSignIn(t *testing.T) {
+	for name, test := range map[string]struct {
+		first  config.Server
+		server string // a server block
+		want   string // a part of the error; "" if it is reloaded
+	}{
+		"loopback":              {config.Server{Listen: "127.0.0.1:8080", Admin: "[::1]:9090"}, "", ""},
+		"other machines":        {config.Server{Listen: ":8443"}, "", `":8443" can be reached from other machines`},
+		"a server block":        {config.Server{Listen: ":8443"}, "server {\n  listen = \"127.0.0.1:8080\"\n}\n", `":8443" can be reached from other machines`},
+		"metrics":               {config.Server{Listen: "127.0.0.1:8080", Admin: ":9090"}, "", `":9090" can be reached from other machines`},
+		"sign-in without a URL": {config.Server{Listen: ":8443"}, signIn, "set server.public_url"},
+		"sign-in with a URL":    {config.Server{Listen: ":8443"}, signIn + "server {\n  public_url = \"https://mcp.contoso.com\"\n}\n", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := startReloading(t, 0)
+				r.first = test.first
+				r.write(t, fmt.Sprintf(configured, "next")+test.server)
+				reload := r.request()
+				<-reload.done
+				failed := reload.result.Failure
+				if (failed == nil) != (test.want == "") || failed != nil && !strings.Contains(failed.Error, test.want) {
+					t.Errorf("failure %+v, want %q", failed, test.want)
+				}
+			})
+		})
+	}
+}
+
+const signIn = "auth \"oidc\" \"keycloak\" {\n  mode   = \"resource-server\"\n  issuer = \"https://login.contoso.com\"\n}\n"
+
 // Whoever asks while a reload is under way gets the next one, together with the
 // others: the configuration may have changed since the first one read it.
 func TestReloadsCoalesce(t *testing.T) {
