@@ -39,3 +39,14 @@ upstream "notes" {
 # server {
 #   listen = "127.0.0.1:8080"
 # }
+
+# People sign in with Microsoft Entra ID. Other machines may then reach the
+# gateway, under the URL in server.public_url.
+#
+# auth "entra" "contoso" {
+#   mode      = "entra-compat"
+#   tenant_id = "6c1f6c8e-0000-0000-0000-000000000000"
+#   client_id = "0b7a2f1c-0000-0000-0000-000000000000"   # the app that clients sign in with
+#   audiences = ["9d3e5a7b-0000-0000-0000-000000000000"] # the app that has the scopes
+#   scopes    = ["mcp.access"]
+# }

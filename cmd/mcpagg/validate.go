@@ -54,6 +54,7 @@ type validation struct {
 	Valid     bool           `json:"valid"`
 	Upstreams int            `json:"upstreams"`
 	Mistakes  any            `json:"mistakes"` // an array
+	Warnings  []string       `json:"warnings,omitempty"`
 	Live      []liveUpstream `json:"live,omitempty"`
 	Hidden    []string       `json:"not_published,omitempty"`
 }
@@ -72,7 +73,7 @@ func validate(ctx context.Context, f validateFlags, stdout, stderr io.Writer) er
 	if err != nil {
 		return err
 	}
-	v := validation{Valid: true, Upstreams: len(cfg.Gateway.Upstreams), Mistakes: []string{}}
+	v := validation{Valid: true, Upstreams: len(cfg.Gateway.Upstreams), Mistakes: []string{}, Warnings: cfg.Warnings}
 	if f.live {
 		if err := v.connect(ctx, cfg); err != nil {
 			return &exitError{exitRunTime, err}
@@ -153,6 +154,9 @@ func (v *validation) print(w io.Writer, paths []string) error {
 		is = "are"
 	}
 	fmt.Fprintf(w, "%s %s valid: %s\n", strings.Join(paths, ", "), is, count(v.Upstreams, "upstream"))
+	for _, warning := range v.Warnings {
+		fmt.Fprintf(w, "  warning: %s\n", warning)
+	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, u := range v.Live {
 		if u.Connected {
