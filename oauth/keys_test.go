@@ -97,6 +97,7 @@ func TestMissingKeyIsRememberedMissing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newInternet()
 		s := start(t, n, oidcProvider())
+		synctest.Wait() // for the first keys
 		s.refuse(withKey(t, "gone"), 401, "is not one of those at")
 		time.Sleep(6 * time.Minute)
 		s.refuse(withKey(t, "gone"), 401, "is not one of those at")
