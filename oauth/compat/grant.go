@@ -1,0 +1,173 @@
+package compat
+
+import (
+	"encoding/base64"
+	"errors"
+	"log/slog"
+	"math"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/mcpagg/mcpagg/oauth/entra"
+)
+
+// granted is what a client gets (RFC 6749 section 5.1): the members that are
+// listed here and no other one.
+type granted struct {
+	AccessToken  string `json:"access_token"`
+	TokenType    string `json:"token_type"`
+	ExpiresIn    int64  `json:"expires_in,omitempty"`
+	RefreshToken string `json:"refresh_token,omitempty"`
+	Scope        string `json:"scope,omitempty"`
+}
+
+// An entraGrant is what Entra gives.
+type entraGrant struct {
+	AccessToken  string         `json:"access_token"`
+	IDToken      string         `json:"id_token"`
+	TokenType    string         `json:"token_type"`
+	ExpiresIn    jsontext.Value `json:"expires_in"` // a number; at some endpoints in quotes
+	RefreshToken string         `json:"refresh_token"`
+	Scope        string         `json:"scope"`
+}
+
+// grant turns what Entra gives into what the client gets.
+func (f *Facade) grant(body []byte) (*granted, *problem) {
+	var g entraGrant
+	if err := json.Unmarshal(body, &g); err != nil || !strings.EqualFold(g.TokenType, "Bearer") {
+		return nil, unavailable("Microsoft Entra ID gave an answer that is none; try again.", "HTTP 200, and no tokens", "Look at what is between this machine and "+f.opts.Cloud.Authority+", if it returns.")
+	}
+	answer := &granted{TokenType: "Bearer", RefreshToken: g.RefreshToken, Scope: f.bareScope(g.Scope)}
+	if f.opts.IDToken {
+		return f.grantIDToken(answer, g)
+	}
+	return f.grantAccessToken(answer, g)
+}
+
+// grantIDToken gives the client the ID token, which lasts for another time than
+// the access token that Entra speaks of.
+func (f *Facade) grantIDToken(answer *granted, g entraGrant) (*granted, *problem) {
+	if g.IDToken == "" {
+		return nil, &problem{
+			status: http.StatusBadRequest, oauth: "invalid_grant", level: slog.LevelWarn,
+			text:   "Entra gave no ID token; sign in again.",
+			remedy: "People whose session was begun without the scope openid have to sign in anew. Better, expose a scope on the API app and set token = \"access_token\" in the auth block.",
+		}
+	}
+	jwt, err := parseJWT(g.IDToken)
+	if err != nil {
+		return nil, unavailable("Microsoft Entra ID gave an answer that is none; try again.", "the ID token is no JWT with exp", "")
+	}
+	answer.AccessToken = g.IDToken
+	return f.limited(answer, jwt, math.MaxInt64)
+}
+
+// grantAccessToken gives the client the access token, unless it is one for
+// Microsoft Graph: the gateway could not verify it, and whoever gets it could
+// read the person's mail.
+func (f *Facade) grantAccessToken(answer *granted, g entraGrant) (*granted, *problem) {
+	answer.AccessToken, answer.ExpiresIn = g.AccessToken, seconds(g.ExpiresIn)
+	if strings.Count(g.AccessToken, ".") != 2 { // opaque, or encrypted
+		if g.AccessToken == "" {
+			return nil, unavailable("Microsoft Entra ID gave an answer that is none; try again.", "HTTP 200, and no access token", "")
+		}
+		return answer, nil
+	}
+	jwt, err := parseJWT(g.AccessToken)
+	switch {
+	case err != nil:
+		return nil, unavailable("Microsoft Entra ID gave an answer that is none; try again.", "the access token is no JWT with exp", "")
+	case jwt.hasNonce || slices.ContainsFunc(jwt.audiences, isGraph):
+		return nil, unavailable("Entra gave a token for Microsoft Graph instead of this gateway, whose operator has to correct the scopes.",
+			"the access token is for Microsoft Graph, so no scope of the API app was asked for or granted",
+			"Expose a scope on the API app in Entra, name it in scopes of the auth block, and make the client id of the API app the first of audiences.")
+	}
+	if answer.ExpiresIn == 0 {
+		answer.ExpiresIn = math.MaxInt64
+	}
+	return f.limited(answer, jwt, answer.ExpiresIn)
+}
+
+// limited says how long the token lasts: until its exp, as the gateway's own
+// clock counts, and no longer than most seconds.
+func (f *Facade) limited(answer *granted, t jwt, most int64) (*granted, *problem) {
+	left := int64(t.expires.Sub(f.opts.Now()) / time.Second)
+	if left <= 0 {
+		return nil, unavailable("Microsoft Entra ID gave a token that has expired; the clock of this gateway may be wrong.", "a new token has expired already", "Check the clock of this machine.")
+	}
+	answer.ExpiresIn = min(left, most)
+	return answer, nil
+}
+
+// isGraph reports whether an audience is Microsoft Graph, or the API before it.
+func isGraph(audience string) bool {
+	audience = strings.TrimSuffix(audience, "/")
+	for _, cloud := range entra.Clouds {
+		if audience == cloud.Graph {
+			return true
+		}
+	}
+	return slices.Contains([]string{
+		"00000003-0000-0000-c000-000000000000", "00000002-0000-0000-c000-000000000000", "https://graph.windows.net",
+	}, audience)
+}
+
+var errNoJWT = errors.New("no JWT with exp")
+
+// A jwt is what is read of a token before it is handed on. Nobody has verified
+// it; it came from Entra by TLS.
+type jwt struct {
+	hasNonce  bool // in the header, as in tokens of Microsoft Graph alone
+	audiences []string
+	expires   time.Time
+}
+
+func parseJWT(token string) (jwt, error) {
+	parts := strings.Split(token, ".")
+	var header struct {
+		Nonce jsontext.Value `json:"nonce"`
+	}
+	var payload struct {
+		Audience jsontext.Value `json:"aud"`
+		Expires  float64        `json:"exp"`
+	}
+	if len(parts) != 3 {
+		return jwt{}, errNoJWT
+	}
+	if decodePart(parts[0], &header) != nil || decodePart(parts[1], &payload) != nil {
+		return jwt{}, errNoJWT
+	}
+	if payload.Expires < 1 || payload.Expires > 1<<40 {
+		return jwt{}, errNoJWT
+	}
+	t := jwt{hasNonce: header.Nonce != nil, expires: time.Unix(int64(payload.Expires), 0)}
+	var one string
+	if json.Unmarshal(payload.Audience, &one) == nil {
+		t.audiences = []string{one}
+		return t, nil
+	}
+	return t, json.Unmarshal(payload.Audience, &t.audiences)
+}
+
+func decodePart(part string, to any) error {
+	raw, err := base64.RawURLEncoding.DecodeString(part)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(raw, to)
+}
+
+// seconds is a number, in quotes or not; 0 if it is none.
+func seconds(raw jsontext.Value) int64 {
+	n, err := strconv.ParseInt(strings.Trim(string(raw), `"`), 10, 64)
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n
+}
