@@ -1,12 +1,14 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"net/url"
 	"slices"
 
 	"github.com/mcpagg/mcpagg/oauth"
+	"github.com/mcpagg/mcpagg/oauth/compat"
 )
 
 // SignIn is how callers sign in, and false if nobody does. A publicURL that is
@@ -19,6 +21,9 @@ func (c *Config) SignIn(publicURL *url.URL, log *slog.Logger) (oauth.Options, bo
 	options := oauth.Options{PublicURL: publicURL, GroupAliases: map[string]string{}, ClientAliases: map[string]string{}, Log: log}
 	for _, b := range c.file.inOrder() {
 		options.Providers = append(options.Providers, b.provider(publicURL))
+		if b.Mode.value == entraCompat {
+			options.Facade = compat.New(b.facade(publicURL, log))
+		}
 	}
 	for i := range c.file.Groups {
 		options.GroupAliases[c.file.Groups[i].ID.value] = c.file.Groups[i].label
@@ -81,6 +86,24 @@ func (b *authBlock) scope(scope string, public *url.URL) oauth.Scope {
 		return oauth.Scope{Name: name, Advertised: mcpURL(public) + "/" + name}
 	}
 	return oauth.Scope{Name: name, Advertised: scope}
+}
+
+// facade is what stands in front of Entra.
+func (b *authBlock) facade(public *url.URL, log *slog.Logger) compat.Options {
+	o := compat.Options{
+		PublicURL: public,
+		Cloud:     b.cloud(),
+		Tenant:    b.TenantID.value,
+		ClientID:  b.ClientID.value,
+		IDToken:   b.Token.value == idToken,
+		Redirects: b.Redirects.value,
+		Log:       log,
+	}
+	for _, scope := range b.Scopes.value {
+		resource, name := splitScope(scope)
+		o.Scopes = append(o.Scopes, compat.Scope{Name: name, Qualified: cmp.Or(resource, b.Audiences.value[0]) + "/" + name})
+	}
+	return o
 }
 
 // warnings are what somebody may not be aware of, though it is no mistake.

@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -88,7 +91,7 @@ func TestSignIn(t *testing.T) {
 			if !ok {
 				t.Fatal("nobody signs in")
 			}
-			if diff := cmp.Diff(test.want, got, compareOptions, cmpopts.IgnoreTypes(&slog.Logger{})); diff != "" {
+			if diff := cmp.Diff(test.want, got, compareOptions, cmpopts.IgnoreTypes(&slog.Logger{}), cmpopts.IgnoreFields(oauth.Options{}, "Facade")); diff != "" {
 				t.Errorf("options differ (-want +got):\n%s", diff)
 			}
 		})
@@ -123,6 +126,49 @@ func several(t *testing.T, public string) oauth.Options {
 		},
 		GroupAliases:  map[string]string{"/platform": "platform"},
 		ClientAliases: map[string]string{"robot": "robot"},
+	}
+}
+
+// TestFacade checks that clients sign in as the client of the block, in its tenant,
+// and are asked for its scopes by their whole names.
+func TestFacade(t *testing.T) {
+	const challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+	for name, test := range map[string]struct {
+		file, redirect, wantAt, wantScope string
+		wantStatus                        int
+	}{
+		"scopes": {
+			file: "auth_compat", redirect: "https://portal.contoso.com/callback", wantStatus: http.StatusFound,
+			wantAt:    "https://login.microsoftonline.us/organizations/oauth2/v2.0/authorize",
+			wantScope: api + "/mcp.access api://mcp/mcp.admin openid profile offline_access",
+		},
+		"ID tokens": {
+			file: "auth_several", redirect: "https://vscode.dev/redirect", wantStatus: http.StatusFound,
+			wantAt:    "https://login.microsoftonline.com/" + tenantA + "/oauth2/v2.0/authorize",
+			wantScope: "openid profile offline_access",
+		},
+		"a word that is listed":     {file: "auth_compat", redirect: "https://claude.ai/api/mcp/auth_callback", wantStatus: http.StatusFound},
+		"a word that is not listed": {file: "auth_compat", redirect: "https://vscode.dev/redirect", wantStatus: http.StatusBadRequest},
+		"loopback":                  {file: "auth_several", redirect: "http://localhost:1234/callback", wantStatus: http.StatusFound},
+	} {
+		t.Run(name, func(t *testing.T) {
+			options, _ := loadFile(t, "testdata/valid/"+test.file+".txtar").SignIn(nil, slog.New(slog.DiscardHandler))
+			query := url.Values{
+				"response_type": {"code"}, "client_id": {client}, "redirect_uri": {test.redirect}, "state": {"s"},
+				"code_challenge": {challenge}, "code_challenge_method": {"S256"},
+			}
+			w := httptest.NewRecorder()
+			options.Facade.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/oauth2/authorize?"+query.Encode(), nil))
+			if w.Code != test.wantStatus {
+				t.Fatalf("status %d, want %d: %s", w.Code, test.wantStatus, w.Body)
+			}
+			at := parseURL(t, w.Header().Get("Location"))
+			asked := at.Query()
+			at.RawQuery = ""
+			if test.wantAt != "" && (at.String() != test.wantAt || asked.Get("client_id") != client || asked.Get("scope") != test.wantScope) {
+				t.Errorf("sent to %s with %v", at, asked)
+			}
+		})
 	}
 }
 
