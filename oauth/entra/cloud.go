@@ -1,5 +1,28 @@
 // Package entra holds what is particular to Microsoft Entra ID: its clouds, its
 // error codes, and Microsoft Graph, which knows who is in which group.
+//
+// A token of Entra lists the groups of a person if they are few, about 200. For
+// the others, the gateway asks Graph as an application of its own:
+//
+//	graph := entra.NewGraph(entra.GraphOptions{
+//		Cloud:    entra.Clouds["global"],
+//		ClientID: "5e8c4d2a-0000-0000-0000-000000000000",
+//		Secret:   func(context.Context) (string, error) { return "…", nil },
+//	})
+//	ids, until, err := graph.Groups(ctx, tenant, objectID)
+//
+// What a token says of where to ask is never used: it names an API that was
+// switched off, and could name anything. All groups are told or none, and what
+// was told once is forgotten when it is as old as GraphOptions.MaxAge, even if
+// Graph cannot be asked by then: whoever was taken out of a group is out of it
+// everywhere after that time.
+//
+//	Groups    (graph.go)       known lately; else one look-up for all who ask
+//	list      (directory.go)   pages, each at Graph alone; bounds; what errors mean
+//	get       (token.go)       the gateway's own token, until shortly before its end
+//	form      (credential.go)  how it proves who it is: secret, certificate, federated token
+//
+// The application needs the permission GroupMember.Read.All and no other one.
 package entra
 
 import (
