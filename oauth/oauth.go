@@ -138,17 +138,18 @@ func (s *SignIn) reporter(k *keySource) func(error) {
 	}
 }
 
-// resolveAliases asks Graph for the groups that have an alias, until it answers.
+// resolveAliases asks Graph for the groups that have an alias, in every tenant
+// that people may be of, until it answers.
 func (s *SignIn) resolveAliases(ctx context.Context, p *provider) {
 	var ids, unknown []string
 	for id := range s.opts.GroupAliases {
 		ids = append(ids, id)
 	}
 	for wait := time.Second; ; wait = min(2*wait, 5*time.Minute) {
-		names, err := p.Entra.Graph.Names(ctx, p.Entra.Tenant, ids)
+		known, err := p.Entra.known(ctx, ids)
 		if err == nil {
 			for _, id := range ids {
-				if _, ok := names[id]; !ok {
+				if !known[id] {
 					unknown = append(unknown, s.opts.GroupAliases[id])
 					s.log.Warn("a group of the configuration is not known to Entra; correct its id", "group", s.opts.GroupAliases[id], "id", id)
 				}
@@ -169,6 +170,21 @@ func (s *SignIn) resolveAliases(ctx context.Context, p *provider) {
 			return
 		}
 	}
+}
+
+// known are those of the groups with these ids that are in a tenant.
+func (e *EntraTenant) known(ctx context.Context, ids []string) (map[string]bool, error) {
+	known := map[string]bool{}
+	for _, tenant := range e.tenants() {
+		names, err := e.Graph.Names(ctx, tenant, ids)
+		if err != nil {
+			return nil, err
+		}
+		for id := range names {
+			known[id] = true
+		}
+	}
+	return known, nil
 }
 
 // Authenticate says who sends a request. Identity is taken from this request
