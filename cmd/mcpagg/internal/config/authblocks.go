@@ -143,9 +143,9 @@ type graphBlock struct {
 	ClientID guid `hcl:"client_id"`
 	// A client secret of the application. Secret.
 	ClientSecret secret `hcl:"client_secret"`
-	// A file with a certificate of the application and its private key, in PEM,
-	// relative to the folder of the configuration file. It is read each time it is
-	// needed.
+	// A file with a certificate of the application and its private key, which is RSA
+	// with 2048 bits or more, in PEM, relative to the folder of the configuration
+	// file. It is read each time it is needed.
 	CertificateFile path `hcl:"certificate_file"`
 	// A file with a token that the application trusts, such as that of a Kubernetes
 	// service account (federated credential), relative to the folder of the

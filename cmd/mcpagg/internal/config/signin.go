@@ -9,6 +9,7 @@ import (
 
 	"github.com/mcpagg/mcpagg/oauth"
 	"github.com/mcpagg/mcpagg/oauth/compat"
+	"github.com/mcpagg/mcpagg/oauth/entra"
 )
 
 // SignIn is how callers sign in, and false if nobody does. A publicURL that is
@@ -67,6 +68,9 @@ func (b *authBlock) provider(public *url.URL) oauth.Provider {
 		p.Entra = &oauth.EntraTenant{
 			Cloud: b.cloud(), Tenant: b.TenantID.value, Allowed: b.AllowedTenants.value, GroupsMaxAge: b.GroupsMaxAge.value,
 		}
+		if b.Graph != nil {
+			p.Entra.Graph = entra.NewGraph(b.graph())
+		}
 	}
 	return p
 }
@@ -86,6 +90,19 @@ func (b *authBlock) scope(scope string, public *url.URL) oauth.Scope {
 		return oauth.Scope{Name: name, Advertised: mcpURL(public) + "/" + name}
 	}
 	return oauth.Scope{Name: name, Advertised: scope}
+}
+
+// graph is how Microsoft Graph is asked.
+func (b *authBlock) graph() entra.GraphOptions {
+	return entra.GraphOptions{
+		Cloud:              b.cloud(),
+		Tenant:             b.tenants()[0],
+		ClientID:           b.Graph.ClientID.value,
+		Secret:             b.Graph.ClientSecret.value,
+		CertificateFile:    b.Graph.CertificateFile.value,
+		FederatedTokenFile: b.Graph.FederatedTokenFile.value,
+		MaxAge:             b.GroupsMaxAge.value,
+	}
 }
 
 // facade is what stands in front of Entra.

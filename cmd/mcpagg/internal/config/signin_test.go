@@ -91,7 +91,7 @@ func TestSignIn(t *testing.T) {
 			if !ok {
 				t.Fatal("nobody signs in")
 			}
-			if diff := cmp.Diff(test.want, got, compareOptions, cmpopts.IgnoreTypes(&slog.Logger{}), cmpopts.IgnoreFields(oauth.Options{}, "Facade")); diff != "" {
+			if diff := cmp.Diff(test.want, got, compareOptions, cmpopts.IgnoreTypes(&slog.Logger{}), cmpopts.IgnoreFields(oauth.Options{}, "Facade"), cmpopts.IgnoreFields(oauth.EntraTenant{}, "Graph")); diff != "" {
 				t.Errorf("options differ (-want +got):\n%s", diff)
 			}
 		})
@@ -169,6 +169,44 @@ func TestFacade(t *testing.T) {
 				t.Errorf("sent to %s with %v", at, asked)
 			}
 		})
+	}
+}
+
+// TestGraph checks that Microsoft Graph is asked in the cloud of the block, as the
+// application in its graph block.
+func TestGraph(t *testing.T) {
+	const group = "4f1c2d3e-0000-0000-0000-000000000001"
+	var asked url.Values // of the token endpoint
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /"+tenantA+"/oauth2/v2.0/token", func(w http.ResponseWriter, r *http.Request) {
+		_ = r.ParseForm() // what cannot be read is missing below
+		asked = r.PostForm
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, `{"token_type": "Bearer", "expires_in": 3600, "access_token": "a.b.c"}`)
+	})
+	mux.HandleFunc("/graph/v1.0/", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"value": [{"id": %q}]}`, group)
+	})
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	options, _ := loadText(t, fmt.Sprintf(verifying, fmt.Sprintf(`
+  custom_cloud {
+    authority = %[1]q
+    sts       = "%[1]s/sts"
+    graph     = "%[1]s/graph"
+  }
+  graph {
+    client_id     = %[2]q
+    client_secret = "hunter2hunter2"
+  }
+`, server.URL, api))).SignIn(nil, slog.New(slog.DiscardHandler))
+	ids, _, err := options.Providers[0].Entra.Graph.Groups(t.Context(), "", tenantB)
+	if err != nil || !slices.Equal(ids, []string{group}) {
+		t.Errorf("groups %q, %v", ids, err)
+	}
+	if asked.Get("client_id") != api || asked.Get("client_secret") != "hunter2hunter2" {
+		t.Errorf("asked with %v", asked)
 	}
 }
 
