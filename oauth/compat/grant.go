@@ -83,7 +83,7 @@ func (f *Facade) grantAccessToken(answer *granted, g entraGrant) (*granted, *pro
 	switch {
 	case err != nil:
 		return nil, unavailable("Microsoft Entra ID gave an answer that is none; try again.", "the access token is no JWT with exp", "")
-	case jwt.hasNonce || slices.ContainsFunc(jwt.audiences, isGraph):
+	case jwt.hasNonce || slices.ContainsFunc(jwt.audiences, f.isGraph):
 		return nil, unavailable("Entra gave a token for Microsoft Graph instead of this gateway, whose operator has to correct the scopes.",
 			"the access token is for Microsoft Graph, so no scope of the API app was asked for or granted",
 			"Expose a scope on the API app in Entra, name it in scopes of the auth block, and make the client id of the API app the first of audiences.")
@@ -106,12 +106,15 @@ func (f *Facade) limited(answer *granted, t jwt, most int64) (*granted, *problem
 }
 
 // isGraph reports whether an audience is Microsoft Graph, or the API before it.
-func isGraph(audience string) bool {
+func (f *Facade) isGraph(audience string) bool {
 	audience = strings.TrimSuffix(audience, "/")
 	for _, cloud := range entra.Clouds {
 		if audience == cloud.Graph {
 			return true
 		}
+	}
+	if audience != "" && audience == f.opts.Cloud.Graph { // of another cloud
+		return true
 	}
 	return slices.Contains([]string{
 		"00000003-0000-0000-c000-000000000000", "00000002-0000-0000-c000-000000000000", "https://graph.windows.net",

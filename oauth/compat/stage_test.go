@@ -72,7 +72,7 @@ func options(authority string, log io.Writer) compat.Options {
 	}
 	return compat.Options{
 		PublicURL: public,
-		Cloud:     entra.Cloud{Authority: authority},
+		Cloud:     entra.Cloud{Authority: authority, Graph: authority + "/graph"},
 		Tenant:    tenant,
 		ClientID:  clientID,
 		Scopes:    []compat.Scope{{Name: "mcp.access", Qualified: apiScope}, {Name: "mcp.read", Qualified: readScope}},

@@ -3,7 +3,6 @@ package compat
 import (
 	"errors"
 	"io"
-	"log/slog"
 	"mime"
 	"net/http"
 	"net/url"
@@ -83,11 +82,17 @@ func checkPublic(r *http.Request, p params) *problem {
 	return nil
 }
 
-// tokenUpstream writes the form for Entra.
+// tokenUpstream writes the form for Entra. A code without scopes is redeemed for
+// those that it was given for, which may be fewer than are configured. A refresh
+// always names them: without openid there would be no ID token, and Entra takes
+// an app that asks for itself only by the qualified name.
 func (f *Facade) tokenUpstream(r *http.Request, p params) (url.Values, *problem) {
-	scope, unknown := f.upstreamScope(p.get("scope"))
-	f.journal.narrowed(r, unknown)
-	form := url.Values{"client_id": {f.opts.ClientID}, "grant_type": {p.get("grant_type")}, "scope": {scope}}
+	form := url.Values{"client_id": {f.opts.ClientID}, "grant_type": {p.get("grant_type")}}
+	if asked := p.get("scope"); asked != "" || form.Get("grant_type") == "refresh_token" {
+		scope, unknown := f.upstreamScope(asked)
+		f.journal.narrowed(r, unknown)
+		form.Set("scope", scope)
+	}
 	var needed []string
 	switch grant := p.get("grant_type"); grant {
 	case "authorization_code":
@@ -121,7 +126,7 @@ func (f *Facade) checkGrant(p params) *problem {
 	if verifier := p.get("code_verifier"); len(verifier) < 43 || len(verifier) > 128 || strings.Trim(verifier, unreserved) != "" {
 		return &problem{
 			status: http.StatusBadRequest, oauth: "invalid_grant", text: "The parameter code_verifier is not one of PKCE, of 43 to 128 characters.",
-			remedy: updateClient, level: slog.LevelInfo,
+			remedy: updateClient,
 		}
 	}
 	return f.checkRedirect(p.get("redirect_uri"), "invalid_grant")

@@ -66,7 +66,6 @@ func TestCodeIsRedeemed(t *testing.T) {
 	}
 	wantForm := url.Values{
 		"client_id": {clientID}, "grant_type": {"authorization_code"}, "code": {"the-code"}, "redirect_uri": {redirectURI}, "code_verifier": {verifier},
-		"scope": {apiScope + " " + readScope + " openid profile offline_access"},
 	}
 	if diff := cmp.Diff(wantForm, req.PostForm); diff != "" {
 		t.Errorf("form (-want +got):\n%s", diff)
@@ -82,6 +81,29 @@ func TestRefreshTokenIsRedeemed(t *testing.T) {
 	want := url.Values{"client_id": {clientID}, "grant_type": {"refresh_token"}, "refresh_token": {"the-refresh-token"}, "scope": {upstreamScope}}
 	if diff := cmp.Diff(want, s.onlyRequest().PostForm); diff != "" {
 		t.Errorf("form (-want +got):\n%s", diff)
+	}
+}
+
+func TestScopesOfTokenRequests(t *testing.T) {
+	all := apiScope + " " + readScope + " openid profile offline_access"
+	for _, tt := range []struct {
+		name string
+		form url.Values
+		want string
+	}{
+		{"code", codeForm(), ""},
+		{"code with scopes", codeForm("scope", "mcp.access offline_access"), upstreamScope},
+		{"refresh", refreshForm(), all},
+		{"refresh with scopes", refreshForm("scope", "mcp.access"), upstreamScope},
+		{"refresh with unknown scopes", refreshForm("scope", "User.Read offline_access"), all},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newStage(t, gives(entraGives(nil)))
+			s.token(tt.form)
+			if got := s.onlyRequest().PostForm.Get("scope"); got != tt.want {
+				t.Errorf("Entra is asked for %q, want %q", got, tt.want)
+			}
+		})
 	}
 }
 
@@ -388,12 +410,13 @@ func Test34GraphTokenIsNeverReturned(t *testing.T) {
 		"audience":       mint(header, map[string]any{"aud": "00000003-0000-0000-c000-000000000000", "exp": inAnHour}),
 		"URL":            mint(header, map[string]any{"aud": "https://graph.microsoft.com", "exp": inAnHour}),
 		"URL with slash": mint(header, map[string]any{"aud": "https://graph.microsoft.us/", "exp": inAnHour}),
+		"other cloud":    mint(header, map[string]any{"aud": "https://login.example/graph", "exp": inAnHour}),
 		"several":        mint(header, map[string]any{"aud": []string{apiID, "https://graph.microsoft.com"}, "exp": inAnHour}),
 		"nonce":          mint(map[string]any{"alg": "RS256", "nonce": "n"}, map[string]any{"aud": apiID, "exp": inAnHour}),
 		"Azure AD":       mint(header, map[string]any{"aud": "00000002-0000-0000-c000-000000000000", "exp": inAnHour}),
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newStage(t, gives(entraGives(map[string]any{"access_token": token})))
+			s := newStage(t, gives(entraGives(map[string]any{"access_token": token})), func(o *compat.Options) { o.Cloud.Graph = "https://login.example/graph" })
 			r := s.token(codeForm())
 			s.wantError(r, http.StatusServiceUnavailable, "temporarily_unavailable", "token for Microsoft Graph")
 			if strings.Contains(r.body, token) || strings.Contains(r.body, "next-refresh-token") {
