@@ -24,10 +24,11 @@ func newJournal(log *slog.Logger) journal {
 
 // refused writes a line about a problem.
 func (j journal) refused(r *http.Request, endpoint string, p *problem) {
-	attrs := []slog.Attr{slog.String("endpoint", endpoint), slog.String("error", p.oauth), slog.String("reason", plain(p.text))}
-	if p.cause != "" {
-		attrs = append(attrs, slog.String("cause", p.cause))
+	reason := p.cause
+	if reason == "" {
+		reason = plain(p.text)
 	}
+	attrs := []slog.Attr{slog.String("endpoint", endpoint), slog.String("error", p.oauth), slog.String("reason", reason)}
 	if p.remedy != "" {
 		attrs = append(attrs, slog.String("remedy", p.remedy))
 	}

@@ -21,7 +21,8 @@ type problem struct {
 	advice string
 	// remedy is what the operator can do, for the log; "" if nothing.
 	remedy string
-	// cause is for the log alone.
+	// cause is for the log, instead of text; "" if that says it all, and nothing about
+	// a person.
 	cause string
 	// level is that of the log; a refusal that follows from what a client did is
 	// Info, and what the operator has to mend is Error.
