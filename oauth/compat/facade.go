@@ -111,11 +111,10 @@ func New(opts Options) *Facade {
 }
 
 func (f *Facade) routes() map[string]endpoint {
-	read := []string{http.MethodGet, http.MethodHead}
-	post := []string{http.MethodPost}
+	get, read, post := []string{http.MethodGet}, []string{http.MethodGet, http.MethodHead}, []string{http.MethodPost}
 	metadata := endpoint{name: "metadata", methods: read, crossOrigin: true, serve: document(f.metadata())}
 	openID := endpoint{name: "metadata", methods: read, crossOrigin: true, serve: document(f.openIDConfiguration())}
-	authorize := endpoint{name: "authorize", methods: read[:1], rates: newRates(20, 200), serve: f.authorize}
+	authorize := endpoint{name: "authorize", methods: get, rates: newRates(20, 200), serve: f.authorize}
 	token := endpoint{name: "token", methods: post, crossOrigin: true, rates: newRates(20, 200), serve: f.token}
 	return map[string]endpoint{
 		"/.well-known/oauth-authorization-server":      metadata,

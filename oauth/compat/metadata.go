@@ -71,16 +71,3 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(v)
 }
-
-// checkRedirect refuses URIs that no code may be sent to.
-func (f *Facade) checkRedirect(uri, oauth string) *problem {
-	err := f.opts.Redirects.Check(uri)
-	if err == nil {
-		return nil
-	}
-	return &problem{
-		status: http.StatusBadRequest, oauth: oauth,
-		text:   "The redirect URI " + brief(withoutQuery(uri)) + " " + err.Error() + ".",
-		remedy: "If this is a client that people should use, add exactly this URI to redirects in the auth block, and to the client app in Entra.",
-	}
-}

@@ -74,6 +74,19 @@ func (f *Facade) checkClient(p params, status int) *problem {
 	return nil
 }
 
+// checkRedirect refuses URIs that no code may be sent to.
+func (f *Facade) checkRedirect(uri, oauth string) *problem {
+	err := f.opts.Redirects.Check(uri)
+	if err == nil {
+		return nil
+	}
+	return &problem{
+		status: http.StatusBadRequest, oauth: oauth,
+		text:   "The redirect URI " + brief(withoutQuery(uri)) + " " + err.Error() + ".",
+		remedy: "If this is a client that people should use, add exactly this URI to redirects in the auth block, and to the client app in Entra.",
+	}
+}
+
 // checkResource refuses tokens for another resource than this gateway (RFC 8707
 // section 2). Entra is not told of it: it would look for an app of that name.
 func (f *Facade) checkResource(resource string) *problem {
