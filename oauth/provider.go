@@ -141,7 +141,7 @@ type usableKeys struct {
 
 // VerifySignature returns the payload of a token.
 func (u *usableKeys) VerifySignature(_ context.Context, raw string) ([]byte, error) {
-	signed, err := jose.ParseSigned(raw, u.issuer.algorithms)
+	signed, err := jose.ParseSignedCompact(raw, u.issuer.algorithms)
 	if err != nil {
 		return nil, errors.New("the signature cannot be read")
 	}
