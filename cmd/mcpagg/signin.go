@@ -21,6 +21,7 @@ type signIns struct {
 	running sync.WaitGroup
 	mu      sync.Mutex
 	current *oauth.SignIn      // nil if nobody signs in; guarded by mu
+	made    string             // the fingerprint of what current was made of; guarded by mu
 	end     context.CancelFunc // of current; guarded by mu
 }
 
@@ -39,10 +40,15 @@ func (s *signIns) reload(g *aggregator.Gateway) func(context.Context, *config.Co
 }
 
 // prepare makes the gateway of cfg ask who is calling, and starts what that needs.
-// What is served so far goes on until settle says that cfg is served instead.
+// What is served so far goes on until settle says that cfg is served instead, and
+// beyond if that says the same of sign-in: it remembers groups, and who asks often.
 func (s *signIns) prepare(cfg *config.Config) (settle func(served bool)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.current != nil && cfg.SignInFingerprint == s.made {
+		cfg.Gateway.Authenticate, cfg.Gateway.SignIn = s.current.Authenticate, s.current
+		return func(bool) {}
+	}
 	var next *oauth.SignIn
 	ctx, end := context.WithCancel(s.life)
 	if opts, ok := cfg.SignIn(publicURL(cfg, s.listener), s.log); ok {
@@ -58,7 +64,7 @@ func (s *signIns) prepare(cfg *config.Config) (settle func(served bool)) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.end()
-		s.current, s.end = next, end
+		s.current, s.made, s.end = next, cfg.SignInFingerprint, end
 	}
 }
 

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/mcpagg/mcpagg/cmd/mcpagg/internal/config"
+)
+
+// TestSignInStays checks that a reload replaces who says who is calling only
+// where that changes, and only once it is served.
+func TestSignInStays(t *testing.T) {
+	const provider = "auth \"oidc\" \"idp\" {\n  mode   = \"resource-server\"\n  issuer = \"http://127.0.0.1:%d\"\n}\n"
+	s := newSignIns(t.Context(), "127.0.0.1:8080", slog.New(slog.DiscardHandler))
+	t.Cleanup(s.running.Wait)
+	steps := []struct {
+		what, text string
+		served     bool
+		replaced   bool
+	}{
+		{"the first", fmt.Sprintf(provider, 1), true, true},
+		{"the same, and another upstream", fmt.Sprintf(provider, 1) + fmt.Sprintf(configured, "another"), true, false},
+		{"another provider, refused", fmt.Sprintf(provider, 2), false, false},
+		{"another provider", fmt.Sprintf(provider, 2), true, true},
+		{"none", "", true, true},
+		{"none again", "", true, false},
+		{"one again", fmt.Sprintf(provider, 2), true, true},
+	}
+	for _, step := range steps {
+		before := s.current
+		cfg := loaded(t, step.text+fmt.Sprintf(configured, "first"))
+		s.prepare(cfg)(step.served)
+		if replaced := s.current != before; replaced != step.replaced {
+			t.Errorf("%s: replaced is %v, want %v", step.what, replaced, step.replaced)
+		}
+		if step.served && (s.current != nil) != (cfg.Gateway.Authenticate != nil) {
+			t.Errorf("%s: the gateway does not ask who is calling as it should", step.what)
+		}
+	}
+}
+
+// loaded is a configuration that has no mistakes.
+func loaded(t *testing.T, text string) *config.Config {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "gateway.hcl")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := config.Load([]string{path}, os.LookupEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
