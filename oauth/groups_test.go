@@ -78,9 +78,14 @@ func (g *graph) provider() oauth.Provider {
 	return p
 }
 
+// start runs a SignIn with three aliases, one of them for a group that Entra cannot
+// have, as with another provider beside it.
 func (g *graph) start(t *testing.T, p oauth.Provider) *signIn {
 	t.Helper()
-	return startWith(t, oauth.Options{HTTP: g.client(), Providers: []oauth.Provider{p}, GroupAliases: map[string]string{platform: "platform", finance: "finance"}})
+	return startWith(t, oauth.Options{
+		HTTP: g.client(), Providers: []oauth.Provider{p},
+		GroupAliases: map[string]string{platform: "platform", finance: "finance", "/staff": "staff"},
+	})
 }
 
 // overage is the payload of a token whose person is in too many groups.

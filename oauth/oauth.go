@@ -143,7 +143,9 @@ func (s *SignIn) reporter(k *keySource) func(error) {
 func (s *SignIn) resolveAliases(ctx context.Context, p *provider) {
 	var ids, unknown []string
 	for id := range s.opts.GroupAliases {
-		ids = append(ids, id)
+		if entra.IsTenantID(id) { // else it is a group of another provider
+			ids = append(ids, id)
+		}
 	}
 	for wait := time.Second; ; wait = min(2*wait, 5*time.Minute) {
 		known, err := p.Entra.known(ctx, ids)
