@@ -101,6 +101,7 @@ func (b *bench) during(f func() error) error {
 func (b *bench) measure(ctx context.Context) error {
 	steps := map[string]func(context.Context) error{
 		"calls":    b.measureCalls,
+		"auth":     b.measureAuth,
 		"lists":    b.measureLists,
 		"first":    b.measureFirst,
 		"sessions": b.measureSessions,
@@ -125,6 +126,7 @@ type subject struct {
 	address string // of its MCP endpoint
 	admin   string // of /debug, "" if it has none
 	prefix  string // of its tools' names
+	token   string // that callers show it, "" if it asks nobody to sign in
 }
 
 // A lineup holds the subject of each column; the gateway's may be nil.
@@ -143,6 +145,13 @@ func (l lineup) inTurn(round int) []int {
 		slices.Reverse(order)
 	}
 	return order
+}
+
+// newCaller is one of the subject's MCP endpoint.
+func (s *subject) newCaller(e era) *caller {
+	c := newCaller(s.address, mcpPath, e)
+	c.token = s.token
+	return c
 }
 
 func (b *bench) startUpstream(ctx context.Context, speaks string, tools int) (*subject, error) {
@@ -202,13 +211,18 @@ func (b *bench) startProxy(ctx context.Context, to string) (*subject, error) {
 // startGateway starts the gateway with the upstreams b0, b1 and so on, each
 // with these settings.
 func (b *bench) startGateway(ctx context.Context, urls []string, settings ...string) (*subject, error) {
+	return b.startGatewayWith(ctx, "", urls, settings...)
+}
+
+// startGatewayWith starts one that has other blocks in its configuration, too.
+func (b *bench) startGatewayWith(ctx context.Context, blocks string, urls []string, settings ...string) (*subject, error) {
 	address, errAddress := b.ports.address()
 	admin, errAdmin := b.ports.address()
 	if err := errors.Join(errAddress, errAdmin); err != nil {
 		return nil, err
 	}
 	file := filepath.Join(b.dir, "gateway-"+strings.ReplaceAll(address, ":", "-")+".hcl")
-	if err := os.WriteFile(file, []byte(configuration(admin, urls, settings)), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(blocks+configuration(admin, urls, settings)), 0o600); err != nil {
 		return nil, err
 	}
 	p, err := b.start(ctx, "the gateway", b.gateway, "serve", "-c", file, "--listen", address, "--debug")
@@ -241,7 +255,7 @@ func mcpURLs(upstreams []*subject) []string {
 
 // awaitTools waits until the subject lists so many tools.
 func (s *subject) awaitTools(ctx context.Context, e era, want int) error {
-	c := newCaller(s.address, mcpPath, e)
+	c := s.newCaller(e)
 	defer c.end()
 	list, opened := listTools(want), false
 	return s.await(ctx, func(context.Context) error {

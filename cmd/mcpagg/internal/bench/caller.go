@@ -29,6 +29,7 @@ type caller struct {
 	path    string // of the MCP endpoint
 	era     era
 	session string // legacy, once open
+	token   string // by which it is known, "" if it need not be
 
 	conn   net.Conn // nil before the first request and after the far side closed it
 	in     *bufio.Reader
@@ -177,6 +178,9 @@ func (c *caller) send(method string, head []string, body []byte) error {
 		o = appendHeader(o, "Content-Length", strconv.Itoa(len(body)))
 	} else {
 		o = appendHeader(o, "Accept", "text/event-stream")
+	}
+	if c.token != "" {
+		o = appendHeader(o, "Authorization", "Bearer "+c.token)
 	}
 	if c.session != "" {
 		o = appendHeader(o, sessionHeader, c.session)

@@ -78,7 +78,7 @@ func (b *bench) callStage(ctx context.Context, e era) (*stage, error) {
 func (s *stage) openCallers(n int) error {
 	for _, column := range s.inTurn(0) {
 		var err error
-		if s.callers[column], err = openCallers(s.lineup[column].address, s.era, n); err != nil {
+		if s.callers[column], err = openCallers(s.lineup[column], s.era, n); err != nil {
 			return fmt.Errorf("%s: %w", s.lineup[column].name, err)
 		}
 	}

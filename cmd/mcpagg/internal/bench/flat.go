@@ -140,7 +140,7 @@ func (b *bench) startFlat(ctx context.Context, e era, upstreams []*subject, tool
 	if err != nil {
 		return flatGateway{}, err
 	}
-	callers, err := openCallers(s.address, e, b.opts.callers)
+	callers, err := openCallers(s, e, b.opts.callers)
 	return flatGateway{s, callers, func(c *caller, n int) (time.Duration, error) {
 		return callEcho(tool(n))(c, n)
 	}, max(callWarms, len(upstreams))}, err

@@ -192,11 +192,11 @@ func warm(callers []*caller, times int, op operation) error {
 	return nil
 }
 
-// openCallers opens n callers of one endpoint.
-func openCallers(address string, e era, n int) ([]*caller, error) {
+// openCallers opens n callers of one subject.
+func openCallers(s *subject, e era, n int) ([]*caller, error) {
 	callers := make([]*caller, n)
 	for i := range callers {
-		callers[i] = newCaller(address, mcpPath, e)
+		callers[i] = s.newCaller(e)
 		if err := callers[i].open(); err != nil {
 			return nil, err
 		}

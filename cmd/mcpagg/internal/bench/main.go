@@ -90,7 +90,7 @@ type flatSizes struct{ upstreams, tools, sessions []int }
 const noGateway = "none"
 
 // parts are what -only chooses from, in the order of the table.
-var parts = []string{"calls", "lists", "first", "sessions", "start", "flat"}
+var parts = []string{"calls", "auth", "lists", "first", "sessions", "start", "flat"}
 
 func parseOptions(args []string) (options, error) {
 	o := options{callers: 16, toolsOfEach: 100, sessions: 1000, starts: 5, settle: time.Second}

@@ -70,7 +70,7 @@ func (m *sessionMeasure) run(ctx context.Context) error {
 
 // warmUp has the subject make its buffers, with sessions that end again.
 func (m *sessionMeasure) warmUp() error {
-	callers, err := openCallers(m.subject.address, legacy, openers)
+	callers, err := openCallers(m.subject, legacy, openers)
 	if err != nil {
 		return err
 	}
