@@ -215,6 +215,26 @@ var topics = []topic{
 		remedy:  "Upload the certificate under Certificates & secrets of the app, and check the clock of this machine.",
 	},
 	{
+		numbers: []int{700024}, err: "invalid_client",
+		meaning: "The assertion of the app does not count yet, or no longer.",
+		remedy:  "Check the clock of this machine, and with federated_token_file that something keeps the token in it fresh.",
+	},
+	{
+		numbers: []int{70021, 700211, 700212, 700213}, err: "invalid_request",
+		meaning: "The app has no federated credential for the issuer, subject and audience of the token in federated_token_file.",
+		remedy:  "Compare the iss, sub and aud of that token with the federated credential under Certificates & secrets of the app. Case counts.",
+	},
+	{
+		numbers: []int{7000229}, err: "unauthorized_client",
+		meaning: "The app that the gateway signs in as does not exist as an enterprise application in the tenant.",
+		remedy:  "An administrator of that tenant should grant admin consent to the app, which creates it there.",
+	},
+	{
+		numbers: []int{7000112}, err: "unauthorized_client",
+		meaning: "The app is disabled in the tenant.",
+		remedy:  "An administrator should enable it under Properties of the enterprise application.",
+	},
+	{
 		numbers: []int{9002326, 9002327}, err: "invalid_request",
 		meaning: "The redirect URI is registered for a single-page application, whose codes only a browser may redeem.",
 		remedy:  "Move the redirect URI to the platform Mobile and desktop applications of the client app.",
