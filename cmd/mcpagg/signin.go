@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"log/slog"
+	"net"
 	"net/url"
+	"strings"
 	"sync"
 
 	"github.com/mcpagg/mcpagg/aggregator"
@@ -78,10 +80,15 @@ func (s *signIns) status() []oauth.ProviderStatus {
 	return s.current.Status()
 }
 
-// publicURL is where clients reach a gateway that listens on an address.
+// publicURL is where clients reach a gateway that listens on an address. They
+// compare it with what they were told, so localhost is called that.
 func publicURL(cfg *config.Config, listener string) *url.URL {
 	if u := cfg.Gateway.PublicURL; u != nil {
 		return u
+	}
+	host, _, _ := net.SplitHostPort(cfg.Server.Listen)
+	if _, port, err := net.SplitHostPort(listener); err == nil && strings.EqualFold(host, "localhost") {
+		listener = net.JoinHostPort("localhost", port)
 	}
 	return &url.URL{Scheme: "http", Host: listener}
 }

@@ -3,10 +3,12 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 	"testing"
 
+	"github.com/mcpagg/mcpagg/aggregator"
 	"github.com/mcpagg/mcpagg/cmd/mcpagg/internal/config"
 )
 
@@ -54,4 +56,23 @@ func loaded(t *testing.T, text string) *config.Config {
 		t.Fatal(err)
 	}
 	return cfg
+}
+
+func TestPublicURL(t *testing.T) {
+	given, _ := url.Parse("https://mcp.contoso.com")
+	for _, tt := range []struct {
+		configured       *url.URL
+		listen, listener string
+		want             string
+	}{
+		{nil, "127.0.0.1:0", "127.0.0.1:4711", "http://127.0.0.1:4711"},
+		{nil, "localhost:8080", "127.0.0.1:8080", "http://localhost:8080"},
+		{nil, "[::1]:0", "[::1]:4711", "http://[::1]:4711"},
+		{given, ":8443", "[::]:8443", "https://mcp.contoso.com"},
+	} {
+		cfg := &config.Config{Server: config.Server{Listen: tt.listen}, Gateway: aggregator.Options{PublicURL: tt.configured}}
+		if got := publicURL(cfg, tt.listener).String(); got != tt.want {
+			t.Errorf("listening on %s: %s, want %s", tt.listen, got, tt.want)
+		}
+	}
 }
