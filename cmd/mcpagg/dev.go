@@ -18,11 +18,11 @@ func newDevCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "dev",
 		Short:   "Helpers for trying things out",
-		Example: "  mcpagg dev upstream notes",
+		Example: "  mcpagg dev upstream notes\n  mcpagg dev fake-entra",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newDevUpstreamCommand())
+	cmd.AddCommand(newDevUpstreamCommand(), newDevFakeEntraCommand())
 	return cmd
 }
 

@@ -98,8 +98,25 @@ type account struct {
 	About                 string
 }
 
-// about says what somebody is here for, in a few words.
-func (d *directory) account(u User) account {
+func (d *directory) account(u *User) account {
+	return account{
+		Login: u.Name, Name: u.DisplayName, Initials: initials(u.DisplayName), Colour: int(u.ID[len(u.ID)-1]) % 6, About: d.about(u),
+	}
+}
+
+// About says in a few words what is special about somebody: their groups, their
+// roles, whether they are a guest or disabled. It is "" for nobody.
+func (s *Server) About(idOrName string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u := s.directory.user(idOrName)
+	if u == nil {
+		return ""
+	}
+	return s.directory.about(u)
+}
+
+func (d *directory) about(u *User) string {
 	var about []string
 	if u.Disabled {
 		about = append(about, "disabled")
@@ -107,22 +124,20 @@ func (d *directory) account(u User) account {
 	if u.IsGuest() {
 		about = append(about, "guest")
 	}
-	switch groups := d.groupsOf(&u); {
-	case len(groups) > 3:
+	groups := d.groupsOf(u)
+	if len(groups) > 3 {
 		about = append(about, fmt.Sprintf("%d groups", len(groups)))
-	default:
-		for _, g := range groups {
-			about = append(about, d.groups[g].Name)
-		}
+		groups = nil
 	}
-	for _, roles := range u.Roles {
-		about = append(about, roles...)
+	for _, g := range groups {
+		about = append(about, d.groups[g].Name)
 	}
-	slices.Sort(about)
-	return account{
-		Login: u.Name, Name: u.DisplayName, Initials: initials(u.DisplayName), Colour: int(u.ID[0]) % 6,
-		About: strings.Join(slices.Compact(about), " · "),
+	var roles []string
+	for _, r := range u.Roles {
+		roles = append(roles, r...)
 	}
+	slices.Sort(roles)
+	return strings.Join(append(about, slices.Compact(roles)...), " · ")
 }
 
 func initials(name string) string {
@@ -146,12 +161,12 @@ func (s *Server) showSignIn(w http.ResponseWriter, flow string, req *authorizeRe
 	var accounts []account
 	for _, person := range s.directory.people(req.tenant.ID) {
 		if len(accounts) < maxAccounts {
-			accounts = append(accounts, s.directory.account(person))
+			accounts = append(accounts, s.directory.account(&person))
 		}
 	}
 	var chosen account
 	if u != nil {
-		chosen = s.directory.account(*u)
+		chosen = s.directory.account(u)
 	}
 	s.mu.Unlock()
 	if u == nil {
