@@ -30,18 +30,18 @@ type User struct {
 	Name        string `json:"name"`
 	DisplayName string `json:"display_name"`
 	// Password is what signs them in; "" takes anything.
-	Password string `json:"password,omitempty"`
+	Password string `json:"password,omitzero"`
 	// Groups are the ids of groups they are in directly.
-	Groups []string `json:"groups,omitempty"`
+	Groups []string `json:"groups,omitzero"`
 	// Roles are app roles, by the client id of the app.
-	Roles map[string][]string `json:"roles,omitempty"`
+	Roles map[string][]string `json:"roles,omitzero"`
 	// Assigned are the client ids of apps that they may use although they have no
 	// role there, where assignment is required.
-	Assigned []string `json:"assigned,omitempty"`
+	Assigned []string `json:"assigned,omitzero"`
 	// HomeTenant is the id of the tenant they are at home in; "" for the same one.
-	HomeTenant string `json:"home_tenant,omitempty"`
-	Disabled   bool   `json:"disabled,omitempty"`
-	Admin      bool   `json:"admin,omitempty"` // may consent for all
+	HomeTenant string `json:"home_tenant,omitzero"`
+	Disabled   bool   `json:"disabled,omitzero"`
+	Admin      bool   `json:"admin,omitzero"` // may consent for all
 }
 
 // IsGuest reports whether a person is at home elsewhere.
@@ -53,7 +53,7 @@ type Group struct {
 	ID   string `json:"id"`
 	Name string `json:"name"`
 	// Parents are the ids of groups that this one is in.
-	Parents []string `json:"parents,omitempty"`
+	Parents []string `json:"parents,omitzero"`
 }
 
 // Platforms of a [Redirect].
@@ -77,33 +77,33 @@ type App struct {
 	// Tenant is the tenant's id; "" means the first one. MultiTenant lets others use
 	// the app as well.
 	Tenant      string `json:"tenant"`
-	MultiTenant bool   `json:"multi_tenant,omitempty"`
+	MultiTenant bool   `json:"multi_tenant,omitzero"`
 
 	// As an API: its identifier URIs ("" in none makes api://CLIENTID the only one),
 	// the scopes it exposes and the app roles it defines.
-	IdentifierURIs []string `json:"identifier_uris,omitempty"`
-	Scopes         []string `json:"scopes,omitempty"`
-	AppRoles       []string `json:"app_roles,omitempty"`
+	IdentifierURIs []string `json:"identifier_uris,omitzero"`
+	Scopes         []string `json:"scopes,omitzero"`
+	AppRoles       []string `json:"app_roles,omitzero"`
 	// TokenVersion is requestedAccessTokenVersion of its manifest: 2, or 1 (also 0).
-	TokenVersion int `json:"token_version,omitempty"`
+	TokenVersion int `json:"token_version,omitzero"`
 	// Groups of people are in access tokens for it, and in ID tokens for it as a
 	// client, where these are set.
-	AccessTokenGroups bool `json:"access_token_groups,omitempty"`
-	IDTokenGroups     bool `json:"id_token_groups,omitempty"`
+	AccessTokenGroups bool `json:"access_token_groups,omitzero"`
+	IDTokenGroups     bool `json:"id_token_groups,omitzero"`
 	// OptionalClaims are those of "acct", "idtyp", "email" that its tokens have.
-	OptionalClaims []string `json:"optional_claims,omitempty"`
+	OptionalClaims []string `json:"optional_claims,omitzero"`
 	// Preauthorized are client ids of apps that need no consent for its scopes.
-	Preauthorized []string `json:"preauthorized,omitempty"`
+	Preauthorized []string `json:"preauthorized,omitzero"`
 	// AssignmentRequired keeps out whom nobody has assigned.
-	AssignmentRequired bool `json:"assignment_required,omitempty"`
+	AssignmentRequired bool `json:"assignment_required,omitzero"`
 
 	// As a client: where it may be redirected to, and how it proves who it is.
-	Redirects    []Redirect            `json:"redirects,omitempty"`
-	Secrets      []string              `json:"secrets,omitempty"`
+	Redirects    []Redirect            `json:"redirects,omitzero"`
+	Secrets      []string              `json:"secrets,omitzero"`
 	Certificates []*x509.Certificate   `json:"-"`
 	Federated    []FederatedCredential `json:"-"`
-	Permissions  []string              `json:"permissions,omitempty"` // qualified scopes that .default means
-	Roles        map[string][]string   `json:"roles,omitempty"`       // app roles that it has itself, by the client id of the API
+	Permissions  []string              `json:"permissions,omitzero"` // qualified scopes that .default means
+	Roles        map[string][]string   `json:"roles,omitzero"`       // app roles that it has itself, by the client id of the API
 	graph        bool
 }
 
@@ -229,6 +229,58 @@ func (s *Server) User(idOrName string) (User, bool) {
 		return *u, true
 	}
 	return User{}, false
+}
+
+// Users are all people, in the order they came in.
+func (s *Server) Users() []User {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := []User{}
+	for _, id := range s.directory.order {
+		all = append(all, *s.directory.users[id])
+	}
+	return all
+}
+
+// Groups are all groups, by name.
+func (s *Server) Groups() []Group {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.SortedFunc(maps.Values(s.directory.groups), func(a, b Group) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// Apps are all app registrations, by name, without Microsoft Graph.
+func (s *Server) Apps() []App {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := []App{}
+	for _, a := range s.directory.apps {
+		if !a.graph {
+			all = append(all, *a)
+		}
+	}
+	slices.SortFunc(all, func(a, b App) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
+
+// maxGroups bounds how many groups [Server.SetGroupCount] makes.
+const maxGroups = 20000
+
+// SetGroupCount puts a person into that many groups, project-001 and so on, and
+// takes them out of all others.
+func (s *Server) SetGroupCount(idOrName string, count int) (User, error) {
+	if count < 0 || count > maxGroups {
+		return User{}, fmt.Errorf("%d is not a number of groups up to %d", count, maxGroups)
+	}
+	var ids []string
+	for i := range count {
+		ids = append(ids, s.AddGroup(Group{Name: fmt.Sprintf("project-%03d", i+1)}).ID)
+	}
+	if !s.ChangeUser(idOrName, func(u *User) { u.Groups = ids }) {
+		return User{}, noPerson(idOrName)
+	}
+	u, _ := s.User(idOrName)
+	return u, nil
 }
 
 // ChangeUser changes a person; it reports whether there is one with that id or

@@ -26,7 +26,7 @@ type Fault struct {
 	// Times is for how many requests; 0 is until it is cleared.
 	Times int `json:"times"`
 	// Latency is how long the answer waits.
-	Latency time.Duration `json:"latency,format:units"`
+	Latency time.Duration `json:"latency"`
 	// Status is that of the answer, such as 429 or 503; 0 with a Body is 200, and
 	// without one lets the endpoint answer.
 	Status int `json:"status"`

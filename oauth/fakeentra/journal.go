@@ -18,9 +18,9 @@ type Entry struct {
 	Time   time.Time   `json:"time"`
 	Method string      `json:"method"`
 	Path   string      `json:"path"`
-	Query  url.Values  `json:"query,omitempty"`
-	Form   url.Values  `json:"form,omitempty"`
-	Body   string      `json:"body,omitempty"` // of another kind than a form
+	Query  url.Values  `json:"query,omitzero"`
+	Form   url.Values  `json:"form,omitzero"`
+	Body   string      `json:"body,omitzero"` // of another kind than a form
 	Header http.Header `json:"header"`
 	Status int         `json:"status"`
 }

@@ -38,7 +38,7 @@ type KeyInfo struct {
 	ID        string `json:"kid"`
 	Published bool   `json:"published"` // it is in the key documents
 	Used      bool   `json:"used"`      // it signs
-	Issuer    string `json:"issuer,omitempty"`
+	Issuer    string `json:"issuer,omitzero"`
 }
 
 func newKeys(now time.Time) (*Keys, error) {

@@ -31,7 +31,7 @@ type TokenRequest struct {
 	// Tenant is the id of the tenant; "" is that of the person or else the first.
 	Tenant string `json:"tenant"`
 	// Lifetime is until it expires; 0 is as long as a sign-in gives.
-	Lifetime time.Duration `json:"lifetime,format:units"`
+	Lifetime time.Duration `json:"lifetime"`
 	// Claims replace or add claims, and Remove takes claims away after that.
 	Claims map[string]any `json:"claims"`
 	Remove []string       `json:"remove"`

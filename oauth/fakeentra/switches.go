@@ -37,13 +37,13 @@ type Switches struct {
 	AutoSignIn string `json:"auto_sign_in"`
 
 	// ClockSkew is how far the stand-in's clock is ahead; below 0, behind.
-	ClockSkew time.Duration `json:"clock_skew,format:units"`
+	ClockSkew time.Duration `json:"clock_skew"`
 	// AccessTokenLifetime is that of access tokens; 0 is 60 to 90 minutes, at
 	// random. The others are 1 hour, 10 minutes and 90 days if they are 0.
-	AccessTokenLifetime  time.Duration `json:"access_token_lifetime,format:units"`
-	IDTokenLifetime      time.Duration `json:"id_token_lifetime,format:units"`
-	CodeLifetime         time.Duration `json:"code_lifetime,format:units"`
-	RefreshTokenLifetime time.Duration `json:"refresh_token_lifetime,format:units"`
+	AccessTokenLifetime  time.Duration `json:"access_token_lifetime"`
+	IDTokenLifetime      time.Duration `json:"id_token_lifetime"`
+	CodeLifetime         time.Duration `json:"code_lifetime"`
+	RefreshTokenLifetime time.Duration `json:"refresh_token_lifetime"`
 }
 
 // Switches are the ones in force.

@@ -46,12 +46,12 @@ type tokenRequest struct {
 // A tokenAnswer is the body of a success (RFC 6749 section 5.1).
 type tokenAnswer struct {
 	TokenType    string `json:"token_type"`
-	Scope        string `json:"scope,omitempty"`
+	Scope        string `json:"scope,omitzero"`
 	ExpiresIn    int    `json:"expires_in"`
 	ExtExpiresIn int    `json:"ext_expires_in"`
 	AccessToken  string `json:"access_token"`
-	RefreshToken string `json:"refresh_token,omitempty"`
-	IDToken      string `json:"id_token,omitempty"`
+	RefreshToken string `json:"refresh_token,omitzero"`
+	IDToken      string `json:"id_token,omitzero"`
 }
 
 // exchange answers one request for tokens.
