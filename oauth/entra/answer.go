@@ -17,9 +17,11 @@ import (
 const (
 	// answerTimeout bounds one request and its answer.
 	answerTimeout = 10 * time.Second
-	// retryPause is after how long something that failed is tried again. Servers
-	// may ask for another time, up to maxPause.
-	retryPause = 30 * time.Second
+	// retryPause is after how long something that failed is tried again: people who
+	// are refused meanwhile should not wait long once it is mended. A server that is
+	// busy gets busyPause, or what it asks for up to maxPause.
+	retryPause = 5 * time.Second
+	busyPause  = 30 * time.Second
 	maxPause   = 5 * time.Minute
 )
 

@@ -209,7 +209,7 @@ func (d *directory) problem(a *answer) error {
 	said := fmt.Sprintf("Microsoft Graph answered HTTP %d%s", a.status, a.details())
 	switch {
 	case a.status == http.StatusTooManyRequests, a.status == http.StatusServiceUnavailable && a.header.Get("Retry-After") != "":
-		wait := a.retryAfter(retryPause)
+		wait := a.retryAfter(busyPause)
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.busy = &busyError{said + ", it is busy and asked again in " + wait.Round(time.Second).String(), time.Now().Add(wait)}

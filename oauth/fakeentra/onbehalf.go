@@ -66,8 +66,8 @@ func (k *Keys) verify(raw string) (presented, error) {
 		return p, err
 	}
 	h := token.Signatures[0].Protected
-	if nonce, ok := h.ExtraHeaders["nonce"].(string); ok {
-		if raw, err = withNonce(raw, hashedNonce(nonce)); err != nil {
+	if h.Nonce != "" {
+		if raw, err = withNonce(raw, hashedNonce(h.Nonce)); err != nil {
 			return p, err
 		}
 		if token, err = jose.ParseSignedCompact(raw, []jose.SignatureAlgorithm{jose.RS256}); err != nil {
