@@ -58,9 +58,9 @@ func (v *verified) identity() *Caller {
 	t := &v.claims
 	c := &Caller{
 		Provider: v.issuer.provider.Name, Issuer: t.Issuer, Subject: t.Subject, Tenant: v.issuer.tenant,
-		Name:         first(t.Name, t.Username, t.Unique, t.Email),
+		Name:         string(first(t.Name, t.Username, t.Unique, t.Email)),
 		Scopes:       sorted(slices.Concat(t.Scope.words(), t.SCP.words())),
-		Client:       Client{ID: first(t.AZP, t.ClientID)},
+		Client:       Client{ID: first(t.AZP, t.ClientID, string(t.OktaID))},
 		AuthContexts: sorted(t.ACRs), AuthMethods: sorted(t.AMR),
 		Expires: t.Expires.Add(v.issuer.provider.Skew),
 		Claims:  slices.Clone([]byte(v.payload)),
@@ -71,18 +71,20 @@ func (v *verified) identity() *Caller {
 	if v.issuer.tenant == "" {
 		c.Roles = sorted(list(v.payload, v.issuer.provider.RolesClaim, "roles"))
 		if t.ACR != "" {
-			c.AuthContexts = sorted(append(c.AuthContexts, t.ACR))
+			c.AuthContexts = sorted(append(c.AuthContexts, string(t.ACR)))
 		}
 		return c
 	}
 	c.Subject, c.Roles, c.Guest = t.ObjectID, sorted(t.Roles), t.guest()
 	c.Scopes = sorted(t.SCP.words())
-	c.Client.ID = first(t.AZP, t.AppID)
+	if c.Client.ID = t.AZP; v.issuer.version == "1.0" {
+		c.Client.ID = t.AppID
+	}
 	return c
 }
 
-func first(texts ...string) string {
-	i := slices.IndexFunc(texts, func(s string) bool { return s != "" })
+func first[T ~string](texts ...T) T {
+	i := slices.IndexFunc(texts, func(s T) bool { return s != "" })
 	if i < 0 {
 		return ""
 	}
@@ -118,21 +120,28 @@ func (p *provider) checkKind(v *verified, c *Caller) error {
 		return p.checkEntraKind(&v.claims, c)
 	}
 	t := &v.claims
-	use, typ := strings.ToLower(t.TokenUse), strings.ToLower(v.header.Type)
-	access := strings.HasSuffix(typ, "at+jwt")
-	idToken := !access && (use == "id" || t.AtHash != "" || t.CHash != "" || t.Nonce != nil && len(c.Scopes) == 0)
+	use := strings.ToLower(string(first(t.Use, t.Type)))
+	access := strings.HasSuffix(strings.ToLower(v.header.Type), "at+jwt")
+	idToken := !access && (use == "id" || t.AtHash != nil || t.CHash != nil || t.Nonce != nil && len(c.Scopes) == 0)
 	switch {
 	case t.Events != nil || slices.Contains([]string{"refresh", "offline", "logout"}, use):
 		return errors.New("it is not an access token")
 	case idToken && !p.IDTokens:
 		return errors.New("it is an ID token, and the gateway takes access tokens; the client must send the access token")
 	}
-	c.Workload = c.Client.ID != "" && (t.Subject == c.Client.ID || t.Subject == c.Client.ID+"@clients") ||
-		strings.HasPrefix(t.Username, "service-account-")
+	c.Workload = t.program(c.Client.ID)
 	if c.Workload && !p.AllowAppTokens {
 		return errors.New("it is a program's own token, which nobody signed in for; allow_app_tokens = true would admit it")
 	}
 	return nil
+}
+
+// program reports whether a token is the client's own: it is its subject, or, at
+// Keycloak, the user that the client has. People may choose such a name as well,
+// but only the client's own tokens have its id twice.
+func (t *claims) program(client string) bool {
+	own := t.ClientID == client && strings.EqualFold(string(t.Username), "service-account-"+client)
+	return client != "" && (own || t.Subject == client || t.Subject == client+"@clients")
 }
 
 // checkEntraKind tells the tokens of Entra apart: only an access token for a

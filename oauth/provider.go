@@ -175,7 +175,7 @@ func (is *issuer) checkEntra(t *jwt) error {
 	if t.claims.Tenant != is.tenant {
 		return fmt.Errorf("its tenant %.60q (tid) is not the one in its issuer", t.claims.Tenant)
 	}
-	if t.claims.Version != is.version {
+	if string(t.claims.Version) != is.version {
 		return fmt.Errorf("its version %.20q (ver) is not that of its issuer", t.claims.Version)
 	}
 	if !entra.IsTenantID(t.claims.ObjectID) {

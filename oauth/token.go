@@ -1,7 +1,6 @@
 package oauth
 
 import (
-	"bytes"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -54,21 +53,23 @@ type claims struct {
 	SCP       textOrTexts    `json:"scp"`
 	AZP       string         `json:"azp"`
 	ClientID  string         `json:"client_id"`
-	Name      string         `json:"name"`
-	Username  string         `json:"preferred_username"`
-	Unique    string         `json:"unique_name"`
-	Email     string         `json:"email"`
+	OktaID    text           `json:"cid"` // Okta's client_id
+	Name      text           `json:"name"`
+	Username  text           `json:"preferred_username"`
+	Unique    text           `json:"unique_name"`
+	Email     text           `json:"email"`
 	ACRs      textOrTexts    `json:"acrs"`
-	ACR       string         `json:"acr"`
+	ACR       text           `json:"acr"`
 	AMR       textOrTexts    `json:"amr"`
 	Events    jsontext.Value `json:"events"`
-	TokenUse  string         `json:"typ"` // Keycloak's
-	AtHash    string         `json:"at_hash"`
-	CHash     string         `json:"c_hash"`
+	Type      text           `json:"typ"`       // Keycloak's
+	Use       text           `json:"token_use"` // Amazon Cognito's
+	AtHash    jsontext.Value `json:"at_hash"`
+	CHash     jsontext.Value `json:"c_hash"`
 	Nonce     jsontext.Value `json:"nonce"`
 
 	// Microsoft Entra's own.
-	Version    string                    `json:"ver"`
+	Version    text                      `json:"ver"`
 	Tenant     string                    `json:"tid"`
 	ObjectID   string                    `json:"oid"`
 	AppID      string                    `json:"appid"`
@@ -80,23 +81,32 @@ type claims struct {
 	ClaimNames map[string]jsontext.Value `json:"_claim_names"`
 }
 
-// A textOrTexts is a list that may be written as one text.
+// A text is a claim that says nothing if it is something else: providers give
+// the same name to different things, and ver is a number in Okta's tokens.
+type text string
+
+func (t *text) UnmarshalJSON(data []byte) error {
+	var s string
+	if jsontext.Value(data).Kind() != '"' {
+		return nil
+	}
+	err := json.Unmarshal(data, &s)
+	*t = text(s)
+	return err
+}
+
+// A textOrTexts is a list that may be written as one text. What is neither says
+// nothing, nor does an empty text.
 type textOrTexts []string
 
 func (t *textOrTexts) UnmarshalJSON(data []byte) error {
-	if bytes.HasPrefix(bytes.TrimSpace(data), []byte{'['}) {
-		var list []string
-		if err := json.Unmarshal(data, &list); err != nil {
-			return err
-		}
-		*t = list
-		return nil
+	var list []string
+	if jsontext.Value(data).Kind() == '"' {
+		data = slices.Concat([]byte{'['}, data, []byte{']'})
 	}
-	var one string
-	if err := json.Unmarshal(data, &one); err != nil {
-		return err
+	if json.Unmarshal(data, &list) == nil {
+		*t = slices.DeleteFunc(list, func(s string) bool { return s == "" })
 	}
-	*t = textOrTexts{one}
 	return nil
 }
 

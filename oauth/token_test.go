@@ -151,6 +151,13 @@ func TestTokensOfOthers(t *testing.T) {
 		{name: "one scope of two", payload: with(oidcToken(), object{"scope": "mcp:read"}), status: 403, reason: "mcp:write"},
 		{name: "a program", payload: with(oidcToken(), object{"sub": "cli"}), status: 401, reason: "allow_app_tokens"},
 		{name: "Keycloak's program", payload: with(oidcToken(), object{"preferred_username": "service-account-cli"}), status: 401, reason: "allow_app_tokens"},
+		{name: "a person who calls themselves a program", payload: with(oidcToken(), object{"client_id": nil, "azp": "cli", "preferred_username": "service-account-cli"})},
+		{name: "Okta's access token", payload: with(oidcToken(), object{"client_id": nil, "cid": "cli", "ver": 1, "scope": nil, "scp": []string{"mcp:read", "mcp:write"}})},
+		{name: "Okta's program", payload: with(oidcToken(), object{"client_id": nil, "cid": "alice", "ver": 1}), status: 401, reason: "allow_app_tokens"},
+		{name: "Cognito's ID token", payload: with(oidcToken(), object{"token_use": "id"}), status: 401, reason: "it is an ID token"},
+		{name: "claims that are of another type elsewhere", payload: with(oidcToken(), object{"acr": 1, "roles": object{"admin": true}, "email": []string{"a"}, "name": 7})},
+		{name: "a client of another type", payload: with(oidcToken(), object{"client_id": 7}), status: 401, reason: "/client_id"},
+		{name: "an audience of another type", payload: with(oidcToken(), object{"aud": object{publicURL + "/mcp": true}}), status: 401, reason: "not for this gateway"},
 		{name: "no subject", payload: with(oidcToken(), object{"sub": ""}), status: 401, reason: "(sub)"},
 		{name: "a subject that ends a line", payload: with(oidcToken(), object{"sub": "a\nb"}), status: 401, reason: "(sub)"},
 	} {
@@ -189,7 +196,9 @@ func TestPrograms(t *testing.T) {
 	if !c.Workload || c.ID != `Workload::"`+tenant+`/ada00000-0000-0000-0000-000000000001"` || len(c.Roles) != 1 {
 		t.Errorf("the caller is %+v", c)
 	}
-	s.refuse(sign(t, with(appToken(), object{"roles": nil}), nil), 401, "without any app role")
+	for _, roles := range []any{nil, json.RawMessage("null"), "", []string{""}, []any{7}} {
+		s.refuse(sign(t, with(appToken(), object{"roles": roles}), nil), 401, "without any app role")
+	}
 	s.refuse(sign(t, with(idToken(), object{"roles": []string{"Mcp.Admin"}}), nil), 401, "it is an ID token")
 }
 
@@ -229,5 +238,9 @@ func TestSeveralProviders(t *testing.T) {
 func TestAllowedClients(t *testing.T) {
 	p := entraProvider()
 	p.Clients = []string{"another"}
-	start(t, newInternet(), p).refuse(sign(t, accessToken(), nil), 401, "allowed_clients")
+	s := start(t, newInternet(), p)
+	s.refuse(sign(t, accessToken(), nil), 401, "allowed_clients")
+	s.refuse(sign(t, with(accessToken(), object{"azp": nil, "appid": "another"}), nil), 401, "allowed_clients") // as version 1 has it
+	v1 := with(accessToken(), object{"iss": entra.Clouds["global"].IssuerV1(tenant), "ver": "1.0", "appid": clientApp, "azp": "another"})
+	s.refuse(sign(t, v1, nil), 401, "allowed_clients")
 }
