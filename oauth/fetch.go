@@ -2,7 +2,6 @@ package oauth
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -55,7 +54,7 @@ func fetchJSON(ctx context.Context, client *http.Client, url string, v any) ([]b
 		return nil, fmt.Errorf("%s answers more than %d KiB", url, maxDocument>>10)
 	}
 	if err := json.Unmarshal(body, v); err != nil {
-		return nil, fmt.Errorf("%s does not answer the JSON that is expected: %w", url, errors.Unwrap(err))
+		return nil, fmt.Errorf("%s does not answer the JSON that it should: it is %w", url, badJSON(err))
 	}
 	return body, nil
 }

@@ -180,6 +180,9 @@ func TestProviderLies(t *testing.T) {
 		"an issuer twice": {func(w http.ResponseWriter, _ *http.Request) {
 			fmt.Fprintf(w, `{"issuer": "x", "issuer": %q}`, oidcIssuer)
 		}, "does not answer the JSON"},
+		"an issuer that is a number": {func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprint(w, `{"issuer": 5}`)
+		}, `/issuer\" has the wrong type`},
 		"a redirect": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "https://evil.example/", http.StatusFound)
 		}, "302 Found"},

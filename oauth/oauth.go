@@ -7,7 +7,7 @@
 //
 // One token, from the header to the caller:
 //
-//	Authenticate  (signin.go)    the header; a token seen lately ends here
+//	Authenticate  (oauth.go)     the header; a token seen lately ends here
 //	parseToken    (token.go)     size, base64url, JSON without duplicate members, header
 //	verify        (provider.go)  issuer, audience, tenant, times; the signature by go-oidc
 //	                             with a key of the issuer (keys.go)
@@ -240,7 +240,7 @@ func (s *SignIn) issuerOf(t *jwt) (*issuer, error) {
 		return nil, errors.New("it is for Microsoft Graph; the client must ask for a scope of this gateway's API")
 	}
 	return nil, fmt.Errorf("it is for %.100q (aud), not for this gateway, which is %.100q; correct audiences, or the scope and resource that clients ask for",
-		t.claims.Audience, candidates[0].provider.Audiences)
+		t.claims.Audience[:min(len(t.claims.Audience), 5)], candidates[0].provider.Audiences)
 }
 
 // strangeIssuer says what is wrong with a token that none of the providers issued.

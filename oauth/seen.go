@@ -6,14 +6,19 @@ import (
 	"time"
 )
 
-// maxSeen bounds the tokens that are remembered.
-const maxSeen = 20_000
+// maxSeen bounds the tokens that are remembered, and maxSeenBytes what they have
+// together: their claims are kept.
+const (
+	maxSeen      = 20_000
+	maxSeenBytes = 32 << 20
+)
 
 // seen remembers verified tokens by their digest, so that a request with one
 // that was seen lately costs no verification.
 type seen struct {
 	mu     sync.RWMutex
 	tokens map[[sha256.Size]byte]*seenToken // guarded by mu
+	bytes  int                              // of their claims; guarded by mu
 }
 
 type seenToken struct {
@@ -40,10 +45,12 @@ func (s *seen) get(digest [sha256.Size]byte) *Caller {
 func (s *seen) put(digest [sha256.Size]byte, c *Caller, v *verified, until time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.tokens) >= maxSeen {
+	s.forgetLocked(digest)
+	if len(s.tokens) >= maxSeen || s.bytes+len(c.Claims) > maxSeenBytes {
 		s.makeRoomLocked()
 	}
 	s.tokens[digest] = &seenToken{c, until, v.issuer.keys, v.keys}
+	s.bytes += len(c.Claims)
 }
 
 // makeRoomLocked forgets what no longer counts, or else a part of all.
@@ -51,13 +58,20 @@ func (s *seen) makeRoomLocked() {
 	now := time.Now()
 	for digest, t := range s.tokens {
 		if !now.Before(t.until) {
-			delete(s.tokens, digest)
+			s.forgetLocked(digest)
 		}
 	}
 	for digest := range s.tokens {
-		if len(s.tokens) < maxSeen*3/4 {
+		if len(s.tokens) < maxSeen*3/4 && s.bytes < maxSeenBytes*3/4 {
 			return
 		}
-		delete(s.tokens, digest) // in no order
+		s.forgetLocked(digest) // in no order
+	}
+}
+
+func (s *seen) forgetLocked(digest [sha256.Size]byte) {
+	if t := s.tokens[digest]; t != nil {
+		s.bytes -= len(t.caller.Claims)
+		delete(s.tokens, digest)
 	}
 }

@@ -155,6 +155,9 @@ func parseToken(raw string) (*jwt, error) {
 	if err != nil {
 		return nil, errors.New("its payload is not base64url")
 	}
+	if _, err := base64.RawURLEncoding.Strict().DecodeString(parts[2]); err != nil || strings.ContainsAny(raw, "\r\n") {
+		return nil, errors.New("its signature is not base64url")
+	}
 	t.payload = payload
 	if err := json.Unmarshal(payload, &t.claims); err != nil {
 		return nil, fmt.Errorf("its payload is %w", badJSON(err))

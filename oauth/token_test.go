@@ -129,6 +129,56 @@ func TestForgedTokens(t *testing.T) {
 	}
 }
 
+// TestOneWayToWriteTokens refuses a token that is written in another way: each
+// would be remembered for itself.
+func TestOneWayToWriteTokens(t *testing.T) {
+	s := start(t, newInternet(), oidcProvider())
+	good := sign(t, oidcToken(), nil)
+	s.admit(good)
+	end := len(good) - 1
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	for name, token := range map[string]string{
+		"a space in the signature":     good[:end] + " " + good[end:],
+		"a tab":                        good[:end] + "\t" + good[end:],
+		"the end of a line":            good[:end] + "\n" + good[end:],
+		"bits that are not looked at":  good[:end] + string(alphabet[strings.IndexByte(alphabet, good[end])^1]),
+		"padding behind the signature": good + "==",
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := *s
+			s.t = t
+			s.refuse(token, http.StatusUnauthorized, "its signature is not base64url")
+		})
+	}
+}
+
+// TestLogIsBounded has a token of unknown sender say much where refusals quote it.
+func TestLogIsBounded(t *testing.T) {
+	s := start(t, newInternet(), oidcProvider())
+	many := strings.Repeat("x\n", 4000)
+	for name, token := range map[string]string{
+		"aud":         sign(t, with(oidcToken(), object{"aud": strings.Split(many, "\n")}), nil),
+		"one aud":     sign(t, with(oidcToken(), object{"aud": many}), nil),
+		"iss":         sign(t, with(oidcToken(), object{"iss": many}), nil),
+		"another ISS": sign(t, with(oidcToken(), object{"ISS": many}), nil),
+		"kid":         sign(t, oidcToken(), object{"kid": many}),
+		"alg":         sign(t, oidcToken(), object{"alg": many}),
+		"typ":         sign(t, oidcToken(), object{"typ": many}),
+		"x5c":         sign(t, oidcToken(), object{"x5c": []string{many}}),
+		"a member":    sign(t, with(oidcToken(), object{many: 1, "sub": 7}), nil),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := *s
+			s.t = t
+			before := len(s.log.String())
+			s.refuse(token, http.StatusUnauthorized, "refused a token")
+			if line := s.log.String()[before:]; len(line) > 1000 || strings.Count(line, "\n") != 1 {
+				t.Errorf("%d bytes in the log: %.200s", len(line), line)
+			}
+		})
+	}
+}
+
 func TestTokensOfOthers(t *testing.T) {
 	s := start(t, newInternet(), oidcProvider())
 	for _, tt := range []struct {
