@@ -111,7 +111,7 @@ func (s *keySource) run(ctx context.Context, report func(error)) {
 	case <-ctx.Done():
 		return
 	}
-	for failures := 0; ; {
+	for failures := s.failures(); ; {
 		if !s.pause(ctx, failures) {
 			return
 		}
@@ -124,6 +124,16 @@ func (s *keySource) run(ctx context.Context, report func(error)) {
 		}
 		report(err)
 	}
+}
+
+// failures is 1 if the last fetch has failed, whoever ran it.
+func (s *keySource) failures() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failure != nil {
+		return 1
+	}
+	return 0
 }
 
 // pause waits until the next fetch is due, and reports whether ctx is alive.
@@ -145,9 +155,13 @@ func (s *keySource) pause(ctx context.Context, failures int) bool {
 	return ctx.Err() == nil
 }
 
-// fetch replaces the keys, or keeps them if that is not possible.
+// fetch replaces the keys, or keeps them if that is not possible. Requests go on
+// waiting if ctx ends: a reload has somebody else fetch.
 func (s *keySource) fetch(ctx context.Context) error {
 	set, err := s.read(ctx)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err == nil {
@@ -241,16 +255,17 @@ func (s *keySource) find(ctx context.Context, id string) ([]key, *keySet, error)
 	if err := s.await(ctx, a); err != nil {
 		return nil, nil, err
 	}
-	switch set := s.current.Load(); {
-	case set.has(id):
+	set := s.current.Load()
+	if set.has(id) {
 		return set.byID[id], set, nil
-	case set.usable():
-		s.missed(id)
-		return nil, nil, errUnknownKey
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return nil, nil, s.unusableLocked()
+	if s.failure != nil || !set.usable() {
+		return nil, nil, s.unusableLocked()
+	}
+	s.missedLocked(id)
+	return nil, nil, errUnknownKey
 }
 
 func (set *keySet) usable() bool { return set != nil && time.Since(set.fetched) < keysExpire }
@@ -263,7 +278,7 @@ func (s *keySource) join(id string) (*attempt, error) {
 	defer s.mu.Unlock()
 	usable, now := s.current.Load().usable(), time.Now()
 	switch missed, before := s.misses[id]; {
-	case !usable && s.failure != nil:
+	case s.failure != nil: // the key may be new
 		return nil, s.unusableLocked() // the loop keeps trying
 	case !usable: // the first fetch is under way
 	case before && now.Sub(missed) < missTTL:
@@ -295,10 +310,8 @@ func (s *keySource) await(ctx context.Context, a *attempt) error {
 	}
 }
 
-// missed notes that a key is not there.
-func (s *keySource) missed(id string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// missedLocked notes that a key is not there.
+func (s *keySource) missedLocked(id string) {
 	if len(s.misses) >= maxMisses {
 		clear(s.misses)
 	}

@@ -1,6 +1,7 @@
 package oauth_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -47,6 +48,36 @@ func Test48UnknownKeys(t *testing.T) {
 		}
 		if lines := strings.Count(s.log.String(), "\n"); lines > 13_000 {
 			t.Errorf("%d lines in the log", lines)
+		}
+	})
+}
+
+// TestKeyRolloverInAnOutage does not make clients throw good tokens away.
+func TestKeyRolloverInAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newInternet()
+		s := start(t, n, oidcProvider())
+		s.admit(sign(t, oidcToken(), nil))
+		n.set(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) })
+		n.publish("key-2")
+		for range 2 {
+			s.refuse(withKey(t, "key-2"), 503, "502 Bad Gateway")
+		}
+		s.admit(sign(t, with(oidcToken(), object{"jti": "2"}), nil)) // its key is known
+		n.set(nil)
+		time.Sleep(20 * time.Second)
+		s.admit(withKey(t, "key-2"))
+	})
+}
+
+// TestClientThatHangsUp says nothing of the provider.
+func TestClientThatHangsUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, newInternet(), oidcProvider())
+		ctx, hangUp := context.WithCancel(t.Context())
+		hangUp()
+		if _, refused := s.Authenticate(request("a.b.c").WithContext(ctx)); refused == nil || strings.Contains(s.log.String(), "cannot verify") {
+			t.Errorf("answered with %+v, and in the log %s", refused, s.log)
 		}
 	})
 }
@@ -205,6 +236,30 @@ func TestProviderLies(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestReloadDuringTheFirstFetch keeps the request that waits for it waiting.
+func TestReloadDuringTheFirstFetch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newInternet()
+		n.set(func(w http.ResponseWriter, r *http.Request) {
+			time.Sleep(time.Second)
+			n.serve(w, r)
+		})
+		next := &signIn{t: t, log: &logged{}}
+		s := oauth.New(optionsOf(next, n, oidcProvider()), nil)
+		ctx, end := context.WithCancel(t.Context())
+		go s.Run(ctx)
+		next.SignIn = oauth.New(optionsOf(next, n, oidcProvider()), s)
+		next.run()
+		go func() {
+			time.Sleep(500 * time.Millisecond)
+			end()
+		}()
+		if _, refused := s.Authenticate(request(sign(t, oidcToken(), nil))); refused != nil {
+			t.Errorf("answered with %+v", refused)
+		}
+	})
 }
 
 // TestReloadKeepsKeys builds a SignIn in place of another.

@@ -25,13 +25,16 @@ type Refusal struct {
 
 // refuse answers a token that may not pass, and logs why.
 func (s *SignIn) refuse(r *http.Request, err error) *Refusal {
+	unavailable := &Refusal{
+		Status: http.StatusServiceUnavailable, RetryAfter: retryUnavailable,
+		Message: "the identity provider cannot be reached; try again",
+	}
 	switch {
-	case errors.Is(err, errNoKeys) || r.Context().Err() != nil:
+	case r.Context().Err() != nil: // the client has gone
+		return unavailable
+	case errors.Is(err, errNoKeys):
 		s.logRefusal(r, slog.LevelError, "cannot verify tokens", err)
-		return &Refusal{
-			Status: http.StatusServiceUnavailable, RetryAfter: retryUnavailable,
-			Message: "the identity provider cannot be reached; try again",
-		}
+		return unavailable
 	case errors.Is(err, errScope):
 		s.logRefusal(r, slog.LevelWarn, "refused a token", err)
 		return s.challenge(r, http.StatusForbidden, "insufficient_scope", "the token lacks a scope")
