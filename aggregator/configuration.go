@@ -19,13 +19,14 @@ type configuration struct {
 	Options
 	members []*member // in the order of the configuration
 	byLabel map[string]*member
+	over    chan struct{} // closed when another one took its place
 }
 
 // configure builds the configuration of opts. Of old, which may be nil, members
 // are kept that have not changed, and the links of those that are only
 // published in another way.
 func (g *Gateway) configure(opts Options, old *configuration) *configuration {
-	c := &configuration{Options: opts, byLabel: map[string]*member{}}
+	c := &configuration{Options: opts, byLabel: map[string]*member{}, over: make(chan struct{})}
 	for _, u := range opts.Upstreams {
 		m := g.configureMember(&member{Upstream: u, names: opts.Names, signIn: opts.Authenticate != nil}, old)
 		c.members = append(c.members, m)
@@ -161,6 +162,7 @@ func (g *Gateway) swap(next *configuration) {
 		m.rules.Store(m)
 	}
 	g.replace(old, merge(old.Generation+1, next, parts))
+	close(old.over)
 }
 
 // start connects the shared instance of a link.

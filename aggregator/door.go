@@ -90,12 +90,12 @@ func (g *Gateway) asFromClient(r *http.Request) *http.Request {
 // serveMCP says who is calling, chooses the era's door and hands the request
 // to it together with its raw params.
 func (g *Gateway) serveMCP(w http.ResponseWriter, r *http.Request) {
-	caller, refused := g.authenticate(r)
-	if refused != nil {
+	x := &exchange{Request: Request{Era: eraOf(r)}, admitted: g.Catalog().configuration}
+	var refused *oauth.Refusal
+	if x.Caller, refused = g.authenticate(r, x.admitted); refused != nil {
 		refuseCaller(w, refused)
 		return
 	}
-	x := &exchange{Request: Request{Caller: caller, Era: eraOf(r)}}
 	if r.Method == http.MethodPost {
 		if err := g.readMessage(w, r, x); err != nil {
 			err.write(w)
@@ -110,8 +110,7 @@ func (g *Gateway) serveMCP(w http.ResponseWriter, r *http.Request) {
 }
 
 // authenticate says who sends a request.
-func (g *Gateway) authenticate(r *http.Request) (*oauth.Caller, *oauth.Refusal) {
-	c := g.Catalog()
+func (g *Gateway) authenticate(r *http.Request, c *configuration) (*oauth.Caller, *oauth.Refusal) {
 	switch {
 	case c.Authenticate == nil:
 		return oauth.Anonymous, nil
@@ -119,6 +118,14 @@ func (g *Gateway) authenticate(r *http.Request) (*oauth.Caller, *oauth.Refusal) 
 		r = g.asFromClient(r)
 	}
 	return c.Authenticate(r)
+}
+
+// stillAdmitted asks after a reload who sends a request whose stream is open: it
+// must not outlive what let its caller in.
+func (g *Gateway) stillAdmitted(r *http.Request, x *exchange) bool {
+	x.admitted = g.Catalog().configuration
+	caller, refused := g.authenticate(r, x.admitted)
+	return refused == nil && caller.ID == x.Caller.ID
 }
 
 // whileSignedIn ends with the token of the request that it is for: a stream must
@@ -198,11 +205,12 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 
 // An exchange is one HTTP request of a client and the message in it.
 type exchange struct {
-	Request                 // Params only once they are taken apart
-	message rawjson.Object  // the whole message
-	id      json.RawMessage // nil in a notification
-	params  json.RawMessage // nil where there are none
-	meta    rawjson.Object  // of a modern request's params
+	Request                  // Params only once they are taken apart
+	admitted *configuration  // that lets the caller in
+	message  rawjson.Object  // the whole message
+	id       json.RawMessage // nil in a notification
+	params   json.RawMessage // nil where there are none
+	meta     rawjson.Object  // of a modern request's params
 
 	// A batch has several messages, and the rest is empty.
 	batch    bool

@@ -276,6 +276,10 @@ func (g *Gateway) serveGet(w http.ResponseWriter, r *http.Request, x *exchange, 
 			return
 		case <-g.draining:
 			return
+		case <-x.admitted.over:
+			if !g.stillAdmitted(r, x) {
+				return
+			}
 		case <-tick.C:
 			stream.comment()
 		case <-s.wake:

@@ -128,6 +128,10 @@ func (l *listener) take() (changed listKinds, updates []string) {
 // notifications asked for, until the client goes or the gateway drains (MCP
 // 2026-07-28, "Subscriptions").
 func (g *Gateway) serveListen(w http.ResponseWriter, r *http.Request, x *exchange) {
+	if err := admit(x.Caller); err != nil {
+		newResponder(w, r, x).answer(nil, err)
+		return
+	}
 	l := &listener{caller: x.Caller, wake: make(chan struct{}, 1)}
 	wanted := x.Params.Get("notifications")
 	if anObject(wanted) != nil || json.Unmarshal(wanted, &l.wants) != nil {
@@ -156,6 +160,10 @@ func (g *Gateway) serveListen(w http.ResponseWriter, r *http.Request, x *exchang
 		case <-g.draining:
 			stream.result(x.id, meta)
 			return
+		case <-x.admitted.over:
+			if !g.stillAdmitted(r, x) {
+				return
+			}
 		case <-tick.C:
 			stream.comment()
 		case <-l.wake:

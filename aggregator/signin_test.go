@@ -83,6 +83,7 @@ func Test51UnavailableGroups(t *testing.T) {
 	for _, r := range []reply{
 		legacy.request("tools/list", "{}"), legacy.request("tools/call", `{"name":"up_t"}`),
 		newHTTPClient(t, url).modern("tools/list", "", ""), newHTTPClient(t, url).modern("tools/call", "up_t", `"name":"up_t",`),
+		newHTTPClient(t, url).modern("subscriptions/listen", "", `"notifications":{"toolsListChanged":true},`),
 	} {
 		if r.status != 200 || !strings.Contains(r.body, "your groups are unavailable, since Microsoft Graph could not be asked") || !strings.Contains(r.body, "-32003") {
 			t.Errorf("%d %s", r.status, r.body)
@@ -106,22 +107,89 @@ func TestStreamsEndWithTheToken(t *testing.T) {
 			return &oauth.Caller{ID: "ann", Expires: time.Now().Add(500 * time.Millisecond)}, nil
 		},
 	})
-	legacy := newHTTPClient(t, url)
-	legacy.initialize()
-	get := listen(t, legacy, "GET", "", func(*http.Request) {})
+	for name, stream := range openStreams(t, newHTTPClient(t, url)) {
+		checkEnds(t, name, stream)
+	}
+}
+
+// openStreams opens a stream in each era.
+func openStreams(t *testing.T, c *httpClient) map[string]<-chan string {
+	t.Helper()
+	c.initialize()
+	get := listen(t, c, "GET", "", func(*http.Request) {})
 	body := `{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{"toolsListChanged":true},` + modernMeta + `}}`
-	modern := listen(t, newHTTPClient(t, url), "POST", body, func(r *http.Request) {
+	modern := listen(t, c, "POST", body, func(r *http.Request) {
 		r.Header.Set("Mcp-Protocol-Version", "2026-07-28")
 		r.Header.Set("Mcp-Method", "subscriptions/listen")
 	})
-	for name, stream := range map[string]<-chan string{"GET": get, "subscriptions/listen": modern} {
-		for open, timeout := true, time.After(10*time.Second); open; {
-			select {
-			case _, open = <-stream:
-			case <-timeout:
-				t.Fatalf("the stream of %s goes on", name)
+	return map[string]<-chan string{"GET": get, "subscriptions/listen": modern}
+}
+
+func checkEnds(t *testing.T, name string, stream <-chan string) {
+	t.Helper()
+	for timeout := time.After(10 * time.Second); ; {
+		select {
+		case _, open := <-stream:
+			if !open {
+				return
 			}
+		case <-timeout:
+			t.Fatalf("the stream of %s goes on", name)
 		}
+	}
+}
+
+// checkTells makes sure that a stream is open and tells of the tools.
+func checkTells(t *testing.T, name string, stream <-chan string) {
+	t.Helper()
+	for message := range stream {
+		if strings.Contains(message, "notifications/tools/list_changed") {
+			return
+		}
+	}
+	t.Errorf("the stream of %s has ended", name)
+}
+
+// TestReloadEndsStreams ends the streams of those whom a reload no longer lets in,
+// and only those.
+func TestReloadEndsStreams(t *testing.T) {
+	anybody := func(r *http.Request) (*oauth.Caller, *oauth.Refusal) {
+		return &oauth.Caller{ID: r.Header.Get("X-User")}, nil
+	}
+	nobody := func(*http.Request) (*oauth.Caller, *oauth.Refusal) { return nil, &oauth.Refusal{Status: 401} }
+	for name, tt := range map[string]struct {
+		before, after func(*http.Request) (*oauth.Caller, *oauth.Refusal)
+		ends          bool
+	}{
+		"sign-in added":        {nil, byHeader, true},
+		"sign-in removed":      {anybody, nil, true},
+		"refused":              {anybody, nobody, true},
+		"let in as before":     {anybody, byHeader, false},
+		"nobody ever signs in": {nil, nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := upstreamtest.New(t, upstreamtest.Script{Tools: []string{plainTool}})
+			opts := aggregator.Options{Authenticate: tt.before}
+			g, url := start(t, opts)
+			streams := openStreams(t, as(t, url, "ann"))
+			opts.Authenticate = tt.after
+			for range 2 {
+				if _, err := g.Reload(t.Context(), opts); err != nil {
+					t.Fatal(err)
+				}
+			}
+			opts.Upstreams = []aggregator.Upstream{at(t, "up", srv.URL.String())}
+			if _, err := g.Reload(t.Context(), opts); err != nil {
+				t.Fatal(err)
+			}
+			check := checkTells
+			if tt.ends {
+				check = checkEnds
+			}
+			for kind, stream := range streams {
+				check(t, kind, stream)
+			}
+		})
 	}
 }
 
