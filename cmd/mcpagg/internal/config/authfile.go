@@ -122,7 +122,7 @@ func (b *authBlock) tenants() []string {
 // audiences are what tokens may have as their aud.
 func (b *authBlock) audiences(public *url.URL) []string {
 	if b.kind == "oidc" && !b.Audiences.given {
-		return []string{mcpURL(public)}
+		return []string{mcpURL(public), mcpURL(public) + "/"} // clients send either as the resource
 	}
 	return b.Audiences.value
 }

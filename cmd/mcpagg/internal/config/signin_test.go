@@ -119,7 +119,7 @@ func several(t *testing.T, public string) oauth.Options {
 				},
 			},
 			{
-				Name: "keycloak", Issuer: "https://login.contoso.com/realms/Tools/", Audiences: []string{public + "/mcp"}, Skew: time.Minute,
+				Name: "keycloak", Issuer: "https://login.contoso.com/realms/Tools/", Audiences: []string{public + "/mcp", public + "/mcp/"}, Skew: time.Minute,
 				Scopes:      []oauth.Scope{{Name: "openid", Advertised: "openid"}, {Name: "mcp:tools", Advertised: "mcp:tools"}},
 				GroupsClaim: "https://contoso.com/groups", RolesClaim: "roles",
 			},
