@@ -27,6 +27,7 @@ func Test48UnknownKeys(t *testing.T) {
 		if got := n.fetched(); got != 1 {
 			t.Fatalf("%d fetches at the start", got)
 		}
+		unscoped := sign(t, with(oidcToken(), object{"scope": ""}), nil)
 		token := withKey(t, "unknown") // signing is slow; the id in it is replaced
 		_, rest, _ := strings.Cut(token, ".")
 		for second := range 60 {
@@ -37,6 +38,7 @@ func Test48UnknownKeys(t *testing.T) {
 				}
 			}
 			s.admit(good)
+			s.refuse(unscoped, 403, "it lacks the scope") // said in any flood, since the provider has signed it
 			time.Sleep(10 * time.Second)
 		}
 		// Ten minutes have passed: two windows.

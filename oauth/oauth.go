@@ -30,8 +30,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/mcpagg/mcpagg/oauth/entra"
 )
 
@@ -46,8 +44,8 @@ type SignIn struct {
 	unresolved map[*provider]*atomic.Pointer[[]string] // group aliases that Graph does not know
 	seen       *seen
 	log        *slog.Logger
-	warnings   *rate.Limiter // of refused tokens
-	unlogged   atomic.Int64  // of those
+	strangers  *refusals // of tokens that anybody can make
+	known      *refusals // of those that a provider has signed
 }
 
 // New builds a SignIn. It fetches nothing before Run. What previous, which may be
@@ -56,7 +54,7 @@ func New(opts Options, previous *SignIn) *SignIn {
 	s := &SignIn{
 		opts: opts, http: opts.HTTP, issuers: map[string][]*issuer{},
 		unresolved: map[*provider]*atomic.Pointer[[]string]{},
-		seen:       newSeen(), log: opts.Log, warnings: rate.NewLimiter(20, 200),
+		seen:       newSeen(), log: opts.Log, strangers: newRefusals(), known: newRefusals(),
 	}
 	switch {
 	case s.http != nil:
@@ -201,15 +199,15 @@ func (s *SignIn) Authenticate(r *http.Request) (*Caller, *Refusal) {
 		return c, nil
 	}
 	v, err := s.verify(r.Context(), token)
-	if err == nil {
-		var c *Caller
-		var until time.Time
-		if c, until, err = s.caller(r.Context(), v); err == nil {
-			s.seen.put(digest, c, v, until)
-			return c, nil
-		}
+	if err != nil {
+		return nil, s.refuse(r, s.strangers, err)
 	}
-	return nil, s.refuse(r, err)
+	c, until, err := s.caller(r.Context(), v)
+	if err != nil {
+		return nil, s.refuse(r, s.known, err)
+	}
+	s.seen.put(digest, c, v, until)
+	return c, nil
 }
 
 // verify checks a token by the provider that it says it is from.

@@ -5,7 +5,10 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // retryUnavailable is when clients are told to come back while a provider cannot be
@@ -23,8 +26,17 @@ type Refusal struct {
 	Message    string // for people; it holds nothing of the token
 }
 
+// refusals bound how many of one sort are logged: whoever sends a flood of the
+// other must not keep an operator from seeing these.
+type refusals struct {
+	limit    *rate.Limiter
+	unlogged atomic.Int64
+}
+
+func newRefusals() *refusals { return &refusals{limit: rate.NewLimiter(20, 200)} }
+
 // refuse answers a token that may not pass, and logs why.
-func (s *SignIn) refuse(r *http.Request, err error) *Refusal {
+func (s *SignIn) refuse(r *http.Request, sort *refusals, err error) *Refusal {
 	unavailable := &Refusal{
 		Status: http.StatusServiceUnavailable, RetryAfter: retryUnavailable,
 		Message: "the identity provider cannot be reached; try again",
@@ -33,28 +45,28 @@ func (s *SignIn) refuse(r *http.Request, err error) *Refusal {
 	case r.Context().Err() != nil: // the client has gone
 		return unavailable
 	case errors.Is(err, errNoKeys):
-		s.logRefusal(r, slog.LevelError, "cannot verify tokens", err)
+		s.logRefusal(r, sort, slog.LevelError, "cannot verify tokens", err)
 		return unavailable
 	case errors.Is(err, errScope):
-		s.logRefusal(r, slog.LevelWarn, "refused a token", err)
+		s.logRefusal(r, sort, slog.LevelWarn, "refused a token", err)
 		return s.challenge(r, http.StatusForbidden, "insufficient_scope", "the token lacks a scope")
 	case errors.Is(err, errExpired): // as every token does, some day
-		s.logRefusal(r, slog.LevelInfo, "refused a token", err)
+		s.logRefusal(r, sort, slog.LevelInfo, "refused a token", err)
 	default:
-		s.logRefusal(r, slog.LevelWarn, "refused a token", err)
+		s.logRefusal(r, sort, slog.LevelWarn, "refused a token", err)
 	}
 	return s.challenge(r, http.StatusUnauthorized, "invalid_token", "the token is not valid; sign in again")
 }
 
 // logRefusal logs why a token was refused, unless a flood of them is. Those that
 // were left out are counted with the next one.
-func (s *SignIn) logRefusal(r *http.Request, level slog.Level, message string, err error) {
-	if !s.warnings.Allow() {
-		s.unlogged.Add(1)
+func (s *SignIn) logRefusal(r *http.Request, sort *refusals, level slog.Level, message string, err error) {
+	if !sort.limit.Allow() {
+		sort.unlogged.Add(1)
 		return
 	}
 	attrs := []any{"reason", err, "remote", r.RemoteAddr}
-	if n := s.unlogged.Swap(0); n > 0 {
+	if n := sort.unlogged.Swap(0); n > 0 {
 		attrs = append(attrs, "unlogged", n)
 	}
 	s.log.Log(r.Context(), level, message, attrs...)
