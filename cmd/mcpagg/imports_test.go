@@ -28,8 +28,9 @@ var allowed = map[string][]string{
 	"cmd/mcpagg/internal/control":  nil,
 	"cmd/mcpagg/internal/secrets":  nil,
 	"cmd/mcpagg/internal/bench":    nil,
+	"cmd/mcpagg/internal/doctor":   {"oauth", "oauth/entra"},
 	"cmd/mcpagg/internal/e2e":      nil,
-	"cmd/mcpagg":                   {"aggregator", "oauth", "oauth/compat", "oauth/entra", "oauth/fakeentra", "upstream", "upstream/egress", "upstream/entry", "upstream/rawjson", "policy", "cmd/mcpagg/internal/config", "cmd/mcpagg/internal/importer", "cmd/mcpagg/internal/control"},
+	"cmd/mcpagg":                   {"aggregator", "oauth", "oauth/compat", "oauth/entra", "oauth/fakeentra", "upstream", "upstream/egress", "upstream/entry", "upstream/rawjson", "policy", "cmd/mcpagg/internal/config", "cmd/mcpagg/internal/doctor", "cmd/mcpagg/internal/importer", "cmd/mcpagg/internal/control"},
 }
 
 // TestImports keeps the arrows of CONTRIBUTING.md, and HCL in one package.

@@ -102,7 +102,7 @@ client at one URL.`,
 	})
 	root.AddCommand(
 		newServeCommand(), newValidateCommand(), newFmtCommand(), newInitCommand(), newImportCommand(), newConfigCommand(),
-		newCatalogCommand(), newCallCommand(), newImageCommand(), newStatusCommand(), newReloadCommand(),
+		newCatalogCommand(), newCallCommand(), newImageCommand(), newStatusCommand(), newReloadCommand(), newDoctorCommand(),
 		newDevCommand(), newRelayCommand(), newEnterCommand(), newVersionCommand(),
 	)
 	for _, cmd := range root.Commands() {

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mcpagg/mcpagg/cmd/mcpagg/internal/doctor"
+)
+
+// doctorFlags are the flags of mcpagg doctor.
+type doctorFlags struct {
+	config           []string
+	token, tokenFile string
+	client           string
+	json             bool
+}
+
+func newDoctorCommand() *cobra.Command {
+	var f doctorFlags
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Find out what is wrong with how people sign in",
+		Long: `Find out what is wrong with how people sign in, and what to do about it: the
+configuration, the provider's metadata and keys, the clock, what a running gateway
+serves at public_url, how Entra takes each client's redirect URI, and groups. With
+--token or --token-file, what a token is, and why the gateway would refuse it. Nobody
+has to sign in, and the gateway need not run.
+
+The exit code is 0 if nothing is a problem, 1 if something is, and 2 for a mistake
+in the configuration. A token is read from standard input or a file, never from an
+argument, which other users of the machine can see; it is not printed.`,
+		Example: `  mcpagg doctor -c gateway.hcl
+  mcpagg doctor -c gateway.hcl --for claude
+  mcpagg doctor -c gateway.hcl --token - < token.txt
+  mcpagg doctor aadsts 50011
+  mcpagg doctor snippet vscode -c gateway.hcl`,
+		Args: onlyFlags,
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.examine(cmd) },
+	}
+	addConfigFlag(cmd, &f.config)
+	flags := cmd.Flags()
+	flags.StringVar(&f.token, "token", "", "- to look at a token from standard input")
+	flags.StringVar(&f.tokenFile, "token-file", "", "file with a token to look at")
+	flags.StringVar(&f.client, "for", "", "client to look at: "+strings.Join(doctor.ClientNames(), ", "))
+	flags.BoolVar(&f.json, "json", false, "print as JSON")
+	cmd.MarkFlagsMutuallyExclusive("token", "token-file")
+	cmd.AddCommand(newDoctorCodeCommand(), newDoctorSnippetCommand())
+	return cmd
+}
+
+// examine looks at everything and prints what there is to say.
+func (f *doctorFlags) examine(cmd *cobra.Command) error {
+	var opts doctor.Options
+	var err error
+	if opts.Client, err = clientNamed(f.client); err != nil {
+		return err
+	}
+	if opts.Token, err = f.readToken(cmd.InOrStdin()); err != nil {
+		return err
+	}
+	cfg, err := loadConfig(f.config, cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.DiscardHandler)
+	cfg.UseSecrets(log, nil)
+	defer cfg.CloseSecrets()
+	report := &doctor.Report{Findings: []doctor.Finding{nobodySignsIn}}
+	if signIn, ok := cfg.SignIn(nil, log); ok {
+		opts.SignIn, opts.Warnings = signIn, cfg.Warnings
+		report = doctor.Examine(cmd.Context(), opts)
+	}
+	if cmd.Context().Err() != nil {
+		return &exitError{exitRunTime, errors.New("interrupted")}
+	}
+	if f.json {
+		err = printJSON(cmd.OutOrStdout(), report)
+	} else {
+		err = screenOf(cmd.OutOrStdout()).showReport(report)
+	}
+	if err == nil && report.Count(doctor.Problem) > 0 {
+		return &exitError{code: exitRunTime}
+	}
+	return err
+}
+
+var nobodySignsIn = doctor.Finding{
+	Check: "configuration", Verdict: doctor.Warning, Seen: "there is no auth block: nobody signs in, and everybody on this machine may use everything",
+	Remedy: "docs/sign-in.md says how people sign in; with Microsoft Entra, begin with docs/entra.md.",
+}
+
+func clientNamed(name string) (*doctor.Client, error) {
+	if name == "" {
+		return nil, nil
+	}
+	c := doctor.FindClient(name)
+	if c == nil {
+		return nil, usageError("there is no client %q; those that are known are %s", name, strings.Join(doctor.ClientNames(), ", "))
+	}
+	return c, nil
+}
+
+// mostToken bounds what is read of a token, in bytes.
+const mostToken = 64 << 10
+
+// readToken reads the token to look at, "" if there is none.
+func (f *doctorFlags) readToken(stdin io.Reader) (string, error) {
+	switch {
+	case f.tokenFile == "" && f.token == "":
+		return "", nil
+	case f.token != "" && f.token != "-":
+		return "", usageError("--token takes no token, which others could see: write --token - and give it on standard input, or --token-file FILE")
+	case f.tokenFile != "":
+		file, err := os.Open(f.tokenFile)
+		if err != nil {
+			return "", usageError("--token-file: %w", err)
+		}
+		defer file.Close()
+		stdin = file
+	}
+	raw, err := io.ReadAll(io.LimitReader(stdin, mostToken))
+	if err != nil {
+		return "", usageError("reading the token: %w", err)
+	}
+	token := strings.TrimSpace(string(raw))
+	if scheme, rest, ok := strings.Cut(token, " "); ok && strings.EqualFold(scheme, "Bearer") {
+		token = strings.TrimSpace(rest)
+	}
+	if token == "" {
+		return "", usageError("there is no token in what was given")
+	}
+	return token, nil
+}

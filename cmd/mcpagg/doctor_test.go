@@ -1,0 +1,231 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/mcpagg/mcpagg/cmd/mcpagg/internal/config"
+	"github.com/mcpagg/mcpagg/cmd/mcpagg/internal/doctor"
+	"github.com/mcpagg/mcpagg/oauth"
+	"github.com/mcpagg/mcpagg/oauth/entra"
+)
+
+// sampleReport is the one in docs/sign-in.md.
+func sampleReport() *doctor.Report {
+	return &doctor.Report{
+		Findings: []doctor.Finding{
+			{Check: "configuration", Verdict: doctor.OK, Seen: "contoso: entra-compat, for tokens of https://login.microsoftonline.com/6c1f6c8e-0000-0000-0000-000000000000/v2.0 for 9d3e5a7b-0000-0000-0000-000000000000"},
+			{Check: "metadata", Verdict: doctor.OK, Seen: "contoso: the issuer is https://login.microsoftonline.com/6c1f6c8e-0000-0000-0000-000000000000/v2.0, as configured"},
+			{Check: "keys", Verdict: doctor.OK, Seen: "contoso: JYhAcTPMZ_LX6DBlOWQ7Hn0NeXE (RSA 2048), 3g5nwGN1KY6kRfbOqdnE7iEnMKk (RSA 2048)"},
+			{Check: "clock", Verdict: doctor.OK, Seen: "within 5s of contoso's"},
+			{Check: "gateway", Verdict: doctor.OK, Seen: "a request without a token is told where to sign in"},
+			{
+				Check: "gateway", Verdict: doctor.Problem, Seen: "https://mcp.contoso.com/.well-known/oauth-protected-resource/mcp answers 404 Not Found",
+				Remedy: "A proxy in front has to pass on /.well-known/, /oauth2/, /authorize, /token and /register as well as /mcp.",
+			},
+			{Check: "sign-in", Verdict: doctor.OK, Seen: "Claude Code, http://localhost/callback: Entra shows its sign-in page"},
+			{
+				Check: "sign-in", Verdict: doctor.Warning, Seen: "OpenCode, http://127.0.0.1:19876/mcp/oauth/callback: AADSTS50011",
+				Remedy: "If people use this client: The redirect URI of the client is not registered with the client app; its host, path and case must be the same. Add the URI that the page shows to the client app under Authentication, on the platform Mobile and desktop applications. On localhost the port does not matter.",
+			},
+			{Check: "sign-in", Verdict: doctor.OK, Seen: "Entra refuses a foreign resource, as it should; the gateway sends none"},
+			{
+				Check: "token", Verdict: doctor.Problem, Seen: "the gateway refuses it: it is for Microsoft Graph",
+				Remedy: "The client must ask for a scope of this gateway's API.",
+			},
+		},
+		Token: []doctor.Fact{
+			{Name: "kind", Value: "access token for Microsoft Graph"},
+			{Name: "issuer", Value: "https://sts.windows.net/6c1f6c8e-0000-0000-0000-000000000000/"},
+			{Name: "audience", Value: "00000003-0000-0000-c000-000000000000"},
+			{Name: "scopes", Value: "User.Read openid profile"},
+			{Name: "groups", Value: "none listed: the claim is not there"},
+			{Name: "expires", Value: "2026-11-27T13:09:00Z, in 1h9m0s"},
+		},
+	}
+}
+
+// TestDocsDoctor shows the sample as docs/sign-in.md does.
+func TestDocsDoctor(t *testing.T) {
+	var out bytes.Buffer
+	if err := screenOf(&out).showReport(sampleReport()); err != nil {
+		t.Fatal(err)
+	}
+	inBlock(t, "sign-in.md", "doctor", "```\n"+out.String()+"```\n")
+}
+
+// inBlock makes sure that a page has the text between its two marks, or puts it
+// there.
+func inBlock(t *testing.T, page, name, text string) {
+	t.Helper()
+	path := filepath.Join("../../docs", page)
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin, end := "<!-- "+name+":begin -->\n", "<!-- "+name+":end -->"
+	before, rest, found := strings.Cut(string(content), begin)
+	is, after, closed := strings.Cut(rest, end)
+	switch {
+	case !found || !closed:
+		t.Fatalf("docs/%s has no block %s", page, name)
+	case is == text:
+	case *update:
+		if err := os.WriteFile(path, []byte(before+begin+text+end+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	default:
+		t.Errorf("docs/%s does not show this; run go test ./cmd/mcpagg -run TestDocs -update:\n%s", page, text)
+	}
+}
+
+// TestDocsCodes has every code of Entra in docs/entra.md.
+func TestDocsCodes(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("| AADSTS | seen by | what it means | what to do |\n|---|---|---|---|\n")
+	numbers := map[entra.Code][]string{} // by what they have in common
+	topicOf := func(c entra.Code) entra.Code { c.Number = 0; return c }
+	for _, c := range entra.Codes() {
+		numbers[topicOf(c)] = append(numbers[topicOf(c)], strconv.Itoa(c.Number))
+	}
+	for _, c := range entra.Codes() {
+		if all := numbers[topicOf(c)]; all[0] == strconv.Itoa(c.Number) {
+			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", strings.Join(all, ", "), seenBy(c), c.Meaning, c.Remedy)
+		}
+	}
+	inBlock(t, "entra.md", "aadsts", b.String())
+}
+
+func seenBy(c entra.Code) string {
+	switch {
+	case c.OnPage && c.Error == "":
+		return "the person"
+	case c.OnPage:
+		return "the person, or `" + c.Error + "`"
+	}
+	return "`" + c.Error + "`"
+}
+
+// TestDocsClients has each client in docs/clients.md as the program prints it, and
+// its redirect URIs in docs/entra.md.
+func TestDocsClients(t *testing.T) {
+	clients, entraPage := page(t, "clients.md"), page(t, "entra.md")
+	for _, c := range doctor.Clients {
+		if snippet := c.Snippet("https://mcp.contoso.com/mcp") + "\n```"; !strings.Contains(clients, snippet) || !strings.Contains(clients, "## "+c.Title+"\n") {
+			t.Errorf("docs/clients.md does not show this for %s:\n%s", c.Title, snippet)
+		}
+		for _, uri := range c.Redirects {
+			if !strings.Contains(clients, "`"+uri+"`") {
+				t.Errorf("docs/clients.md does not have the redirect URI %s of %s", uri, c.Title)
+			}
+			if !strings.Contains(entraPage, uri) {
+				t.Errorf("docs/entra.md does not have the redirect URI %s of %s", uri, c.Title)
+			}
+		}
+	}
+}
+
+func page(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("../../docs", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+var hclBlocks = regexp.MustCompile("(?s)```hcl\n(.*?)```")
+
+// TestDocsConfigurations formats and loads what the pages about signing in, and the README, have
+// of it.
+func TestDocsConfigurations(t *testing.T) {
+	for _, name := range []string{"entra.md", "sign-in.md", "../README.md"} {
+		for i, match := range hclBlocks.FindAllStringSubmatch(page(t, name), -1) {
+			text := match[1]
+			if !strings.Contains(text, "auth ") {
+				continue
+			}
+			if tidy, err := config.Format(name, []byte(text)); err != nil || string(tidy) != text {
+				t.Errorf("configuration %d of docs/%s is not formatted; it should be\n%s", i+1, name, tidy)
+			}
+			file := filepath.Join(t.TempDir(), "gateway.hcl")
+			if err := os.WriteFile(file, []byte(text+"\nupstream \"notes\" {\n  url = \"https://notes.contoso.com/mcp\"\n}\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			cfg, err := config.Load([]string{file}, func(string) (string, bool) { return "", false })
+			if err != nil {
+				t.Errorf("configuration %d of docs/%s: %v", i+1, name, err)
+				continue
+			}
+			if _, ok := cfg.SignIn(nil, slog.New(slog.DiscardHandler)); !ok {
+				t.Errorf("configuration %d of docs/%s: nobody signs in", i+1, name)
+			}
+		}
+	}
+}
+
+// TestDocsRefusals has the challenge and the line of the log that docs/sign-in.md
+// shows.
+func TestDocsRefusals(t *testing.T) {
+	var log bytes.Buffer
+	public, err := url.Parse("https://mcp.contoso.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := oauth.New(oauth.Options{
+		PublicURL: public, Log: slog.New(slog.NewTextHandler(&log, nil)),
+		Providers: []oauth.Provider{{
+			Name: "keycloak", Issuer: "https://login.contoso.com/realms/tools",
+			Audiences: []string{"https://mcp.contoso.com/mcp"}, Scopes: []oauth.Scope{{Name: "mcp", Advertised: "mcp"}},
+		}},
+	}, nil)
+	signIn := page(t, "sign-in.md")
+	r := httptest.NewRequest(http.MethodPost, "/mcp", nil)
+	_, refused := s.Authenticate(r)
+	if want := fmt.Sprintf("`%d`, `WWW-Authenticate: %s`", refused.Status, refused.Challenge); !strings.Contains(signIn, want) {
+		t.Errorf("docs/sign-in.md does not show this:\n%s", want)
+	}
+	r.RemoteAddr = "192.0.2.7:40312"
+	// {"alg":"RS256","kid":"a"}, {"iss":"https://login.contoso.com/realms/tools","aud":"account"}
+	r.Header.Set("Authorization", "Bearer eyJhbGciOiJSUzI1NiIsImtpZCI6ImEifQ.eyJpc3MiOiJodHRwczovL2xvZ2luLmNvbnRvc28uY29tL3JlYWxtcy90b29scyIsImF1ZCI6ImFjY291bnQifQ.c2ln")
+	if _, refused = s.Authenticate(r); refused == nil {
+		t.Fatal("a token of another audience is taken")
+	}
+	if _, line, _ := strings.Cut(log.String(), " "); !strings.Contains(signIn, strings.TrimSpace(line)) {
+		t.Errorf("docs/sign-in.md does not show this:\n%s", line)
+	}
+}
+
+// TestReportFits checks that no line is longer than the screen is wide, whatever
+// providers and tokens say.
+func TestReportFits(t *testing.T) {
+	long := strings.Repeat("x", 300) + "\x1b[31m\n" + strings.Repeat("y z ", 300)
+	r := &doctor.Report{
+		Findings: []doctor.Finding{{Check: "configuration", Verdict: doctor.Problem, Seen: long, Remedy: long}},
+		Token:    []doctor.Fact{{Name: "audience", Value: long}},
+	}
+	var out bytes.Buffer
+	if err := (&screen{out: &out, width: 80}).showReport(r); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(out.String()) {
+		line = strings.TrimSuffix(line, "\n")
+		if n := utf8.RuneCountInString(line); n > 80 {
+			t.Errorf("%d characters: %s", n, line)
+		}
+		if strings.ContainsAny(line, "\x1b\n") {
+			t.Errorf("a command for the terminal: %q", line)
+		}
+	}
+}
