@@ -122,16 +122,22 @@ func testTypeScript(t *testing.T, g *gateway, script, wantVersion string) {
 	}
 }
 
-// script makes a script in testdata ready to run, beside the packages that it
-// imports, and returns the command without arguments.
+// script makes a client's script in testdata ready to run.
 func (s sandbox) script(t testing.TB, name string) (argv []string) {
+	t.Helper()
+	return s.scriptOf(t, clients, name)
+}
+
+// scriptOf makes a script in testdata ready to run, beside the packages that it
+// imports, and returns the command without arguments.
+func (s sandbox) scriptOf(t testing.TB, packages toolset, name string) (argv []string) {
 	t.Helper()
 	source, err := os.ReadFile(filepath.Join("testdata", name))
 	if err != nil {
 		t.Fatal(err)
 	}
 	file := s.write(t, name, source)
-	if err := os.Symlink(filepath.Join(clients.dir(), "node_modules"), filepath.Join(s.work(), "node_modules")); err != nil {
+	if err := os.Symlink(filepath.Join(packages.dir(), "node_modules"), filepath.Join(s.work(), "node_modules")); err != nil {
 		t.Fatal(err)
 	}
 	return []string{filepath.Join(nodeBin, "node"), file}

@@ -93,7 +93,15 @@ func startGatewayWith(t testing.TB, write func(sandbox), env ...string) *gateway
 	t.Helper()
 	s := newSandbox(t)
 	write(s)
-	g := &gateway{daemon: s.start(t, nil, append(env, "GOTRACEBACK=all"), os.Getenv(binaryEnv), "serve", "--listen", "127.0.0.1:0")}
+	return s.serve(t, env)
+}
+
+// serve is startGateway for a sandbox that has the configuration, more
+// environment variables and flags.
+func (s sandbox) serve(t testing.TB, env []string, flags ...string) *gateway {
+	t.Helper()
+	argv := append([]string{os.Getenv(binaryEnv), "serve", "--listen", "127.0.0.1:0"}, flags...)
+	g := &gateway{daemon: s.start(t, nil, append(env, "GOTRACEBACK=all"), argv...)}
 	g.logLines = 50
 	g.url = g.await(t, `http://127\.0\.0\.1:\d+/mcp`)[0]
 	t.Cleanup(func() { g.stop(t) })

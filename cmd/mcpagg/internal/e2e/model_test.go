@@ -77,7 +77,7 @@ func (m *model) next(body io.Reader, results func(chat) []string) (turn *scripte
 	if n := len(m.results); n < len(m.script) {
 		return &m.script[n], "", nil
 	}
-	return nil, "DONE " + m.results[len(m.results)-1], nil
+	return nil, strings.Join(append([]string{"DONE"}, m.results[max(0, len(m.results)-1):]...), " "), nil
 }
 
 // seen returns what the agent offered and what the calls gave.

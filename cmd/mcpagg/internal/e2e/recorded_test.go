@@ -20,6 +20,9 @@ import (
 // recordedEnv makes the test binary serve the list in the file it names.
 const recordedEnv = "MCPAGG_E2E_RECORDED"
 
+// talkativeEnv makes it write its environment and all that it is sent to stderr.
+const talkativeEnv = "MCPAGG_E2E_TALKATIVE"
+
 // recordedPage is how many tools are in one page of the list.
 const recordedPage = 10
 
@@ -49,6 +52,10 @@ func serveRecorded(file string, in io.Reader, out io.Writer) error {
 		return err
 	}
 	s := &recordedServer{tools, map[string]string{}, out}
+	if os.Getenv(talkativeEnv) != "" {
+		fmt.Fprintln(os.Stderr, strings.Join(os.Environ(), "\n"))
+		in = io.TeeReader(in, os.Stderr)
+	}
 	lines := bufio.NewReader(in)
 	for {
 		line, err := lines.ReadBytes('\n')
