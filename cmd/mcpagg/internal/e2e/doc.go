@@ -14,6 +14,13 @@
 // network there is loopback only, so that no client reaches anything else, and
 // every process dies with the tests. Agents talk to a scripted model.
 //
+// Clients sign in where a gateway wants it, at OpenID providers that run beside
+// it and keep a journal: one is another npm package. The test binary stands in
+// for their users' browser. What became of each client is a table in
+// docs/clients.md, and the tests fail when a client does something else:
+//
+//	go test -tags e2e -count=1 -run TestSignIn ./cmd/mcpagg/internal/e2e -update
+//
 // Containers run in podman and in docker, which have settings, storage and
 // sockets of their own here. Both need those namespaces, and so root. Their
 // images are made from files of this machine: a program of testdata, and Node.js
@@ -24,4 +31,5 @@
 //	MCPAGG_CATALOGUES=DIR       also publish every recorded tools/list in DIR/*.json
 //	MCPAGG_CONFORMANCE_RUNS=N   run each conformance suite N times in a row (1)
 //	MCPAGG_E2E_BINARY=FILE      test this mcpagg instead of building one
+//	MCPAGG_MATRIX=FILE          also write what became of each client as JSON
 package e2e

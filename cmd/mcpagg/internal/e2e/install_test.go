@@ -33,6 +33,7 @@ const (
 	node    toolset = "node22"
 	servers toolset = "servers"
 	clients toolset = "clients"
+	idp     toolset = "idp"
 
 	conformance      toolset = "conformance"
 	conformanceAlpha toolset = "conformance-alpha"
@@ -77,7 +78,7 @@ func install(ctx context.Context) error {
 		return err
 	}
 	var wg sync.WaitGroup
-	others := []toolset{servers, clients, conformance, conformanceAlpha}
+	others := []toolset{servers, clients, idp, conformance, conformanceAlpha}
 	errs := make([]error, len(others))
 	for i, s := range others {
 		wg.Go(func() { errs[i] = s.install(ctx) })

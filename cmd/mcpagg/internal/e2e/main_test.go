@@ -28,6 +28,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(recordedEnv) != "" {
 		os.Exit(exitCode(serveRecorded(os.Getenv(recordedEnv), os.Stdin, os.Stdout)))
 	}
+	if user := os.Getenv(browserEnv); user != "" {
+		os.Exit(exitCode(openInBrowser(user, os.Args[1])))
+	}
 	flag.Parse()
 	os.Exit(run(m))
 }

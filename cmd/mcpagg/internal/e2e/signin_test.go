@@ -1,0 +1,232 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// accessTTL is how long access tokens are good for: short enough to wait for
+// their end, and long enough for a client to make a call on a busy machine.
+const accessTTL = 8 * time.Second
+
+// A signInClient is a real client that one user has in front of one gateway.
+type signInClient interface {
+	// signIn makes it sign in, for the first time or because it asks for it.
+	signIn(t testing.TB)
+	// use has it list the tools and call them with a message, and returns the names
+	// of the tools and what the calls gave.
+	use(t testing.TB, message string) (tools, results []string)
+	// refused has it try to use the tools when its tokens are no longer good for
+	// anything, and returns in words what it does and whether that is to ask its
+	// user to sign in.
+	refused(t testing.TB) (how string, asks bool)
+}
+
+// A seat is a user in front of a gateway, with a home.
+type seat struct {
+	sandbox
+	user    string
+	gateway string // URL of the MCP endpoint
+}
+
+// signInClients are those of the matrix. Clients of one name may not sign in at
+// the same time, since some have a port of their own for it.
+var signInClients = []struct {
+	name string
+	open func(testing.TB, seat) signInClient
+}{
+	{"Claude Code 2.1.330", openClaude},
+	{"OpenCode 1.18.33", openOpenCode},
+	{"mcp-remote 0.15.1", openRemote},
+	{"MCP Inspector 2.12.0", openInspector},
+	{"TypeScript SDK 1.32.2", openTypeScript("1")},
+	{"TypeScript client 2.4.0", openTypeScript("2")},
+	{"Go SDK 1.8.0", openGo},
+}
+
+// signInModes are the ways in which a gateway has people sign in.
+var signInModes = []struct {
+	name  string
+	title string // in the table
+	open  func(testing.TB) (*signInGateway, provider)
+}{
+	{"resource-server", "`resource-server`", openResourceServer},
+}
+
+// A provider is an identity provider that keeps a journal.
+type provider interface {
+	// journal is what has been asked of it so far, in order.
+	journal() []journalEntry
+	// endRefresh makes it refuse all refresh tokens that a user has so far.
+	endRefresh(t testing.TB, user string)
+}
+
+// A journalEntry is one request to a provider. Members are "" where they do not
+// matter or are not known.
+type journalEntry struct {
+	Route    string // "registration", "authorization", "resume" or "token"
+	At       time.Time
+	User     string
+	Grant    string // of a request to the token endpoint
+	Prompt   string
+	Scope    string
+	Resource string
+	Redirect string
+	Error    string   // that it was answered with
+	Secrets  []string // that were in the request or in the answer
+}
+
+// TestSignIn has every client sign in in every mode.
+func TestSignIn(t *testing.T) {
+	t.Parallel()
+	m := &matrix{}
+	ports := map[string]*sync.Mutex{}
+	for _, c := range signInClients {
+		ports[c.name] = new(sync.Mutex)
+	}
+	var modes sync.WaitGroup
+	for _, mode := range signInModes {
+		// Parallel subtests would wait for a free processor while they wait for
+		// tokens to end.
+		modes.Go(func() {
+			t.Run(mode.name, func(t *testing.T) {
+				g, p := mode.open(t)
+				var cells sync.WaitGroup
+				for _, c := range signInClients {
+					cells.Go(func() {
+						t.Run(c.name, func(t *testing.T) {
+							cell := &cell{row: m.row(c.name, mode.name), port: ports[c.name], provider: p}
+							cell.seat = seat{newSandbox(t), userName(c.name), g.url}
+							cell.run(t, c.open(t, cell.seat))
+						})
+					})
+				}
+				cells.Wait()
+				g.checkSecrets(t, p)
+			})
+		})
+	}
+	modes.Wait()
+	m.check(t)
+}
+
+// userName makes a name for the user of a client.
+func userName(client string) string {
+	name, _, _ := strings.Cut(strings.ToLower(client), " ")
+	return name + "-" + strings.NewReplacer(" ", "-", ".", "-").Replace(client[strings.LastIndex(client, " ")+1:])
+}
+
+// processors bounds how many clients work at the same time.
+var processors = make(chan struct{}, 3)
+
+// busy does something that keeps a processor busy.
+func busy(work func()) {
+	processors <- struct{}{}
+	defer func() { <-processors }()
+	work()
+}
+
+// A cell is one client in one mode.
+type cell struct {
+	seat
+	row      *row
+	port     *sync.Mutex
+	provider provider
+}
+
+func (c *cell) run(t *testing.T, client signInClient) {
+	c.signIn(t, func() { client.signIn(t) })
+	c.row.done(stepSignIn)
+	c.use(t, client, "first")
+	c.row.done(stepUse)
+
+	before := c.granted("refresh_token")
+	c.awaitExpiry(t)
+	c.use(t, client, "after the token's end")
+	if c.granted("refresh_token") == before {
+		t.Fatal("the provider has seen no refresh")
+	}
+	c.row.done(stepRefresh)
+
+	c.provider.endRefresh(t, c.user)
+	c.awaitExpiry(t)
+	c.signIn(t, func() {
+		how, asks := client.refused(t)
+		if c.row.Refused = how; asks {
+			c.row.done(stepRefused)
+		}
+		client.signIn(t)
+	})
+	c.use(t, client, "after signing in again")
+	c.row.done(stepAgain)
+	c.row.note(t, c.entries())
+}
+
+// signIn does something that has to make the user sign in.
+func (c *cell) signIn(t testing.TB, work func()) {
+	t.Helper()
+	c.port.Lock()
+	defer c.port.Unlock()
+	before := c.granted("authorization_code")
+	busy(work)
+	if c.granted("authorization_code") == before {
+		t.Fatalf("the provider has given no token for a code\nthe browser says: %s", c.browserSays())
+	}
+}
+
+func (c *cell) use(t testing.TB, client signInClient, message string) {
+	t.Helper()
+	message = c.user + " " + message
+	var tools, results []string
+	busy(func() { tools, results = client.use(t, message) })
+	for _, want := range upstreamTools {
+		if !slices.ContainsFunc(tools, func(name string) bool { return strings.HasSuffix(name, want) }) {
+			t.Fatalf("%s: no %s among %v", message, want, tools)
+		}
+	}
+	for i, want := range upstreamTools {
+		if len(results) != len(upstreamTools) || !strings.Contains(results[i], message) {
+			t.Fatalf("%s: %s gives %q", message, want, results)
+		}
+	}
+}
+
+// entries are those of the provider's journal about the user.
+func (c *cell) entries() []journalEntry {
+	return slices.DeleteFunc(c.provider.journal(), func(e journalEntry) bool { return e.User != c.user })
+}
+
+// tokens are the answers in which the user got an access token.
+func (c *cell) tokens() []journalEntry {
+	return slices.DeleteFunc(c.entries(), func(e journalEntry) bool { return e.Route != "token" || e.Error != "" })
+}
+
+// granted counts the tokens that the user got by a grant.
+func (c *cell) granted(grant string) int {
+	return len(slices.DeleteFunc(c.tokens(), func(e journalEntry) bool { return e.Grant != grant }))
+}
+
+// awaitExpiry waits until none of the user's access tokens is good any more.
+func (c *cell) awaitExpiry(t testing.TB) {
+	t.Helper()
+	tokens := c.tokens()
+	end := tokens[len(tokens)-1].At.Add(accessTTL + clockSkew + time.Second)
+	select {
+	case <-time.After(time.Until(end)):
+	case <-t.Context().Done():
+	}
+}
+
+// echoes are the calls that a user has the tools make.
+func echoes(prefix, message string) []scriptedCall {
+	var calls []scriptedCall
+	for _, tool := range upstreamTools {
+		calls = append(calls, scriptedCall{prefix + tool, object{"message": message}})
+	}
+	return calls
+}
