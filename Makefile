@@ -5,7 +5,7 @@ GO      := go
 TOOLS   := $(CURDIR)/.tools
 
 .DEFAULT_GOAL := help
-.PHONY: help run enterprise build test e2e bench lint fuzz docs
+.PHONY: help run enterprise build test e2e matrix bench lint fuzz docs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ test: ## vet and all tests that need only Go
 
 e2e: build ## real MCP servers, clients, containers and conformance suites against the binary (installs them)
 	$(GO) test -tags e2e -count=1 -timeout 25m -v ./cmd/mcpagg/internal/e2e/...
+
+matrix: ## have real clients sign in, and write what they did into docs/clients.md
+	$(GO) test -tags e2e -count=1 -timeout 10m -run '^TestSignIn$$' ./cmd/mcpagg/internal/e2e -update
 
 bench: build ## the gateway beside its upstream and a bare reverse proxy
 	$(GO) run ./cmd/mcpagg/internal/bench -gateway bin/mcpagg

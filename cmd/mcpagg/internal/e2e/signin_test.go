@@ -81,6 +81,10 @@ type journalEntry struct {
 	Secrets  []string // that were in the request or in the answer
 }
 
+func (e journalEntry) String() string {
+	return strings.Join(strings.Fields(e.Route+" "+e.Grant+" "+e.User), " ")
+}
+
 // TestSignIn has every client sign in in every mode.
 func TestSignIn(t *testing.T) {
 	t.Parallel()
