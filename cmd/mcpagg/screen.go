@@ -91,11 +91,11 @@ func (m memoryStatus) String() string {
 
 // provider is an identity provider, and what is wrong with it.
 func (sc *screen) provider(name string, p providerStatus, now time.Time) []string {
-	state, colour := fmt.Sprintf("%s, fetched %s ago", count(p.Keys, "key"), ago(p.Fetched, now)), ""
+	state, colour := fmt.Sprintf("%s, %s old", count(p.Keys, "key"), ago(p.Fetched, now)), ""
 	if p.Keys == 0 {
 		state, colour = "no keys yet: nobody can sign in with it", red
 	}
-	text := fmt.Sprintf("%s (%s): %s", p.Name, visible(p.Issuer), state)
+	text := fmt.Sprintf("%s: %s, of %s", p.Name, state, visible(p.Issuer))
 	if p.LastError != "" {
 		text += "; the last attempt failed: " + visible(p.LastError)
 	}
