@@ -11,7 +11,7 @@ import (
 )
 
 // maxEntries bounds the journal; the oldest are dropped.
-const maxEntries = 5000
+const maxEntries = 2000
 
 // An Entry is one request as it came in, with all its secrets.
 type Entry struct {
