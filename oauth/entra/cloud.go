@@ -55,6 +55,17 @@ func (c Cloud) IssuerV2(tenant string) string { return c.Authority + "/" + tenan
 // IssuerV1 is the iss of a tenant's tokens of version 1.
 func (c Cloud) IssuerV1(tenant string) string { return c.STS + "/" + tenant + "/" }
 
+// IsEntra reports whether a host is one that people sign in at, or that tokens name as
+// their issuer, in any cloud.
+func IsEntra(host string) bool {
+	for _, c := range Clouds {
+		if url := "https://" + strings.ToLower(host); url == c.Authority || url == c.STS {
+			return true
+		}
+	}
+	return false
+}
+
 // IsTenantID reports whether an id is one that Entra gives to tenants, people and
 // programs alike: a GUID.
 func IsTenantID(id string) bool { return guid.MatchString(id) }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mcpagg/mcpagg/oauth/entra"
 	"github.com/mcpagg/mcpagg/oauth/redirect"
 )
 
@@ -301,6 +302,8 @@ func (v *issuer) take(in input) {
 		in.mistake("This is where the metadata of the provider is; the issuer is what it says there.%s", in.unless(` Probably "`+before+`".`))
 	case u.Scheme != "https" && !isLoopback(u.Hostname()):
 		in.mistake("Keys for tokens come from there, so this must be an https URL.")
+	case entra.IsEntra(u.Hostname()):
+		in.mistake("This is Entra, whose ID tokens and programs only auth of the kind entra tells apart from people's access tokens. Write auth \"entra\" with a tenant_id.")
 	case strings.ContainsAny(s, "?#"):
 		in.mistake("%v must not have a part after ? or #.", in)
 	default:
