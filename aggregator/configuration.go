@@ -88,7 +88,8 @@ type Changes struct {
 // Reload replaces the configuration while Run runs. What it does not change
 // keeps its connections and processes; what it does is connected first, and
 // replaced once the attempt has ended, well or not. Calls that are in flight
-// go on as they began. The gateway's version and log stay as they are.
+// go on as they began; streams end whose callers are not let in any more. The
+// gateway's version and log stay as they are.
 // It waits for Run to begin; if ctx ends, or Run, nothing has changed.
 func (g *Gateway) Reload(ctx context.Context, opts Options) (Changes, error) {
 	g.reloading.Lock()
