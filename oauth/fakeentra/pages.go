@@ -178,10 +178,12 @@ func (s *Server) showSignIn(w http.ResponseWriter, flow string, req *authorizeRe
 	s.pages.show(w, http.StatusOK, "password", content, req.redirect)
 }
 
-// tenantOf is the tenant of a request to show; for an alias, none.
+// tenantOf is the tenant of a request as people see it.
 func (s *Server) tenantOf(req *authorizeRequest) Tenant {
-	t, _ := s.lookTenant(req.tenant.ID)
-	return t
+	if isAlias(req.tenant.ID) {
+		return Tenant{Name: "Any organization"}
+	}
+	return req.tenant
 }
 
 // showConsent asks a person whether the app may have what it asks for.
