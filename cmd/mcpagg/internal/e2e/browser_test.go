@@ -60,7 +60,10 @@ func (s sandbox) browserSays() string {
 	return string(data)
 }
 
+// openInBrowser waits as long as a person may take to look at the page: some
+// programs listen for the callback only after they have opened the browser.
 func openInBrowser(user, address string) error {
+	time.Sleep(time.Second)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	where, err := browse(ctx, user, address)
@@ -146,26 +149,28 @@ func submit(ctx context.Context, at *url.URL, page, user string) (*http.Request,
 	return req, nil
 }
 
-// fillIn answers a form as its user does, with the first of its buttons.
+// fillIn answers a form as its user does. Of its buttons they press the one with
+// their name on it, or else the first.
 func fillIn(form, user string) url.Values {
-	values, pressed := url.Values{}, false
+	values := url.Values{}
+	var pressed map[string]string
 	for _, element := range inputElement.FindAllStringSubmatch(form, -1) {
 		a := attributesOf(element[2])
-		value := a["value"]
 		switch {
 		case element[1] == "button" || a["type"] == "submit":
-			if pressed {
-				continue
+			if pressed == nil || a["value"] == user {
+				pressed = a
 			}
-			pressed = true
+			continue
 		case a["type"] == "password":
-			value = "any"
-		case a["type"] != "hidden" && value == "":
-			value = user
+			a["value"] = "any"
+		case a["type"] != "hidden" && a["value"] == "":
+			a["value"] = user
 		}
-		if a["name"] != "" {
-			values.Set(a["name"], value)
-		}
+		values.Set(a["name"], a["value"])
+	}
+	if pressed["name"] != "" {
+		values.Set(pressed["name"], pressed["value"])
 	}
 	return values
 }

@@ -117,9 +117,21 @@ func (m *matrix) client(name string) []*row {
 	return list
 }
 
-// lines are what the page has to say, one a line. Clients that were left out of
-// this run are left out.
+// lines are what the page has to say. Clients that were left out of this run are
+// left out.
 func (m *matrix) lines() []string {
+	lines := []string{
+		"What clients did in `make e2e`. Everything is to sign in, list the tools and call one, refresh an access",
+		"token that has ended, ask to sign in again where a refresh is refused, and do so.",
+		"",
+	}
+	lines = append(lines, m.outcomes()...)
+	lines = append(lines, "", "What they asked for when somebody signed in; the port of a redirect URI is often another one each time:", "")
+	return append(lines, m.requests()...)
+}
+
+// outcomes is the table of what became of each client.
+func (m *matrix) outcomes() []string {
 	header, rule := "| client |", "|---|"
 	for _, mode := range signInModes {
 		header, rule = header+" "+mode.title+" |", rule+"---|"
@@ -136,14 +148,23 @@ func (m *matrix) lines() []string {
 		}
 		lines = append(lines, line+" "+once(rows, func(r *row) string { return r.Refused })+" |")
 	}
-	lines = append(lines, "", "| client | redirect URI | scopes, where they are `mcp:use` | `prompt` |", "|---|---|---|---|")
+	return lines
+}
+
+// requests is the table of what each client asked for. Scopes and prompt are those
+// of the last mode, in which no gateway stands before the provider.
+func (m *matrix) requests() []string {
+	lines := []string{"| client | redirect URI | `scope`, where it is to be `mcp:use` | `prompt` |", "|---|---|---|---|"}
 	for _, c := range signInClients {
 		rows := m.client(c.name)
 		if rows == nil {
 			continue
 		}
-		last := rows[len(rows)-1].Asks // without a gateway between client and provider
-		redirect := once(rows, func(r *row) string { return "`" + r.Asks.Redirect + "`" })
+		redirect := "that of the program"
+		if c.ownRedirects {
+			redirect = once(rows, func(r *row) string { return code(r.Asks.Redirect) })
+		}
+		last := rows[len(rows)-1].Asks
 		lines = append(lines, fmt.Sprintf("| %s | %s | %s | %s |", c.name, redirect, code(last.Scope), code(last.Prompt)))
 	}
 	return lines

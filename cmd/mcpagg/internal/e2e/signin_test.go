@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -31,22 +32,58 @@ type signInClient interface {
 type seat struct {
 	sandbox
 	user    string
-	gateway string // URL of the MCP endpoint
+	gateway string      // URL of the MCP endpoint
+	port    *sync.Mutex // held while a client is called back at a port that all of its kind have
 }
 
-// signInClients are those of the matrix. Clients of one name may not sign in at
-// the same time, since some have a port of their own for it.
+// processors bounds how many clients work at the same time.
+var processors = make(chan struct{}, 3)
+
+// run and try wait for a processor first.
+func (s seat) run(t testing.TB, env []string, argv ...string) string {
+	t.Helper()
+	processors <- struct{}{}
+	defer func() { <-processors }()
+	return s.sandbox.run(t, env, argv...)
+}
+
+func (s seat) try(t testing.TB, env []string, argv ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	processors <- struct{}{}
+	defer func() { <-processors }()
+	return s.sandbox.try(t, env, argv...)
+}
+
+// login runs a program that signs in and then ends. It must have a browser, and
+// print something.
+func (s seat) login(t testing.TB, want string, env []string, argv ...string) {
+	t.Helper()
+	processors <- struct{}{}
+	defer func() { <-processors }()
+	d := s.start(t, nil, append(s.withBrowser(t, s.user), env...), argv...)
+	select {
+	case <-d.exited:
+	case <-time.After(time.Minute):
+	}
+	if text := d.stderr.String(); !regexp.MustCompile(want).MatchString(text) {
+		t.Fatalf("%s ends with %v and without %q:\n%s\nthe browser says: %s", strings.Join(argv, " "), d.err, want, excerpt(text, 30), s.browserSays())
+	}
+}
+
+// signInClients are those of the matrix. The redirect URIs of some are those of
+// the programs that use them, here those of these tests.
 var signInClients = []struct {
-	name string
-	open func(testing.TB, seat) signInClient
+	name         string
+	ownRedirects bool
+	open         func(testing.TB, seat) signInClient
 }{
-	{"Claude Code 2.1.330", openClaude},
-	{"OpenCode 1.18.33", openOpenCode},
-	{"mcp-remote 0.15.1", openRemote},
-	{"MCP Inspector 2.12.0", openInspector},
-	{"TypeScript SDK 1.32.2", openTypeScript("1")},
-	{"TypeScript client 2.4.0", openTypeScript("2")},
-	{"Go SDK 1.8.0", openGo},
+	{"Claude Code 2.1.330", true, openClaude},
+	{"OpenCode 1.18.33", true, openOpenCode},
+	{"mcp-remote 0.15.1", true, openRemote},
+	{"MCP Inspector 2.12.0", true, openInspector},
+	{"TypeScript SDK 1.32.2", false, openTypeScript("1")},
+	{"TypeScript client 2.4.0", false, openTypeScript("2")},
+	{"Go SDK 1.8.0", false, openGo},
 }
 
 // signInModes are the ways in which a gateway has people sign in.
@@ -104,8 +141,8 @@ func TestSignIn(t *testing.T) {
 				for _, c := range signInClients {
 					cells.Go(func() {
 						t.Run(c.name, func(t *testing.T) {
-							cell := &cell{row: m.row(c.name, mode.name), port: ports[c.name], provider: p}
-							cell.seat = seat{newSandbox(t), userName(c.name), g.url}
+							cell := &cell{row: m.row(c.name, mode.name), provider: p}
+							cell.seat = seat{newSandbox(t), userName(c.name), g.url, ports[c.name]}
 							cell.run(t, c.open(t, cell.seat))
 						})
 					})
@@ -125,21 +162,10 @@ func userName(client string) string {
 	return name + "-" + strings.NewReplacer(" ", "-", ".", "-").Replace(client[strings.LastIndex(client, " ")+1:])
 }
 
-// processors bounds how many clients work at the same time.
-var processors = make(chan struct{}, 3)
-
-// busy does something that keeps a processor busy.
-func busy(work func()) {
-	processors <- struct{}{}
-	defer func() { <-processors }()
-	work()
-}
-
 // A cell is one client in one mode.
 type cell struct {
 	seat
 	row      *row
-	port     *sync.Mutex
 	provider provider
 }
 
@@ -174,10 +200,8 @@ func (c *cell) run(t *testing.T, client signInClient) {
 // signIn does something that has to make the user sign in.
 func (c *cell) signIn(t testing.TB, work func()) {
 	t.Helper()
-	c.port.Lock()
-	defer c.port.Unlock()
 	before := c.granted("authorization_code")
-	busy(work)
+	work()
 	if c.granted("authorization_code") == before {
 		t.Fatalf("the provider has given no token for a code\nthe browser says: %s", c.browserSays())
 	}
@@ -186,8 +210,7 @@ func (c *cell) signIn(t testing.TB, work func()) {
 func (c *cell) use(t testing.TB, client signInClient, message string) {
 	t.Helper()
 	message = c.user + " " + message
-	var tools, results []string
-	busy(func() { tools, results = client.use(t, message) })
+	tools, results := client.use(t, message)
 	for _, want := range upstreamTools {
 		if !slices.ContainsFunc(tools, func(name string) bool { return strings.HasSuffix(name, want) }) {
 			t.Fatalf("%s: no %s among %v", message, want, tools)

@@ -6,6 +6,7 @@
 // Each line on stdin is a message for the echo tool: the client lists the tools,
 // calls the one that the line begins with, and prints {tools, text}. Where it has
 // to be signed in first, it prints {authorize} and waits for the callback.
+import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 import { createInterface } from 'node:readline';
 
@@ -19,8 +20,11 @@ const sdk = major === '1'
 const print = (message) => console.log(JSON.stringify(message));
 const redirect = `http://127.0.0.1:${port}/callback`;
 
-// A provider that keeps what it is given for as long as the program runs.
-const kept = {};
+// A provider that keeps what it is given for as long as the program runs. More
+// than one sign-in may begin at a time, since a transport has a stream beside its
+// calls: what belongs to which is told by the challenge.
+const kept = { verifiers: new Map() };
+const challengeOf = (verifier) => createHash('sha256').update(verifier).digest('base64url');
 const provider = {
   redirectUrl: redirect,
   clientMetadata: {
@@ -30,13 +34,13 @@ const provider = {
     response_types: ['code'],
     token_endpoint_auth_method: 'none',
   },
-  state: () => (kept.state = crypto.randomUUID()),
+  state: () => crypto.randomUUID(),
   clientInformation: () => kept.client,
   saveClientInformation: (client) => { kept.client = client; },
   tokens: () => kept.tokens,
   saveTokens: (tokens) => { kept.tokens = tokens; },
-  codeVerifier: () => kept.verifier,
-  saveCodeVerifier: (verifier) => { kept.verifier = verifier; },
+  codeVerifier: () => kept.verifiers.get(kept.begun.searchParams.get('code_challenge')),
+  saveCodeVerifier: (verifier) => { kept.verifiers.set(challengeOf(verifier), verifier); },
   redirectToAuthorization: (authorize) => { kept.authorize = authorize; },
   invalidateCredentials: (what) => {
     if (what === 'all' || what === 'tokens') delete kept.tokens;
@@ -66,15 +70,15 @@ async function use(line) {
   print({ tools: tools.map((tool) => tool.name), text: content[0].text });
 }
 
-// signIn finishes what the SDK has begun when it threw. The transport goes first:
-// its stream would begin to sign in as well, with a verifier of its own.
+// signIn finishes what the SDK has begun when it threw.
 async function signIn() {
-  await client.close();
+  await client.close(); // or its stream goes on trying
   client = undefined;
-  print({ authorize: kept.authorize });
+  kept.begun = kept.authorize;
+  print({ authorize: kept.begun });
   const answer = await called.promise;
   called = Promise.withResolvers();
-  if (answer.get('state') !== kept.state) throw new Error('another state came back');
+  if (answer.get('state') !== kept.begun.searchParams.get('state')) throw new Error('another state came back');
   await transport.finishAuth(major === '1' ? answer.get('code') : answer); // of which the second checks iss
 }
 
