@@ -92,6 +92,8 @@ var signInModes = []struct {
 	title string // in the table
 	open  func(testing.TB) (*signInGateway, provider)
 }{
+	{"entra-compat", "`entra-compat`", openEntraCompat("access_token")},
+	{"entra-compat with ID tokens", "`entra-compat`, ID tokens", openEntraCompat("id_token")},
 	{"resource-server", "`resource-server`", openResourceServer},
 }
 
