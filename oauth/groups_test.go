@@ -188,6 +188,9 @@ func TestAliasesLater(t *testing.T) {
 		if !strings.Contains(s.log.String(), "could not be looked up") {
 			t.Errorf("the log does not say why:\n%s", s.log)
 		}
+		if c := s.admit(sign(t, accessToken(), nil)); !slices.Equal(c.Groups.Unresolved, []string{"finance", "platform"}) {
+			t.Errorf("the aliases %q are unknown, want all", c.Groups.Unresolved)
+		}
 		g.change(func() { g.down = false })
 		time.Sleep(5 * time.Minute)
 		if c := s.admit(sign(t, accessToken(), nil)); !slices.Equal(c.Groups.Unresolved, []string{"platform"}) {

@@ -26,8 +26,8 @@ func (s *SignIn) caller(ctx context.Context, v *verified) (*Caller, time.Time, e
 	if err := p.checkKind(v, c); err != nil {
 		return nil, time.Time{}, err
 	}
-	if len(p.Clients) > 0 && !slices.Contains(p.Clients, c.Client.ID) {
-		return nil, time.Time{}, fmt.Errorf("the client %.100q that it was issued to is not one of allowed_clients", c.Client.ID)
+	if err := p.checkClient(v, c); err != nil {
+		return nil, time.Time{}, err
 	}
 	if err := p.checkScopes(c); err != nil {
 		return nil, time.Time{}, err
@@ -171,10 +171,28 @@ func (p *provider) checkEntraKind(t *claims, c *Caller) error {
 	return nil
 }
 
-// checkScopes makes sure that a person's token has every scope. A program has
+// checkClient makes sure that the client is one of those that may use the gateway,
+// by whichever claim the token has it.
+func (p *provider) checkClient(v *verified, c *Caller) error {
+	if len(p.Clients) == 0 {
+		return nil
+	}
+	ids := []string{c.Client.ID}
+	if p.Entra == nil && v.claims.ClientID != "" {
+		ids = append(ids, v.claims.ClientID)
+	}
+	for _, id := range ids {
+		if !slices.Contains(p.Clients, id) {
+			return fmt.Errorf("the client %.100q that it was issued to is not one of allowed_clients", id)
+		}
+	}
+	return nil
+}
+
+// checkScopes makes sure that a token has every scope. With Entra, a program has
 // roles instead, and an ID token says nothing of either.
 func (p *provider) checkScopes(c *Caller) error {
-	if c.Workload || p.IDTokens {
+	if p.IDTokens || p.Entra != nil && c.Workload {
 		return nil
 	}
 	for _, scope := range p.Scopes {
@@ -189,7 +207,7 @@ func (p *provider) checkScopes(c *Caller) error {
 func (s *SignIn) groups(ctx context.Context, v *verified, c *Caller) (Groups, time.Time) {
 	p := v.issuer.provider
 	told, counts := v.toldGroups(c.Expires)
-	if c.Workload || p.Entra == nil || p.Entra.Graph == nil || told.Complete && time.Now().Before(counts) {
+	if c.Workload || !p.asksGraph() || told.Complete && time.Now().Before(counts) {
 		return s.named(told, p), counts
 	}
 	ids, until, err := p.Entra.Graph.Groups(ctx, c.Tenant, c.Subject)
@@ -206,7 +224,7 @@ func (v *verified) toldGroups(end time.Time) (Groups, time.Time) {
 	if p.Entra != nil && v.claims.overage() {
 		return Groups{Why: "they are too many for the token", Unavailable: true}, end
 	}
-	if p.Entra != nil && p.Entra.Graph != nil && v.claims.IssuedAt != nil {
+	if p.asksGraph() && v.claims.IssuedAt != nil {
 		maxAge := p.Entra.GroupsMaxAge
 		if maxAge == 0 {
 			maxAge = 5 * time.Minute
@@ -231,9 +249,7 @@ func (s *SignIn) named(g Groups, p *provider) Groups {
 	for _, id := range g.IDs {
 		g.Names = append(g.Names, first(s.opts.GroupAliases[id], id))
 	}
-	if unresolved := s.unresolved[p].Load(); unresolved != nil {
-		g.Unresolved = *unresolved
-	}
+	g.Unresolved = s.unresolvedAliases(p)
 	return g
 }
 

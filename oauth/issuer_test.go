@@ -136,7 +136,7 @@ func (n *internet) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	named, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
-	if named == "common" {
+	if named == "common" || named == "organizations" {
 		named = "{tenantid}"
 	}
 	issuer := entra.Clouds["global"].IssuerV1(named)

@@ -204,6 +204,9 @@ func TestProviderLies(t *testing.T) {
 		"another issuer": {func(w http.ResponseWriter, _ *http.Request) {
 			fmt.Fprint(w, `{"issuer": "https://evil.example", "jwks_uri": "https://evil.example/keys"}`)
 		}, "is the metadata of the issuer"},
+		"keys on this machine": {func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprintf(w, `{"issuer": %q, "jwks_uri": "http://127.0.0.1/keys"}`, oidcIssuer)
+		}, "not an https URL"},
 		"keys over http": {func(w http.ResponseWriter, _ *http.Request) {
 			fmt.Fprintf(w, `{"issuer": %q, "jwks_uri": "http://idp.example.com/keys"}`, oidcIssuer)
 		}, "not an https URL"},

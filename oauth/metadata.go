@@ -83,12 +83,10 @@ func (s *SignIn) authorizationServers() []string {
 	}
 	var servers []string
 	for _, p := range s.providers {
-		server := p.Issuer
-		if p.Entra != nil {
-			server = p.Entra.Cloud.IssuerV2(p.Entra.Tenant)
-		}
-		if !slices.Contains(servers, server) {
-			servers = append(servers, server)
+		for _, is := range p.issuers {
+			if is.version != "1.0" && !slices.Contains(servers, is.url) { // whose metadata is that of version 2
+				servers = append(servers, is.url)
+			}
 		}
 	}
 	return servers
@@ -105,15 +103,18 @@ func (s *SignIn) scopes() []string {
 }
 
 // serveProviderMetadata passes the first provider's own metadata on, for clients
-// that look for it here: those of the revision 2025-03-26 know nothing else.
+// that look for it here: those of the revision 2025-03-26 know nothing else. What
+// Entra has for many tenants at once names no issuer that a client could expect.
 func (s *SignIn) serveProviderMetadata(w http.ResponseWriter, r *http.Request) {
-	m := s.providers[0].issuers[0].keys.known.Load()
-	if m == nil {
+	switch m := s.providers[0].issuers[0].keys.known.Load(); {
+	case m == nil:
 		w.Header().Set("Retry-After", "5")
 		http.Error(w, "the identity provider has not been reached yet", http.StatusServiceUnavailable)
-		return
+	case strings.Contains(m.Issuer, tenantTemplate):
+		http.Error(w, "there are several authorization servers; see "+s.publicURL(resourcePath+endpoint), http.StatusNotFound)
+	default:
+		serveDocument(w, r, m.raw)
 	}
-	serveDocument(w, r, m.raw)
 }
 
 // serveDocument serves public JSON, also to pages of any origin.

@@ -86,6 +86,27 @@ func TestProvidersMetadata(t *testing.T) {
 	}
 }
 
+// TestMetadataOfSeveralTenants names each of them, and none that a client cannot
+// find the issuer of in a token.
+func TestMetadataOfSeveralTenants(t *testing.T) {
+	p := entraProvider()
+	p.Entra.Tenant, p.Entra.Allowed = "organizations", []string{tenant, otherTenant}
+	n := newInternet()
+	s := start(t, n, p)
+	var m struct {
+		AuthorizationServers []string `json:"authorization_servers"`
+	}
+	_ = json.NewDecoder(s.get("GET", "/.well-known/oauth-protected-resource").Body).Decode(&m)
+	want := "https://login.microsoftonline.com/" + tenant + "/v2.0 https://login.microsoftonline.com/" + otherTenant + "/v2.0"
+	if got := strings.Join(m.AuthorizationServers, " "); got != want {
+		t.Errorf("the authorization servers are %s", got)
+	}
+	s.admit(sign(t, accessToken(), nil))
+	if resp := s.get("GET", "/.well-known/oauth-authorization-server"); resp.StatusCode != 404 {
+		t.Errorf("the metadata of all tenants: %d", resp.StatusCode)
+	}
+}
+
 func TestFacade(t *testing.T) {
 	facade := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusTeapot) })
 	s := startWith(t, oauth.Options{HTTP: newInternet().client(), Providers: []oauth.Provider{entraProvider()}, Facade: facade})

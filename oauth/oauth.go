@@ -28,7 +28,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/mcpagg/mcpagg/oauth/entra"
 )
@@ -109,7 +108,7 @@ func (s *SignIn) Run(ctx context.Context) {
 		running.Go(func() { k.run(ctx, s.reporter(k)) })
 	}
 	for _, p := range s.providers {
-		if p.Entra != nil && p.Entra.Graph != nil && len(s.opts.GroupAliases) > 0 {
+		if p.asksGraph() && len(s.aliased()) > 0 {
 			running.Go(func() { s.resolveAliases(ctx, p) })
 		}
 	}
@@ -134,57 +133,6 @@ func (s *SignIn) reporter(k *keySource) func(error) {
 		set := k.current.Load()
 		s.log.Info("have the keys of a provider", "issuer", k.issuer, "keys", len(set.byID), "unusable", set.skipped)
 	}
-}
-
-// resolveAliases asks Graph for the groups that have an alias, in every tenant
-// that people may be of, until it answers.
-func (s *SignIn) resolveAliases(ctx context.Context, p *provider) {
-	var ids, unknown []string
-	for id := range s.opts.GroupAliases {
-		if entra.IsTenantID(id) { // else it is a group of another provider
-			ids = append(ids, id)
-		}
-	}
-	for wait := time.Second; ; wait = min(2*wait, 5*time.Minute) {
-		known, err := p.Entra.known(ctx, ids)
-		if err == nil {
-			for _, id := range ids {
-				if !known[id] {
-					unknown = append(unknown, s.opts.GroupAliases[id])
-					s.log.Warn("a group of the configuration is not known to Entra; correct its id", "group", s.opts.GroupAliases[id], "id", id)
-				}
-			}
-			unknown = sorted(unknown)
-			s.unresolved[p].Store(&unknown)
-			return
-		}
-		if ctx.Err() != nil {
-			return
-		}
-		s.log.Warn("the groups of the configuration could not be looked up", "provider", p.Name, "err", err)
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		}
-	}
-}
-
-// known are those of the groups with these ids that are in a tenant.
-func (e *EntraTenant) known(ctx context.Context, ids []string) (map[string]bool, error) {
-	known := map[string]bool{}
-	for _, tenant := range e.tenants() {
-		names, err := e.Graph.Names(ctx, tenant, ids)
-		if err != nil {
-			return nil, err
-		}
-		for id := range names {
-			known[id] = true
-		}
-	}
-	return known, nil
 }
 
 // Authenticate says who sends a request. Identity is taken from this request

@@ -16,6 +16,8 @@ func secureURL(raw string) bool {
 	return u.Scheme == "https" || u.Scheme == "http" && loopback(u.Hostname())
 }
 
+func isHTTPS(raw string) bool { return strings.HasPrefix(raw, "https://") }
+
 func loopback(host string) bool {
 	if strings.EqualFold(host, "localhost") {
 		return true

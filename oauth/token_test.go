@@ -293,4 +293,23 @@ func TestAllowedClients(t *testing.T) {
 	s.refuse(sign(t, with(accessToken(), object{"azp": nil, "appid": "another"}), nil), 401, "allowed_clients") // as version 1 has it
 	v1 := with(accessToken(), object{"iss": entra.Clouds["global"].IssuerV1(tenant), "ver": "1.0", "appid": clientApp, "azp": "another"})
 	s.refuse(sign(t, v1, nil), 401, "allowed_clients")
+	p = oidcProvider()
+	p.Clients = []string{"cli"}
+	s = start(t, newInternet(), p)
+	s.admit(sign(t, oidcToken(), nil))
+	s.admit(sign(t, with(oidcToken(), object{"azp": "cli"}), nil))
+	s.refuse(sign(t, with(oidcToken(), object{"azp": "another"}), nil), 401, "allowed_clients")
+	s.refuse(sign(t, with(oidcToken(), object{"azp": "cli", "client_id": "another"}), nil), 401, "allowed_clients")
+	s.refuse(sign(t, with(oidcToken(), object{"client_id": nil}), nil), 401, "allowed_clients")
+}
+
+// TestProgramsOfOthers have no roles that would stand for scopes.
+func TestProgramsOfOthers(t *testing.T) {
+	p := oidcProvider()
+	p.AllowAppTokens = true
+	s := start(t, newInternet(), p)
+	if c := s.admit(sign(t, with(oidcToken(), object{"sub": "cli"}), nil)); !c.Workload || c.ID != `Workload::"https://idp.example.com#cli"` {
+		t.Errorf("the caller is %+v", c)
+	}
+	s.refuse(sign(t, with(oidcToken(), object{"sub": "cli", "scope": "mcp:read"}), nil), 403, "mcp:write")
 }

@@ -48,8 +48,8 @@ type authBlock struct {
 	// for tokens of version 1 its App ID URI as well. Without it, `client_id`, or
 	// with the kind `oidc` the URL of the MCP endpoint.
 	Audiences identifiers `hcl:"audiences"`
-	// The scopes that a person's token must have, all of them. Clients are told
-	// to ask for these. With the kind `entra` a scope without its application belongs
+	// The scopes that a person's token must have, all of them, and with the kind
+	// `oidc` a program's as well. Clients are told to ask for these. With the kind `entra` a scope without its application belongs
 	// to the first of the `audiences` in the mode `entra-compat`, and to the
 	// application whose App ID URI is the URL of the MCP endpoint in the mode
 	// `resource-server`. The mode `entra-compat` needs at least one, unless `token`
