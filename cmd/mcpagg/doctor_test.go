@@ -37,7 +37,7 @@ func sampleReport() *doctor.Report {
 			{Check: "sign-in", Verdict: doctor.OK, Seen: "Claude Code, http://localhost/callback: Entra shows its sign-in page"},
 			{
 				Check: "sign-in", Verdict: doctor.Warning, Seen: "OpenCode, http://127.0.0.1:19876/mcp/oauth/callback: AADSTS50011",
-				Remedy: "If people use this client: The redirect URI of the client is not registered with the client app; its host, path and case must be the same. Add the URI that the page shows to the client app under Authentication, on the platform Mobile and desktop applications. On localhost the port does not matter.",
+				Remedy: "If people use this client: The redirect URI of the client is not registered with the client app; its host, path and case must be the same. Add the URI, as it is here, to the client app under Authentication, on the platform Mobile and desktop applications.",
 			},
 			{Check: "sign-in", Verdict: doctor.OK, Seen: "Entra refuses a foreign resource, as it should; the gateway sends none"},
 			{

@@ -11,10 +11,13 @@ import (
 // showReport prints a report for a person.
 func (sc *screen) showReport(r *doctor.Report) error {
 	var lines []string
-	for i, f := range r.Findings {
-		if i+1 < len(r.Findings) && r.Findings[i+1].Check == f.Check && r.Findings[i+1].Remedy == f.Remedy {
-			f.Remedy = "" // the last one has it
+	told := map[doctor.Finding]bool{} // remedies of a check
+	for _, f := range r.Findings {
+		remedy := doctor.Finding{Check: f.Check, Remedy: f.Remedy}
+		if told[remedy] {
+			f.Remedy = ""
 		}
+		told[remedy] = true
 		lines = append(lines, sc.finding(f)...)
 	}
 	if len(r.Token) > 0 {

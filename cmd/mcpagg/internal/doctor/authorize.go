@@ -76,8 +76,12 @@ func (x *examination) authorizeDirectly(ctx context.Context) []Finding {
 	if err != nil {
 		return nil // it was configured
 	}
-	f := x.ask(ctx, at).finding("as VS Code, for " + x.publicURL("/mcp") + ": ")
-	return []Finding{f}
+	page := x.ask(ctx, at)
+	f := []Finding{page.finding("as VS Code, for " + x.publicURL("/mcp") + ": ")}
+	if len(page.codes) > 0 && !page.aboutResource() && x.opts.Client == nil {
+		soften(f)
+	}
+	return f
 }
 
 // An attempt is a redirect URI and the clients that have it.
@@ -237,6 +241,11 @@ func (p page) aboutRedirect() bool {
 	return slices.ContainsFunc(p.codes, func(n int) bool { return slices.Contains([]int{50011, 500113, 900971, 50102, 90102}, n) })
 }
 
+// aboutResource reports whether the parameter resource was refused.
+func (p page) aboutResource() bool {
+	return slices.Contains(p.codes, 9010010) || slices.Contains(p.codes, 901002)
+}
+
 // finding says what a page means, after what was asked for.
 func (p page) finding(what string) Finding {
 	code, explained := explain(p.codes)
@@ -245,6 +254,11 @@ func (p page) finding(what string) Finding {
 		return Finding{Verdict: Problem, Seen: fmt.Sprintf("%s%v", what, why(p.err)), Remedy: reach}
 	case p.ok():
 		return Finding{Verdict: OK, Seen: what + "Entra shows its sign-in page"}
+	case explained && p.aboutRedirect():
+		return Finding{
+			Verdict: Problem, Seen: what + code.Name(),
+			Remedy: code.Meaning + " Add the URI, as it is here, to the client app under Authentication, on the platform Mobile and desktop applications.",
+		}
 	case explained:
 		return Finding{Verdict: Problem, Seen: what + code.Name(), Remedy: code.Meaning + " " + code.Remedy}
 	case len(p.codes) > 0:
@@ -261,7 +275,7 @@ func (x *examination) resource(ctx context.Context, at *url.URL) Finding {
 	query.Set("resource", "https://mcpagg.invalid/mcp")
 	bogus.RawQuery = query.Encode()
 	p := x.ask(ctx, &bogus)
-	if slices.Contains(p.codes, 9010010) || slices.Contains(p.codes, 901002) {
+	if p.aboutResource() {
 		return Finding{Verdict: OK, Seen: "Entra refuses a foreign resource, as it should; the gateway sends none"}
 	}
 	return Finding{

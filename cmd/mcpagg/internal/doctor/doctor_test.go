@@ -57,6 +57,11 @@ func TestResourceServer(t *testing.T) {
 			t.Errorf("%q is missing in\n%s", want, got)
 		}
 	}
+	s.refuse = func(url.Values) int { return 700016 } // maybe nobody uses VS Code
+	if _, got = s.examine(t); !strings.Contains(got, "warning sign-in: as VS Code, for https://gateway/mcp: AADSTS700016") {
+		t.Errorf("what is only about VS Code is no warning in\n%s", got)
+	}
+	s.refuse = nil
 	s.opts.SignIn.Providers[0].Scopes = []oauth.Scope{{Name: "mcp.access", Advertised: "api://x/mcp.access"}}
 	if _, got = s.examine(t); !strings.Contains(got, "problem sign-in: as VS Code, for https://gateway/mcp: AADSTS9010010") {
 		t.Errorf("a strange resource is no problem in\n%s", got)
