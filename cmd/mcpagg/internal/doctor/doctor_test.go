@@ -249,6 +249,9 @@ func TestToken(t *testing.T) {
 			`warning token: the gateway takes it, as User::"` + tenant + `/` + person + `" -> Groups of this caller are not known`,
 			"access token of version 2.0, for a person", "none listed: the claim is not there",
 		},
+		"numbers for texts": {
+			map[string]any{"ver": 2}, "problem token: the gateway refuses it: its version", "JWT", "2: g-1 g-2",
+		},
 		"no scope": {
 			map[string]any{"scp": "mcp.other"},
 			`problem token: the gateway refuses it: it lacks the scope "mcp.access" -> The client must ask for it, and the provider must grant it.`,

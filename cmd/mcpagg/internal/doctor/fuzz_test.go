@@ -1,11 +1,12 @@
 package doctor
 
 import (
-	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/go-json-experiment/json"
 
 	"github.com/mcpagg/mcpagg/oauth"
 )
@@ -15,6 +16,7 @@ func FuzzFacts(f *testing.F) {
 	for _, seed := range []string{
 		`{"ver":"2.0","tid":"t","aud":["a","b"],"scp":"x","groups":["g"],"exp":1e30}`,
 		`{"ver":"1.0","tid":"t","aud":"api://x","appid":"a","sub":"s","oid":"s","groups":7,"iat":-1}`,
+		`{"ver":1,"iss":"https://contoso.okta.com/oauth2/x","cid":"0oa","scp":["mcp"],"exp":"never","aud":7}`,
 		`{"_claim_names":{"groups":"src1"},"hasgroups":"true","roles":{}}`,
 	} {
 		f.Add([]byte(seed))

@@ -3,10 +3,12 @@ package doctor
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/mcpagg/mcpagg/oauth"
 	"github.com/mcpagg/mcpagg/oauth/entra"
@@ -20,25 +22,51 @@ type Fact struct {
 }
 
 // claims are those that are shown. None of them is a person's name or address.
+// What has an unusual type counts as absent: providers give the same name to
+// different things.
 type claims struct {
-	Version    string                     `json:"ver"`
-	Issuer     string                     `json:"iss"`
-	Audience   texts                      `json:"aud"`
-	Tenant     string                     `json:"tid"`
-	Object     string                     `json:"oid"`
-	Subject    string                     `json:"sub"`
-	AZP        string                     `json:"azp"`
-	AppID      string                     `json:"appid"`
-	ClientID   string                     `json:"client_id"`
-	SCP        texts                      `json:"scp"`
-	Scope      texts                      `json:"scope"`
-	Roles      texts                      `json:"roles"`
-	Groups     *texts                     `json:"groups"`
-	ClaimNames map[string]json.RawMessage `json:"_claim_names"`
-	HasGroups  json.RawMessage            `json:"hasgroups"`
-	IDType     string                     `json:"idtyp"`
-	IssuedAt   float64                    `json:"iat"`
-	Expires    float64                    `json:"exp"`
+	Version    text                               `json:"ver"`
+	Issuer     text                               `json:"iss"`
+	Audience   texts                              `json:"aud"`
+	Tenant     text                               `json:"tid"`
+	Object     text                               `json:"oid"`
+	Subject    text                               `json:"sub"`
+	AZP        text                               `json:"azp"`
+	AppID      text                               `json:"appid"`
+	ClientID   text                               `json:"client_id"`
+	OktaID     text                               `json:"cid"`
+	SCP        texts                              `json:"scp"`
+	Scope      texts                              `json:"scope"`
+	Roles      texts                              `json:"roles"`
+	Groups     *texts                             `json:"groups"`
+	ClaimNames lenient[map[string]jsontext.Value] `json:"_claim_names"`
+	HasGroups  jsontext.Value                     `json:"hasgroups"`
+	IDType     text                               `json:"idtyp"`
+	IssuedAt   lenient[float64]                   `json:"iat"`
+	Expires    lenient[float64]                   `json:"exp"`
+}
+
+// A lenient value is zero where there is something else.
+type lenient[T any] struct{ value T }
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (l *lenient[T]) UnmarshalJSON(raw []byte) error {
+	var v T
+	if json.Unmarshal(raw, &v) == nil {
+		l.value = v
+	}
+	return nil
+}
+
+// A text is empty where there is something else.
+type text string
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (t *text) UnmarshalJSON(raw []byte) error {
+	var v lenient[string]
+	_ = v.UnmarshalJSON(raw) // which does not fail
+	*t = text(v.value)
+	return nil
 }
 
 // texts is a list that may be written as one text, and is empty if it is neither.
@@ -46,14 +74,13 @@ type texts []string
 
 // UnmarshalJSON implements [json.Unmarshaler].
 func (t *texts) UnmarshalJSON(raw []byte) error {
-	var one string
-	if json.Unmarshal(raw, &one) == nil {
-		*t = texts{one}
+	if one := text(""); one.UnmarshalJSON(raw) == nil && one != "" {
+		*t = texts{string(one)}
 		return nil
 	}
-	var all []string
-	_ = json.Unmarshal(raw, &all) // something else counts as nothing
-	*t = all
+	var all lenient[[]string]
+	_ = all.UnmarshalJSON(raw) // which does not fail
+	*t = all.value
 	return nil
 }
 
@@ -121,16 +148,16 @@ func (c *claims) facts(r oauth.Report, now time.Time) []Fact {
 	}
 	add("kind", c.kind())
 	add("signed with", fmt.Sprintf("%s, key %.60s", r.Algorithm, r.KeyID))
-	add("issuer", c.Issuer)
+	add("issuer", string(c.Issuer))
 	add("audience", strings.Join(c.Audience, " "))
-	add("tenant", c.Tenant)
+	add("tenant", string(c.Tenant))
 	add("subject", c.subject())
 	add("client", c.client())
 	add("scopes", strings.Join(append(c.SCP, c.Scope...), " "))
 	add("roles", strings.Join(c.Roles, " "))
 	add("groups", c.groups(r.Caller))
-	add("issued", ago(c.IssuedAt, now))
-	add("expires", ago(c.Expires, now))
+	add("issued", ago(c.IssuedAt.value, now))
+	add("expires", ago(c.Expires.value, now))
 	return all
 }
 
@@ -139,15 +166,15 @@ func (c *claims) ofEntra() bool { return c.Version != "" && c.Tenant != "" }
 
 func (c *claims) subject() string {
 	if c.ofEntra() && c.Object != "" {
-		return c.Object
+		return string(c.Object)
 	}
-	return c.Subject
+	return string(c.Subject)
 }
 
 func (c *claims) client() string {
-	for _, id := range []string{c.AZP, c.AppID, c.ClientID} {
+	for _, id := range []text{c.AZP, c.AppID, c.ClientID, c.OktaID} {
 		if id != "" {
-			return id
+			return string(id)
 		}
 	}
 	return ""
@@ -161,18 +188,18 @@ func (c *claims) kind() string {
 	case entra.IsGraph(c.Audience):
 		return "access token for Microsoft Graph"
 	case len(c.SCP) > 0:
-		return "access token of version " + c.Version + ", for a person"
+		return "access token of version " + string(c.Version) + ", for a person"
 	case c.IDType == "app" || c.client() != "" && c.Subject == c.Object:
-		return "access token of version " + c.Version + ", of a program without a person"
+		return "access token of version " + string(c.Version) + ", of a program without a person"
 	case c.client() == "":
 		return "ID token"
 	}
-	return "access token of version " + c.Version + ", without scopes"
+	return "access token of version " + string(c.Version) + ", without scopes"
 }
 
 // groups says how many there are, those of the caller if Graph was asked.
 func (c *claims) groups(caller *oauth.Caller) string {
-	overage := c.ClaimNames["groups"] != nil || bytes.Contains(c.HasGroups, []byte("true"))
+	overage := c.ClaimNames.value["groups"] != nil || bytes.Contains(c.HasGroups, []byte("true"))
 	switch {
 	case caller != nil && caller.Groups.Complete:
 		return summary(caller.Groups.Names)
