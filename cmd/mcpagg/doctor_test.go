@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -147,49 +146,56 @@ func page(t *testing.T, name string) string {
 
 var hclBlocks = regexp.MustCompile("(?s)```hcl\n(.*?)```")
 
-// TestDocsConfigurations formats and loads what the pages about signing in, and the README, have
-// of it.
+// TestDocsConfigurations formats and loads what the pages about signing in, and
+// the README, have of it.
 func TestDocsConfigurations(t *testing.T) {
 	for _, name := range []string{"entra.md", "sign-in.md", "../README.md"} {
-		for i, match := range hclBlocks.FindAllStringSubmatch(page(t, name), -1) {
-			text := match[1]
-			if !strings.Contains(text, "auth ") {
-				continue
-			}
+		for _, text := range configurations(t, name) {
 			if tidy, err := config.Format(name, []byte(text)); err != nil || string(tidy) != text {
-				t.Errorf("configuration %d of docs/%s is not formatted; it should be\n%s", i+1, name, tidy)
+				t.Errorf("a configuration of docs/%s is not formatted; it should be\n%s", name, tidy)
 			}
-			file := filepath.Join(t.TempDir(), "gateway.hcl")
-			if err := os.WriteFile(file, []byte(text+"\nupstream \"notes\" {\n  url = \"https://notes.contoso.com/mcp\"\n}\n"), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			cfg, err := config.Load([]string{file}, func(string) (string, bool) { return "", false })
-			if err != nil {
-				t.Errorf("configuration %d of docs/%s: %v", i+1, name, err)
-				continue
-			}
-			if _, ok := cfg.SignIn(nil, slog.New(slog.DiscardHandler)); !ok {
-				t.Errorf("configuration %d of docs/%s: nobody signs in", i+1, name)
+			if _, ok := loadText(t, text).SignIn(nil, slog.New(slog.DiscardHandler)); !ok {
+				t.Errorf("nobody signs in with this one of docs/%s:\n%s", name, text)
 			}
 		}
 	}
 }
 
-// TestDocsRefusals has the challenge and the line of the log that docs/sign-in.md
-// shows.
-func TestDocsRefusals(t *testing.T) {
-	var log bytes.Buffer
-	public, err := url.Parse("https://mcp.contoso.com")
-	if err != nil {
+// configurations are those of a page that are about signing in.
+func configurations(t *testing.T, name string) []string {
+	t.Helper()
+	var all []string
+	for _, match := range hclBlocks.FindAllStringSubmatch(page(t, name), -1) {
+		if strings.Contains(match[1], "auth ") {
+			all = append(all, match[1])
+		}
+	}
+	if all == nil {
+		t.Fatalf("docs/%s has no configuration", name)
+	}
+	return all
+}
+
+// loadText loads a configuration that needs nothing but an upstream.
+func loadText(t *testing.T, text string) *config.Config {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "gateway.hcl")
+	if err := os.WriteFile(file, []byte(text+"\nupstream \"notes\" {\n  url = \"https://notes.contoso.com/mcp\"\n}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := oauth.New(oauth.Options{
-		PublicURL: public, Log: slog.New(slog.NewTextHandler(&log, nil)),
-		Providers: []oauth.Provider{{
-			Name: "keycloak", Issuer: "https://login.contoso.com/realms/tools",
-			Audiences: []string{"https://mcp.contoso.com/mcp"}, Scopes: []oauth.Scope{{Name: "mcp", Advertised: "mcp"}},
-		}},
-	}, nil)
+	cfg, err := config.Load([]string{file}, func(string) (string, bool) { return "", false })
+	if err != nil {
+		t.Fatalf("%v\nin\n%s", err, text)
+	}
+	return cfg
+}
+
+// TestDocsRefusals has the challenge and the line of the log that docs/sign-in.md
+// shows, of the first configuration there.
+func TestDocsRefusals(t *testing.T) {
+	var log bytes.Buffer
+	opts, _ := loadText(t, configurations(t, "sign-in.md")[0]).SignIn(nil, slog.New(slog.NewTextHandler(&log, nil)))
+	s := oauth.New(opts, nil)
 	signIn := page(t, "sign-in.md")
 	r := httptest.NewRequest(http.MethodPost, "/mcp", nil)
 	_, refused := s.Authenticate(r)
