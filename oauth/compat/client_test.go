@@ -17,11 +17,14 @@ import (
 // TestGoSDKSignsIn has a client that is not ours find the facade, register, sign
 // in and refresh.
 func TestGoSDKSignsIn(t *testing.T) {
+	tokenOf := func(grant string) string {
+		return mint(map[string]any{}, map[string]any{"aud": apiID, "exp": 1 << 33, "grant": grant})
+	}
 	entra := &struct{ forms []url.Values }{}
 	idp := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_ = r.ParseForm()
 		entra.forms = append(entra.forms, r.PostForm)
-		gives(map[string]any{"token_type": "Bearer", "access_token": "token-" + r.PostForm.Get("grant_type"), "refresh_token": "the-refresh-token", "expires_in": 1})(w, r)
+		gives(map[string]any{"token_type": "Bearer", "access_token": tokenOf(r.PostForm.Get("grant_type")), "refresh_token": "the-refresh-token", "expires_in": 1})(w, r)
 	}))
 	defer idp.Close()
 	gateway := httptest.NewUnstartedServer(nil)
@@ -53,7 +56,7 @@ func TestGoSDKSignsIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	token, err := tokens.Token() // the first one has expired, as the SDK counts
-	if err != nil || token.AccessToken != "token-refresh_token" {
+	if err != nil || token.AccessToken != tokenOf("refresh_token") {
 		t.Fatalf("token %v, %v", token, err)
 	}
 	if len(entra.forms) < 2 || entra.forms[0].Get("code") != "the-code" || entra.forms[1].Get("refresh_token") != "the-refresh-token" {

@@ -94,12 +94,13 @@ func FuzzToken(f *testing.F) {
 	f.Add(refreshForm("scope", "a b "+apiScope).Encode())
 	f.Add(refreshForm("grant_type", "client_credentials", "client_secret", "x").Encode())
 	f.Add(refreshForm().Encode() + "&client_id=x&%zz")
+	answer := `{"token_type":"Bearer","expires_in":1,"access_token":"` + mint(map[string]any{}, map[string]any{"aud": apiID, "exp": 1 << 33}) + `"}`
 	var sent string // what Entra got in this run
 	opts := options("https://login.example", io.Discard)
 	opts.HTTP = &http.Client{Transport: transport(func(r *http.Request) (*http.Response, error) {
 		body, err := io.ReadAll(r.Body)
 		sent = string(body)
-		return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(`{"token_type":"Bearer","access_token":"opaque","expires_in":1}`))}, err
+		return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(answer))}, err
 	})}
 	facade, n := compat.New(opts), &atomic.Int64{}
 	f.Fuzz(func(t *testing.T, form string) {

@@ -69,18 +69,18 @@ func (f *Facade) grantIDToken(answer *granted, g entraGrant) (*granted, *problem
 }
 
 // grantAccessToken gives the client the access token, unless it is one for
-// Microsoft Graph: the gateway could not verify it, and whoever gets it could
-// read the person's mail.
+// Microsoft Graph, of which those for personal accounts are opaque: the gateway
+// could not verify it, and whoever gets it could read the person's mail.
 func (f *Facade) grantAccessToken(answer *granted, g entraGrant) (*granted, *problem) {
 	answer.AccessToken, answer.ExpiresIn = g.AccessToken, seconds(g.ExpiresIn)
-	if strings.Count(g.AccessToken, ".") != 2 { // opaque, or encrypted
-		if g.AccessToken == "" {
-			return nil, unavailable("Microsoft Entra ID gave an answer that is none; try again.", "HTTP 200, and no access token", "")
-		}
-		return answer, nil
-	}
 	jwt, err := parseJWT(g.AccessToken)
 	switch {
+	case g.AccessToken == "":
+		return nil, unavailable("Microsoft Entra ID gave an answer that is none; try again.", "HTTP 200, and no access token", "")
+	case strings.Count(g.AccessToken, ".") != 2:
+		return nil, unavailable("Entra gave a token that this gateway cannot read; its operator has to mend that.",
+			"the access token is opaque or encrypted: it is for Microsoft Graph and a personal account, or the API app encrypts its tokens",
+			"Expose a scope on the API app in Entra, name it in scopes of the auth block, and do not let the app encrypt its tokens.")
 	case err != nil:
 		return nil, unavailable("Microsoft Entra ID gave an answer that is none; try again.", "the access token is no JWT with exp", "")
 	case jwt.hasNonce || slices.ContainsFunc(jwt.audiences, f.isGraph):

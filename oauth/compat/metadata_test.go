@@ -75,7 +75,7 @@ func TestHeadIsLikeGet(t *testing.T) {
 }
 
 func Test36CrossOrigin(t *testing.T) {
-	s := newStage(t, gives(map[string]any{"token_type": "Bearer", "access_token": "opaque", "expires_in": 3600}))
+	s := newStage(t, gives(entraGives(nil)))
 	for _, path := range append([]string{"/oauth2/token", "/token", "/register"}, append(metadataPaths, openIDPaths...)...) {
 		r := s.do(http.MethodOptions, path, "", "Origin", "https://evil.example", "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "content-type,mcp-protocol-version")
 		if r.status != http.StatusNoContent || r.header.Get("Access-Control-Allow-Origin") != "*" || r.header.Get("Access-Control-Allow-Credentials") != "" {

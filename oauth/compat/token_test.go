@@ -427,6 +427,20 @@ func Test34GraphTokenIsNeverReturned(t *testing.T) {
 	}
 }
 
+func Test34UnreadableTokenIsNotReturned(t *testing.T) {
+	for name, token := range map[string]string{"opaque": "EwBoOpaque", "encrypted": "a.b.c.d.e"} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t, gives(entraGives(map[string]any{"access_token": token})))
+			r := s.token(refreshForm())
+			s.wantError(r, http.StatusServiceUnavailable, "temporarily_unavailable", "cannot read")
+			if strings.Contains(r.body, token) {
+				t.Errorf("the answer has the token: %s", r.body)
+			}
+			s.wantLogged("do not let the app encrypt its tokens")
+		})
+	}
+}
+
 func Test35WhatIsReturned(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
@@ -439,7 +453,6 @@ func Test35WhatIsReturned(t *testing.T) {
 		{"access token that Entra gives less time", map[string]any{"expires_in": 1800}, nil, accessToken, 1800},
 		{"time in quotes", map[string]any{"expires_in": "1800"}, nil, accessToken, 1800},
 		{"no time", map[string]any{"expires_in": nil}, nil, accessToken, 3600},
-		{"opaque", map[string]any{"access_token": "opaque"}, nil, "opaque", 4000},
 		{"ID token", nil, idTokens, idToken, 3000},
 		{"ID token beside one for Graph", map[string]any{"access_token": graphToken}, idTokens, idToken, 3000},
 	} {
