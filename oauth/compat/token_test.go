@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -327,6 +328,23 @@ func Test33ManyWait(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestClientHangsUp has a client that does not wait for Entra, which nobody has
+// to mend.
+func TestClientHangsUp(t *testing.T) {
+	log := &logBuffer{}
+	opts := options("https://login.example", log)
+	ctx, hangUp := context.WithCancel(t.Context())
+	opts.HTTP = &http.Client{Transport: transport(func(r *http.Request) (*http.Response, error) {
+		hangUp()
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	})}
+	compat.New(opts).ServeHTTP(httptest.NewRecorder(), formRequest(refreshForm()).WithContext(ctx))
+	if text := log.String(); !strings.Contains(text, "the client hung up") || !strings.Contains(text, "level=INFO") {
+		t.Errorf("logged: %s", text)
+	}
 }
 
 // Test32SlowBody has clients that begin a body and do not go on.

@@ -49,6 +49,10 @@ func newUpstream(opts Options) upstream {
 func (f *Facade) ask(ctx context.Context, form url.Values) (*granted, *problem) {
 	status, header, body, err := f.upstream.post(ctx, form)
 	switch {
+	case err != nil && ctx.Err() != nil:
+		p := unavailable("The request was given up.", "the client hung up before Entra answered", "")
+		p.level = slog.LevelInfo
+		return nil, p
 	case err != nil:
 		return nil, unavailable("Microsoft Entra ID cannot be reached at the moment; try again.", err.Error(), "Check that this machine reaches "+f.opts.Cloud.Authority+", through a proxy if need be.")
 	case status == http.StatusOK:
