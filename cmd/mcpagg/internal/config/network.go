@@ -132,6 +132,22 @@ func (v *publicURL) take(in input) {
 		return
 	}
 	v.value = u
+	if u != nil {
+		u.Host = canonicalHost(u)
+	}
+}
+
+// canonicalHost is the host and port of a URL as clients write them (RFC 3986,
+// section 6.2): in lower case, and without the port that the scheme has anyway.
+// They compare URLs that are built from it with those that they know, and ask for
+// tokens by them.
+func canonicalHost(u *url.URL) string {
+	host := strings.ToLower(u.Host)
+	switch port := u.Port(); {
+	case port == "", u.Scheme == "https" && port == "443", u.Scheme == "http" && port == "80":
+		return strings.TrimSuffix(host, ":"+port)
+	}
+	return host
 }
 
 // networks is a list of address ranges.
