@@ -81,7 +81,7 @@ func IsGraph(audiences []string) bool {
 	for _, a := range audiences {
 		a = strings.TrimSuffix(a, "/")
 		for _, c := range Clouds {
-			if a == graphApp || a == c.Graph {
+			if strings.EqualFold(a, graphApp) || strings.EqualFold(a, c.Graph) {
 				return true
 			}
 		}

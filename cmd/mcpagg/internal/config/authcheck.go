@@ -99,6 +99,7 @@ func (b *authBlock) checkCompat(d *decoder) {
 		d.mistake(&b.AllowedClients.at, "Invalid allowed_clients", "Every client of the gateway signs in as the one in client_id, which is not among these.")
 	}
 	b.checkOwnScopes()
+	b.checkOneApplication()
 }
 
 // checkOwnScopes refuses names of scopes with which Entra does not renew the token
@@ -113,6 +114,28 @@ func (b *authBlock) checkOwnScopes() {
 	}
 	if len(b.Audiences.value) > 0 && strings.EqualFold(b.Audiences.value[0], own) {
 		b.Audiences.elements[0].mistake(why+" The App ID URI can come after it.", b.Audiences.elements[0])
+	}
+}
+
+// checkOneApplication refuses scopes of several applications: Entra makes a token
+// for one of them at a time (AADSTS28000). An App ID URI does not say whose it is.
+func (b *authBlock) checkOneApplication() {
+	first := ""
+	for i, s := range b.Scopes.value {
+		resource, _ := splitScope(s)
+		if resource == "" && len(b.Audiences.value) > 0 {
+			resource = b.Audiences.value[0]
+		} else if resource == "" {
+			resource = b.ClientID.value
+		}
+		id := strings.ToLower(strings.TrimPrefix(resource, "api://"))
+		switch {
+		case !guidPattern.MatchString(id) || id == first:
+		case first == "":
+			first = id
+		default:
+			b.Scopes.elements[i].mistake("%v is not of the same application as those before it, and Entra gives no token for two of them. A scope without its application belongs to the first of the audiences.", b.Scopes.elements[i])
+		}
 	}
 }
 
