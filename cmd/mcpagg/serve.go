@@ -187,6 +187,12 @@ func (f serveFlags) override(cfg *config.Config) error {
 	}
 	cfg.Server.Listen = cmp.Or(f.listen, cfg.Server.Listen)
 	cfg.Server.Admin = cmp.Or(f.admin, cfg.Server.Admin)
+	if !f.debug {
+		return nil
+	}
+	if err := config.CheckProfiles(cfg.Server.Admin); err != nil {
+		return usageError("--debug: %w", err)
+	}
 	return nil
 }
 

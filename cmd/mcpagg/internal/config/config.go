@@ -131,6 +131,16 @@ func (c *Config) CheckAdmin(addr string) error {
 	return nil
 }
 
+// CheckProfiles reports why the gateway cannot serve profiles of itself on an
+// address: nobody signs in there, and who has them sees how the gateway works, and
+// can slow it down.
+func CheckProfiles(addr string) error {
+	if addr == "" || !isReachable(addr) {
+		return nil
+	}
+	return fmt.Errorf("%q can be reached from other machines, and nobody signs in to the admin address: profiles are served on loopback only.%s", addr, reachHint(addr))
+}
+
 //go:embed schema.json
 var schemaJSON []byte
 
