@@ -182,7 +182,7 @@ func (s *SignIn) issuerOf(t *jwt) (*issuer, error) {
 			return is, nil
 		}
 	}
-	if is := candidates[0]; is.tenant != "" && entra.IsGraph(t.claims.Audience) {
+	if is := candidates[0]; is.tenant != "" && is.provider.Entra.Cloud.IsGraph(t.claims.Audience...) {
 		return nil, errors.New("it is for Microsoft Graph; the client must ask for a scope of this gateway's API")
 	}
 	return nil, fmt.Errorf("it is for %.100q (aud), not for this gateway, which is %.100q; correct audiences, or the scope and resource that clients ask for",

@@ -6,15 +6,12 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-
-	"github.com/mcpagg/mcpagg/oauth/entra"
 )
 
 // granted is what a client gets (RFC 6749 section 5.1): the members that are
@@ -83,7 +80,7 @@ func (f *Facade) grantAccessToken(answer *granted, g entraGrant) (*granted, *pro
 			"Expose a scope on the API app in Entra, name it in scopes of the auth block, and do not let the app encrypt its tokens.")
 	case err != nil:
 		return nil, unavailable("Microsoft Entra ID gave an answer that is none; try again.", "the access token is no JWT with exp", "")
-	case jwt.hasNonce || slices.ContainsFunc(jwt.audiences, f.isGraph):
+	case jwt.hasNonce || f.opts.Cloud.IsGraph(jwt.audiences...):
 		return nil, unavailable("Entra gave a token for Microsoft Graph instead of this gateway, whose operator has to correct the scopes.",
 			"the access token is for Microsoft Graph, so no scope of the API app was asked for or granted",
 			"Expose a scope on the API app in Entra, name it in scopes of the auth block, and make the client id of the API app the first of audiences.")
@@ -103,22 +100,6 @@ func (f *Facade) limited(answer *granted, t jwt, most int64) (*granted, *problem
 	}
 	answer.ExpiresIn = min(left, most)
 	return answer, nil
-}
-
-// isGraph reports whether an audience is Microsoft Graph, or the API before it.
-func (f *Facade) isGraph(audience string) bool {
-	audience = strings.TrimSuffix(audience, "/")
-	for _, cloud := range entra.Clouds {
-		if audience == cloud.Graph {
-			return true
-		}
-	}
-	if audience != "" && audience == f.opts.Cloud.Graph { // of another cloud
-		return true
-	}
-	return slices.Contains([]string{
-		"00000003-0000-0000-c000-000000000000", "00000002-0000-0000-c000-000000000000", "https://graph.windows.net",
-	}, audience)
 }
 
 var errNoJWT = errors.New("no JWT with exp")

@@ -27,6 +27,7 @@ package entra
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -72,19 +73,24 @@ func IsTenantID(id string) bool { return guid.MatchString(id) }
 
 var guid = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 
-// graphApp is the id of Microsoft Graph as an application.
-const graphApp = "00000003-0000-0000-c000-000000000000"
+// graphs are Microsoft Graph, and the API that was there before it, as audiences:
+// the ids of these applications, and the URL of the older one.
+var graphs = []string{"00000003-0000-0000-c000-000000000000", "00000002-0000-0000-c000-000000000000", "https://graph.windows.net"}
 
-// IsGraph reports whether one of a token's audiences is Microsoft Graph, of any
-// cloud.
-func IsGraph(audiences []string) bool {
-	for _, a := range audiences {
-		a = strings.TrimSuffix(a, "/")
-		for _, c := range Clouds {
-			if strings.EqualFold(a, graphApp) || strings.EqualFold(a, c.Graph) {
+// IsGraph reports whether one of a token's audiences is Microsoft Graph, of this
+// cloud or of one of Microsoft's.
+func (c Cloud) IsGraph(audiences ...string) bool {
+	return slices.ContainsFunc(audiences, func(a string) bool {
+		a = strings.TrimRight(a, "/")
+		is := func(graph string) bool { return a != "" && strings.EqualFold(a, graph) }
+		if is(c.Graph) || slices.ContainsFunc(graphs, is) {
+			return true
+		}
+		for _, other := range Clouds {
+			if is(other.Graph) {
 				return true
 			}
 		}
-	}
-	return false
+		return false
+	})
 }

@@ -29,10 +29,12 @@ type Rules struct {
 	Own *url.URL
 }
 
-// Vendors are the URIs of well-known clients, beside those on loopback addresses.
+// Vendors are the URIs of well-known clients. Those on the person's own machine
+// are among them as far as their port is fixed: such a client registers all of its
+// URIs at once, and is refused for one of them.
 var Vendors = map[string][]string{
-	"vscode": {"https://vscode.dev/redirect", "https://insiders.vscode.dev/redirect"},
-	"cursor": {"cursor://anysphere.cursor-mcp/oauth/callback", "https://www.cursor.com/agents/mcp/oauth/callback"},
+	"vscode": {"https://vscode.dev/redirect", "https://insiders.vscode.dev/redirect", "http://127.0.0.1:33418/", "http://127.0.0.1:33418", "http://127.0.0.1/", "http://127.0.0.1"},
+	"cursor": {"cursor://anysphere.cursor-mcp/oauth/callback", "https://www.cursor.com/agents/mcp/oauth/callback", "http://localhost:8787/callback"},
 	"claude": {"https://claude.ai/api/mcp/auth_callback", "https://claude.com/api/mcp/auth_callback"},
 }
 

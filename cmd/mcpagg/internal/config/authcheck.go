@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"github.com/zclconf/go-cty/cty"
-
-	"github.com/mcpagg/mcpagg/oauth/entra"
 )
 
 // authKinds are what a provider can be, and the attributes and blocks that only
@@ -181,7 +179,7 @@ func (b *authBlock) checkEntra(d *decoder) {
 		b.AllowedClients.elements[i].checkGUID(id, "Entra names a client by its Application (client) ID.")
 	}
 	for i, audience := range b.Audiences.value {
-		if b.isOfGraph(audience) {
+		if b.cloud().IsGraph(audience) {
 			b.Audiences.elements[i].mistake("Tokens for Microsoft Graph are not for the gateway: whoever gets one, for whatever purpose, could use it here.")
 		}
 	}
@@ -207,7 +205,7 @@ func (b *authBlock) checkEntraScope(scope string, in input) {
 		in.mistake("Tokens have the scopes that .default stands for, each by its own name. Write those.")
 	case name == "":
 		in.mistake("%v is the name of an application; the name of the scope is missing behind it.", in)
-	case b.isOfGraph(resource):
+	case b.cloud().IsGraph(resource):
 		in.mistake("Tokens with a scope of Microsoft Graph are not for the gateway. Write a scope of your own application.")
 	case slices.ContainsFunc(b.Scopes.value, func(other string) bool {
 		_, same := splitScope(other)
@@ -222,11 +220,6 @@ func (b *authBlock) checkEntraScope(scope string, in input) {
 func splitScope(scope string) (resource, name string) {
 	i := strings.LastIndexByte(scope, '/')
 	return scope[:max(i, 0)], scope[i+1:]
-}
-
-// isOfGraph reports whether a resource is Microsoft Graph.
-func (b *authBlock) isOfGraph(resource string) bool {
-	return entra.IsGraph([]string{resource}) || resource != "" && resource == b.cloud().Graph
 }
 
 // checkTenants checks whose people may use the gateway.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/mcpagg/mcpagg/oauth/entra"
 	"github.com/mcpagg/mcpagg/oauth/redirect"
@@ -69,7 +68,7 @@ func (b *fileBlock) checkPublicURL(d *decoder) {
 	if u.Scheme != "https" && !isLoopback(u.Hostname()) {
 		d.mistake(&public.at, "Invalid public_url", "Tokens are sent there, so with an auth block this must be an https URL.")
 	}
-	if strings.Trim(u.Path, "/") != "" {
+	if u.Path != "" && u.Path != "/" {
 		d.mistake(&public.at, "Invalid public_url", "With an auth block this must not have a path, since clients look for what they need to sign in at the root of the host. Give the gateway a host name of its own.")
 	}
 }

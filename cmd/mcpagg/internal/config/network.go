@@ -101,6 +101,7 @@ func (in input) webURL(example string) *url.URL {
 	case u.Port() != "" && !isPort(u.Port()):
 		in.mistake("The port in %v is not a number from 0 to 65535.", in)
 	case u.User != nil:
+		in.conceal = true
 		in.mistake("A URL must not hold a user name or password, since URLs are printed.")
 	case u.Fragment != "":
 		in.mistake("%v must not have a part after #.", in)

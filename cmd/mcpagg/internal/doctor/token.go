@@ -125,7 +125,7 @@ func (x *examination) accepted(c *oauth.Caller) Finding {
 // oldVersion reports whether a token is one of version 1 for an App ID URI that the
 // gateway does not know.
 func (c *claims) oldVersion(opts oauth.Options) bool {
-	if c.Version != "1.0" || entra.IsGraph(c.Audience) || len(c.Audience) == 0 {
+	if c.Version != "1.0" || entra.Clouds["global"].IsGraph(c.Audience...) || len(c.Audience) == 0 {
 		return false
 	}
 	for _, p := range opts.Providers {
@@ -185,7 +185,7 @@ func (c *claims) kind() string {
 	switch {
 	case !c.ofEntra():
 		return "JWT"
-	case entra.IsGraph(c.Audience):
+	case entra.Clouds["global"].IsGraph(c.Audience...):
 		return "access token for Microsoft Graph"
 	case len(c.SCP) > 0:
 		return "access token of version " + string(c.Version) + ", for a person"
