@@ -57,7 +57,7 @@ func fakeEntra(ctx context.Context, f fakeEntraFlags, stdout, stderr io.Writer) 
 		return err
 	}
 	fake, err := fakeentra.Open(fakeentra.Options{
-		Addr: f.listen, AdminAddr: f.admin, Log: log,
+		Addr: f.listen, AdminAddr: f.admin, Log: log, Demo: true,
 		Switches: fakeentra.Switches{LoopbackIPPort: f.loopbackIPPort, AutoSignIn: f.autoSignIn},
 	})
 	if err != nil {
@@ -86,7 +86,7 @@ People, whose password is anything:
 	for _, u := range demo.Users {
 		fmt.Fprintf(table, "  %s\t%s\t%s\n", u.Name, u.ID, fake.About(u.ID))
 	}
-	fmt.Fprintf(table, "\t\t\nApps:\n")
+	fmt.Fprintf(table, "\nApps:\n")
 	for _, a := range []fakeentra.App{demo.API, demo.Client, demo.Graph, demo.Daemon} {
 		about := "public client"
 		switch {

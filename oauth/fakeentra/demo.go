@@ -42,7 +42,8 @@ var demoRedirects = []string{
 	"cursor://anysphere.cursor-mcp/oauth/callback",
 }
 
-// AddDemo adds the data of the demonstration, with the same ids each time.
+// AddDemo adds the data of the demonstration, which is the same each time. Where it
+// is there already, it becomes what it was.
 func (s *Server) AddDemo() Demo {
 	d := s.addDemoApps()
 	d.Groups = []Group{

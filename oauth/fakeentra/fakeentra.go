@@ -47,6 +47,8 @@ type Options struct {
 	TenantID, Domain string
 	// Switches are those at the start.
 	Switches Switches
+	// Demo has the data of [Server.AddDemo] there before anything is served.
+	Demo bool
 	// Now is the clock; nil means [time.Now].
 	Now func() time.Time
 	// Log is told about requests at the debug level, without what they hold; nil
@@ -97,6 +99,9 @@ func Open(opts Options) (*Server, error) {
 		listener.Close()
 		admin.Close()
 		return nil, err
+	}
+	if opts.Demo {
+		s.AddDemo()
 	}
 	s.serve(listener, s.Handler())
 	s.serve(admin, s.AdminHandler())

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"net"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// TestEntraDemo runs examples/entra-demo, signs in there with its own client, and
+// stops it.
+func TestEntraDemo(t *testing.T) {
+	example, err := filepath.Abs("../../examples/entra-demo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := filepath.Join(t.TempDir(), "client")
+	if out, err := exec.Command("go", "build", "-o", client, "../../examples/entra-demo/client").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	h := newHome(t)
+	entra := freeAddress(t)
+	h.env = append(h.env, "MCPAGG=mcpagg", "ENTRA_DEMO=http://"+entra, "ENTRA_DEMO_ADMIN=127.0.0.1:0")
+	demo := startDemo(t, h, filepath.Join(example, "run.sh"), "--listen", "127.0.0.1:0")
+	for _, tt := range []struct {
+		args []string
+		want string // in what it prints
+	}{
+		{[]string{"--as", "alice@contoso.example"}, "clock_now"},
+		{[]string{"--as", "alice@contoso.example", "notes_add", `{"text": "buy milk"}`}, "Noted as number 1."},
+		{[]string{"--as", "alice@contoso.example", "notes_list"}, "1. buy milk"},
+		{[]string{"--as", "bob@contoso.example", "notes_list"}, "There are no notes."},
+		{[]string{"--as", "dave@contoso.example", "notes_list"}, "There are no notes."}, // with groups from Graph
+		{[]string{"--as", "erin@contoso.example", "notes_list"}, "AADSTS50057: The user account is disabled."},
+	} {
+		cmd := exec.Command(client, append([]string{"--url", demo.url}, tt.args...)...)
+		if out, err := cmd.CombinedOutput(); !strings.Contains(string(out), tt.want) {
+			t.Errorf("%q prints %s (%v); want %q in it", tt.args, out, err, tt.want)
+		}
+	}
+	for _, want := range []string{"dave@contoso.example", "300 groups", "admin API: http://127.0.0.1:"} {
+		if !strings.Contains(demo.written(), want) {
+			t.Errorf("nothing says %q", want)
+		}
+	}
+	_ = demo.signal(t, syscall.SIGTERM) // its exit code is that of the signal
+	if conn, err := net.Dial("tcp", entra); err == nil {
+		conn.Close()
+		t.Error("the stand-in still runs")
+	}
+}
+
+// startDemo starts the script of an example, and waits until its gateway has both
+// upstreams.
+func startDemo(t *testing.T, h *home, script string, args ...string) *gatewayProcess {
+	t.Helper()
+	g := &gatewayProcess{home: h, exited: make(chan error, 1)}
+	g.cmd = exec.Command(script, args...)
+	g.cmd.Env, g.cmd.Stdout, g.cmd.Stderr = h.env, g, g
+	if err := g.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { g.exited <- g.cmd.Wait() }()
+	t.Cleanup(func() {
+		_ = g.cmd.Process.Signal(syscall.SIGTERM) // it may have ended by now
+		<-g.exited
+		if t.Failed() {
+			t.Logf("the example wrote:\n%s", g.written())
+		}
+	})
+	eventually(t, func() string {
+		g.url = regexp.MustCompile(`http://127\.0\.0\.1:\d+/mcp`).FindString(g.written())
+		if g.url == "" || !strings.Contains(g.written(), "generation=2") {
+			return "no URL or no upstreams in " + g.written()
+		}
+		return ""
+	})
+	return g
+}
+
+// TestFakeEntraBlock has a gateway take what the stand-in prints for it.
+func TestFakeEntraBlock(t *testing.T) {
+	h := newHome(t)
+	fake := &gatewayProcess{home: h, exited: make(chan error, 1)}
+	fake.cmd = h.command("dev", "fake-entra", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+	fake.cmd.Stdout, fake.cmd.Stderr = fake, fake
+	if err := fake.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { fake.exited <- fake.cmd.Wait() }()
+	t.Cleanup(func() {
+		if err := fake.signal(t, syscall.SIGTERM); err != nil {
+			t.Errorf("the stand-in ends with %v", err)
+		}
+	})
+	eventually(t, func() string {
+		if !strings.Contains(fake.written(), `group "data"`) {
+			return "no groups in " + fake.written()
+		}
+		return ""
+	})
+	_, block, _ := strings.Cut(fake.written(), "In gateway.hcl:\n\n")
+	h.write(t, "gateway.hcl", block+"\nupstream \"clock\" {\n  command = [\"mcpagg\", \"dev\", \"upstream\", \"clock\"]\n}\n")
+	if stdout, stderr, code := h.run(t, "fmt", "--check", "gateway.hcl"); code != 0 {
+		t.Errorf("the block is not formatted: %s%s", stdout, stderr)
+	}
+	g := h.start(t)
+	eventually(t, func() string {
+		if code, body := g.get(t, "/health/ready"); code != 200 {
+			return body
+		}
+		return ""
+	})
+}
