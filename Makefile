@@ -5,7 +5,7 @@ GO      := go
 TOOLS   := $(CURDIR)/.tools
 
 .DEFAULT_GOAL := help
-.PHONY: help run enterprise build test e2e matrix bench lint fuzz docs
+.PHONY: help run enterprise entra-demo build test e2e matrix bench lint fuzz docs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,6 +15,9 @@ run: build ## build, and start a gateway with two demonstration upstreams
 
 enterprise: ## the same with servers in containers, whose images are built first (podman or docker)
 	GO='$(GO)' examples/enterprise/run.sh
+
+entra-demo: build ## a gateway with people to sign in as, and a stand-in for Microsoft Entra
+	MCPAGG=$(CURDIR)/bin/mcpagg examples/entra-demo/run.sh
 
 build: ## build bin/mcpagg
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/mcpagg ./cmd/mcpagg
