@@ -16,10 +16,11 @@ const (
 
 // A session is a browser in which somebody has signed in.
 type session struct {
-	id     string // the claim sid
-	user   string
-	signed time.Time
-	mfa    bool
+	id      string // the claim sid
+	user    string
+	signed  time.Time
+	mfa     bool
+	revoked int // how often the person's sessions had been revoked before it
 }
 
 // A grant is what an authorization code or a refresh token stands for.
@@ -65,13 +66,4 @@ type grants struct {
 
 func newGrants() grants {
 	return grants{newKept[*flow](), newKept[session](), newKept[*grant](), newKept[*grant](), newKept[time.Time]()}
-}
-
-// endSessions signs a person out everywhere.
-func (g *grants) endSessions(user string) {
-	for name, s := range g.sessions.byName {
-		if s.user == user {
-			delete(g.sessions.byName, name)
-		}
-	}
 }

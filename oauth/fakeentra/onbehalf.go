@@ -53,7 +53,7 @@ func (s *Server) onBehalfLocked(req *tokenRequest) (*tokenAnswer, *failure) {
 	case s.switches.RequireMFA:
 		return nil, mfaRequired()
 	}
-	g := &grant{tenant: token.Tenant, user: u.ID, client: req.client.ClientID, platform: Web, scope: req.params["scope"], session: session{id: token.Session, user: u.ID}}
+	g := &grant{tenant: token.Tenant, user: u.ID, client: req.client.ClientID, platform: Web, scope: req.params["scope"], session: session{id: token.Session, user: u.ID, revoked: s.directory.revoked[u.ID]}}
 	return s.issueLocked(req, g, false)
 }
 

@@ -101,7 +101,7 @@ func (c scopes) checkNames(client *App) *failure {
 		switch {
 		case one.isOIDC():
 		case one.api == nil:
-			return fail(500011, "invalid_resource", "The resource principal named %s was not found in the tenant named Contoso. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant. You might have sent your authentication request to the wrong tenant.", clip(one.identifier))
+			return fail(500011, "invalid_resource", "The resource principal named %s was not found in the tenant. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant. You might have sent your authentication request to the wrong tenant.", clip(one.identifier))
 		case one.name == defaultScope:
 			if c.mixesDefault(one) {
 				return fail(70011, "invalid_scope", "The provided value for the input parameter 'scope' is not valid. The scope %s is not valid. .default scope can't be combined with resource-specific scopes.", clip(one.written))

@@ -39,7 +39,7 @@ func (s *Server) newSession(idOrName string) (session, bool) {
 	if u == nil {
 		return session{}, false
 	}
-	return session{id: newGUID(), user: u.ID, signed: s.timeLocked(), mfa: s.switches.RequireMFA}, true
+	return session{id: newGUID(), user: u.ID, signed: s.timeLocked(), mfa: s.switches.RequireMFA, revoked: s.directory.revoked[u.ID]}, true
 }
 
 // currentSession is that of the browser, if it is one of the tenant's people.
@@ -53,7 +53,7 @@ func (s *Server) currentSession(r *http.Request, req *authorizeRequest) (session
 	in, ok := s.grants.sessions.byName[cookie.Value]
 	u := s.directory.users[in.user]
 	switch {
-	case !ok || u == nil || u.Disabled || s.timeLocked().Sub(in.signed) > sessionLifetime:
+	case !ok || u == nil || u.Disabled || s.timeLocked().Sub(in.signed) > sessionLifetime || in.revoked != s.directory.revoked[u.ID]:
 		return session{}, false
 	case req.loginHint != "" && !strings.EqualFold(req.loginHint, u.Name):
 		return session{}, false
@@ -147,7 +147,9 @@ func (s *Server) finish(w http.ResponseWriter, r *http.Request, req *authorizeRe
 	case !ask:
 		s.issueCode(w, r, req, in)
 	case req.prompt == "none":
-		s.redirectError(w, r, req, consentRequired(req.client))
+		needed := consentRequired(req.client)
+		needed.oauth = "interaction_required"
+		s.redirectError(w, r, req, needed)
 	case disabled && !u.Admin:
 		s.errorPage(w, approvalRequired(req))
 	case agree:

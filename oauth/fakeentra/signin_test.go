@@ -104,7 +104,7 @@ func TestConsent(t *testing.T) {
 	if a := s.submit(page, map[string]string{"answer": "cancel"}); a.param("error") != "access_denied" || a.code() != "65004" {
 		t.Errorf("who declines: %v", a.location)
 	}
-	if a := s.authorize(map[string]string{"prompt": "none"}); a.param("error") != "invalid_grant" || a.code() != "65001" || a.param("error_subcode") != "consent_required" {
+	if a := s.authorize(map[string]string{"prompt": "none"}); a.param("error") != "interaction_required" || a.code() != "65001" || a.param("error_subcode") != "consent_required" {
 		t.Errorf("without a page: %v", a.location)
 	}
 	page = s.authorize(nil)

@@ -148,7 +148,7 @@ func (s *Server) refreshLocked(req *tokenRequest) (*tokenAnswer, *failure) {
 		return nil, fail(700082, "invalid_grant", "The refresh token has expired due to inactivity. The token was issued on %s and was inactive for 90.00:00:00.", g.issued.UTC().Format(time.RFC3339))
 	case u == nil || u.Disabled:
 		return nil, fail(50057, "invalid_grant", "The user account is disabled.")
-	case g.issued.UnixNano() <= s.directory.validFrom[g.user]:
+	case g.session.revoked != s.directory.revoked[g.user]:
 		return nil, fail(50173, "invalid_grant", "The provided grant has expired due to it being revoked, a fresh auth token is needed. The user might have changed or reset their password.")
 	case s.switches.RequireMFA && !g.session.mfa:
 		return nil, mfaRequired()

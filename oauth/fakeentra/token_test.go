@@ -238,6 +238,11 @@ func TestRefreshEnds(t *testing.T) {
 		}
 	}
 	s := newStage(t)
+	s.code(nil)
+	s.Revoke(s.alice.ID)
+	if a := s.authorize(map[string]string{"prompt": "none"}); a.code() != "50058" {
+		t.Errorf("a session that was revoked: AADSTS%s", a.code())
+	}
 	s.Switch(func(sw *fakeentra.Switches) { sw.RequireMFA = true })
 	first := s.token(s.redeem(s.code(nil), nil))
 	if got := s.token(s.renew(first.RefreshToken, nil)); got.status != http.StatusOK {
