@@ -98,6 +98,7 @@ func TestGraphRefuses(t *testing.T) {
 		}
 		return token
 	}
+	stranger := s.AddUser(fakeentra.User{Name: "eve@fabrikam.example", Tenant: s.AddTenant(fakeentra.Tenant{Domain: "fabrikam.example"}).ID})
 	for _, tt := range []struct {
 		name, method, path, body, token string
 		wantStatus                      int
@@ -110,6 +111,7 @@ func TestGraphRefuses(t *testing.T) {
 		{"bad signature", "GET", mine, "", mint(fakeentra.TokenRequest{Resource: fakeentra.GraphApp, BadSignature: true}), 401, "InvalidAuthenticationToken"},
 		{"no permission", "GET", mine, "", s.graphToken("Mail.Read"), 403, "Authorization_RequestDenied"},
 		{"nobody", "GET", strings.Replace(mine, s.alice.ID, "nobody", 1), "", reader, 404, "Request_ResourceNotFound"},
+		{"of another tenant", "GET", strings.Replace(mine, s.alice.ID, stranger.ID, 1), "", reader, 404, "Request_ResourceNotFound"},
 		{"me of a program", "GET", "/v1.0/me/memberOf", "", reader, 400, "BadRequest"},
 		{"page of 1000", "GET", mine + "?$top=1000", "", reader, 400, "Request_UnsupportedQuery"},
 		{"skiptoken", "GET", mine + "?$skiptoken=x", "", reader, 400, "Directory_ExpiredPageToken"},
@@ -154,6 +156,12 @@ func TestMe(t *testing.T) {
 	}
 	if a := s.graph(http.MethodGet, "/v1.0/me", "", token); a.ID != s.alice.ID {
 		t.Errorf("me is %+v", a)
+	}
+	if got := s.get(s.GraphURL() + "/oidc/userinfo"); got.status != http.StatusUnauthorized {
+		t.Errorf("userinfo of nobody is %d %s", got.status, got.body)
+	}
+	if a := s.graph(http.MethodGet, "/oidc/userinfo", "", token); a.status != http.StatusOK {
+		t.Errorf("userinfo is %+v", a)
 	}
 	if a := s.graph(http.MethodPost, "/v1.0/me/getMemberObjects", `{"securityEnabledOnly":false}`, token); len(a.Value) != 1 {
 		t.Errorf("my groups are %+v", a)
