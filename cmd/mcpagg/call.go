@@ -26,6 +26,7 @@ name, see 'mcpagg catalog'. The text of the result is printed, or with --json th
 whole result. The exit code is 1 if the call failed or the tool reports an error.`,
 		Example: `  mcpagg call notes_add --input '{"text": "buy milk"}'
   mcpagg call notes_list --url http://127.0.0.1:8080/mcp --json
+  mcpagg call notes_list --url https://mcp.contoso.com/mcp --token-file token
   echo '{"text": "from a file"}' | mcpagg call notes_add --input -`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -23,10 +23,11 @@ import (
 // targetFlags say which gateway a command works with: one that runs, by URL,
 // or one of its own, from a configuration.
 type targetFlags struct {
-	config  []string
-	url     string
-	headers []string
-	timeout time.Duration
+	config    []string
+	url       string
+	headers   []string
+	tokenFile string
+	timeout   time.Duration
 }
 
 func (f *targetFlags) add(cmd *cobra.Command) {
@@ -34,6 +35,7 @@ func (f *targetFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.url, "url", "", "MCP endpoint of a running gateway, instead of a configuration")
 	flags.StringArrayVarP(&f.headers, "header", "H", nil, `header to send to --url, as "Name: value" (repeatable)`)
+	flags.StringVar(&f.tokenFile, "token-file", "", "file with an access token for --url, of somebody who has signed in")
 	flags.DurationVar(&f.timeout, "timeout", time.Minute, "longest time to connect, and to wait for an answer")
 	cmd.MarkFlagsMutuallyExclusive("config", "url")
 }
@@ -66,6 +68,9 @@ func (f *targetFlags) with(ctx context.Context, stderr io.Writer, use func(conte
 func (f *targetFlags) client(stderr io.Writer) (*client, func(context.Context), error) {
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	if f.url == "" {
+		if f.tokenFile != "" {
+			return nil, nil, usageError("--token-file goes with --url: nobody has to sign in to a configuration that is tried out")
+		}
 		cfg, err := loadConfig(f.config, stderr)
 		if err != nil {
 			return nil, nil, err
@@ -98,10 +103,26 @@ func (f *targetFlags) remoteOptions(log *slog.Logger) (upstream.Options, error) 
 		}
 		headers[strings.TrimSpace(name)] = func(context.Context) (string, error) { return strings.TrimSpace(value), nil }
 	}
+	token, err := f.token()
+	if err != nil {
+		return upstream.Options{}, err
+	}
 	return upstream.Options{
-		Name: "gateway", URL: u, Headers: headers, Log: log, ClientVersion: programVersion(),
+		Name: "gateway", URL: u, Headers: headers, Token: token, Log: log, ClientVersion: programVersion(),
 		ConnectTimeout: f.timeout, CallTimeout: f.timeout,
 	}, nil
+}
+
+// token is the one that requests to --url have, nil for none.
+func (f *targetFlags) token() (upstream.Secret, error) {
+	if f.tokenFile == "" {
+		return nil, nil
+	}
+	token, err := readTokenFile(f.tokenFile)
+	if err != nil {
+		return nil, err
+	}
+	return func(context.Context) (string, error) { return token, nil }, nil
 }
 
 func (c *client) settle(ctx context.Context) error {
@@ -114,9 +135,17 @@ func (c *client) settle(ctx context.Context) error {
 		return ctx.Err()
 	}
 	if s := c.remote.Status(); s.State != upstream.Connected {
-		return fmt.Errorf("connecting: %s", s.LastError)
+		return fmt.Errorf("connecting: %s%s", s.LastError, signInHint(s.LastError))
 	}
 	return nil
+}
+
+// signInHint is what to do where a gateway wants to know who calls.
+func signInHint(problem string) string {
+	if !strings.Contains(problem, "sign-in required") {
+		return ""
+	}
+	return "\nThis gateway wants to know who calls: give it the access token of somebody who has signed in, with --token-file."
 }
 
 // tools lists what the gateway publishes. Origins are known only of a gateway

@@ -116,14 +116,24 @@ func (f *doctorFlags) readToken(stdin io.Reader) (string, error) {
 	case f.token != "" && f.token != "-":
 		return "", usageError("--token takes no token, which others could see: write --token - and give it on standard input, or --token-file FILE")
 	case f.tokenFile != "":
-		file, err := os.Open(f.tokenFile)
-		if err != nil {
-			return "", usageError("--token-file: %w", err)
-		}
-		defer file.Close()
-		stdin = file
+		return readTokenFile(f.tokenFile)
 	}
-	raw, err := io.ReadAll(io.LimitReader(stdin, mostToken))
+	return readToken(stdin)
+}
+
+// readTokenFile reads the token in a file.
+func readTokenFile(name string) (string, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return "", usageError("--token-file: %w", err)
+	}
+	defer file.Close()
+	return readToken(file)
+}
+
+// readToken reads a token, which may be written as in the header.
+func readToken(from io.Reader) (string, error) {
+	raw, err := io.ReadAll(io.LimitReader(from, mostToken))
 	if err != nil {
 		return "", usageError("reading the token: %w", err)
 	}
