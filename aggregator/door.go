@@ -30,6 +30,10 @@ const (
 	readTimeout  = 30 * time.Second
 	writeTimeout = 30 * time.Second
 
+	// restTimeout bounds how long the body of a request that is refused may take:
+	// net/http reads it before it answers.
+	restTimeout = 2 * time.Second
+
 	// modernVersion is the first revision without handshake and sessions.
 	modernVersion = "2026-07-28"
 
@@ -64,7 +68,13 @@ func (g *Gateway) Handler() http.Handler {
 	return mux
 }
 
+// hurry makes what is left of the body come soon.
+func hurry(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(restTimeout)) // unsupported only by test recorders
+}
+
 func nothingHere(w http.ResponseWriter) {
+	hurry(w)
 	http.Error(w, "nothing here; the MCP endpoint is /mcp", http.StatusNotFound)
 }
 
@@ -76,6 +86,7 @@ func (g *Gateway) serveSignIn(w http.ResponseWriter, r *http.Request) {
 		nothingHere(w)
 		return
 	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readTimeout)) // unsupported only by test recorders
 	signIn.ServeHTTP(&deadlineWriter{ResponseWriter: w}, g.asFromClient(r))
 }
 
@@ -272,6 +283,7 @@ func decodeName(h http.Header) {
 
 // refuse answers with a JSON-RPC error that belongs to no request.
 func refuse(w http.ResponseWriter, status int, code int64, message string) {
+	hurry(w)
 	writeError(w, status, nil, code, message)
 }
 

@@ -1,6 +1,8 @@
 package aggregator_test
 
 import (
+	"io"
+	"net"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -250,5 +252,32 @@ func TestReloadThatAddsSignIn(t *testing.T) {
 	c.initialize()
 	if r := c.request("tools/call", `{"name":"up_t"}`); r.status != 200 {
 		t.Errorf("after signing in: %d %s", r.status, r.body)
+	}
+}
+
+// TestRefusedBodies answers a client that never sends what it announced: net/http
+// would wait for it.
+func TestRefusedBodies(t *testing.T) {
+	_, endpoint := start(t, aggregator.Options{Authenticate: byHeader})
+	address := strings.TrimSuffix(strings.TrimPrefix(endpoint, "http://"), "/mcp")
+	for name, request := range map[string]string{
+		"401": "POST /mcp HTTP/1.1\r\nHost: " + address,
+		"403": "POST /mcp HTTP/1.1\r\nHost: evil.example",
+		"404": "POST /elsewhere HTTP/1.1\r\nHost: " + address,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			conn, err := net.Dial("tcp", address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			_, _ = io.WriteString(conn, request+"\r\nContent-Length: 100\r\n\r\n{")
+			_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+			answer, err := io.ReadAll(conn)
+			if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 "+name) {
+				t.Errorf("answered with %q, %v", answer, err)
+			}
+		})
 	}
 }
