@@ -245,6 +245,11 @@ var topics = []topic{
 		remedy:  "An administrator should assign the person, or one of their groups, under Users and groups of the enterprise application.",
 	},
 	{
+		numbers: []int{50057}, err: "invalid_grant", onPage: true,
+		meaning: "The account of the person is disabled.",
+		remedy:  "Sign in as somebody else, or let an administrator enable the account.",
+	},
+	{
 		numbers: []int{50020, 16000, 50034, 90072, 51004}, onPage: true,
 		meaning: "The account that was used is not one of this tenant.",
 		remedy:  "Sign in again and choose the account of this organization, or let an administrator invite the account as a guest.",
