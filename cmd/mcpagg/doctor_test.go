@@ -213,8 +213,21 @@ func TestDocsRefusals(t *testing.T) {
 	}
 }
 
+// TestReportKeepsURLs checks that a URL can be copied.
+func TestReportKeepsURLs(t *testing.T) {
+	at := "https://login.microsoftonline.com/6c1f6c8e-0000-0000-0000-000000000000/v2.0/.well-known/openid-configuration"
+	r := &doctor.Report{Findings: []doctor.Finding{{Check: "metadata", Verdict: doctor.Problem, Seen: "asking " + at + " fails"}}}
+	var out bytes.Buffer
+	if err := (&screen{out: &out, width: 80}).showReport(r); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), at+"\n") {
+		t.Errorf("the URL is not in one piece:\n%s", out.String())
+	}
+}
+
 // TestReportFits checks that no line is longer than the screen is wide, whatever
-// providers and tokens say.
+// providers and tokens say, but for URLs.
 func TestReportFits(t *testing.T) {
 	long := strings.Repeat("x", 300) + "\x1b[31m\n" + strings.Repeat("y z ", 300)
 	r := &doctor.Report{

@@ -85,12 +85,16 @@ func newDoctorSnippetCommand() *cobra.Command {
 		Use:   "snippet [CLIENT]",
 		Short: "Print what to paste into a client",
 		Long: `Print what to paste into a client, and the redirect URIs that have to be registered
-with Entra for it. CLIENT is one of ` + strings.Join(doctor.ClientNames(), ", ") + `; without it, all are printed.`,
+with Entra for it. Without CLIENT, those of all are printed. It is one of
+` + strings.Join(doctor.ClientNames(), ", ") + `.`,
 		Example: `  mcpagg doctor snippet claude -c gateway.hcl
   mcpagg doctor snippet --url https://mcp.contoso.com/mcp`,
 		ValidArgs: doctor.ClientNames(),
-		Args:      cobra.MatchAll(cobra.MaximumNArgs(1), cobra.OnlyValidArgs),
+		Args:      cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if _, err := clientNamed(strings.Join(args, "")); err != nil {
+				return err
+			}
 			if endpoint == "" {
 				cfg, err := loadConfig(paths, cmd.ErrOrStderr())
 				if err != nil {

@@ -39,11 +39,15 @@ const (
 
 var verdictColours = map[doctor.Verdict]string{doctor.OK: green, doctor.Warning: yellow, doctor.Problem: red}
 
+// wholeWord is up to how many characters a word is not broken: that of most URLs,
+// which people copy.
+const wholeWord = 160
+
 // finding is what was seen, and below it what to do.
 func (sc *screen) finding(f doctor.Finding) []string {
 	const indent = verdictColumn + checkColumn
 	var lines []string
-	for i, line := range wrap(visible(f.Seen), sc.width-indent, 8) {
+	for i, line := range wrapWhole(visible(f.Seen), sc.width-indent, 8, wholeWord) {
 		head := strings.Repeat(" ", indent)
 		if i == 0 {
 			verdict := sc.paint(verdictColours[f.Verdict], []string{string(f.Verdict)})[0]
@@ -54,7 +58,7 @@ func (sc *screen) finding(f doctor.Finding) []string {
 	if f.Remedy == "" {
 		return lines
 	}
-	for i, line := range wrap(visible(f.Remedy), sc.width-indent-2, 12) {
+	for i, line := range wrapWhole(visible(f.Remedy), sc.width-indent-2, 12, wholeWord) {
 		lines = append(lines, strings.Repeat(" ", indent)+map[bool]string{true: "→ ", false: "  "}[i == 0]+line)
 	}
 	return lines

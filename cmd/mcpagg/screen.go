@@ -230,6 +230,12 @@ func (sc *screen) lastError(u upstreamStatus, now time.Time) []string {
 // wrap breaks a text into lines of a width, at spaces where it can, of which it
 // keeps a number at most.
 func wrap(text string, width, most int) []string {
+	return wrapWhole(text, width, most, width)
+}
+
+// wrapWhole does the same, and breaks no word of up to whole characters, such as a
+// URL that somebody may want to copy: that one has a line of its own.
+func wrapWhole(text string, width, most, whole int) []string {
 	var lines []string
 	line := ""
 	for _, word := range strings.Fields(text) {
@@ -240,7 +246,10 @@ func wrap(text string, width, most int) []string {
 		if line != "" {
 			lines = append(lines, line)
 		}
-		for line = word; utf8.RuneCountInString(line) > width; line = string([]rune(line)[width:]) {
+		if line = word; utf8.RuneCountInString(word) <= whole {
+			continue
+		}
+		for ; utf8.RuneCountInString(line) > width; line = string([]rune(line)[width:]) {
 			lines = append(lines, string([]rune(line)[:width]))
 		}
 	}

@@ -37,7 +37,7 @@ func (x *examination) authorize(ctx context.Context) []Finding {
 			works = at
 		}
 		if !page.ok() && !page.aboutRedirect() { // the same with every one
-			return append(findings, page.finding(""))
+			return append(findings, page.finding("every client: "))
 		}
 		findings = append(findings, page.finding(a.String()))
 	}

@@ -120,7 +120,7 @@ func TestProblems(t *testing.T) {
 		},
 		"client app that there is not": {
 			func(s *stage) { s.refuse = func(url.Values) int { return 700016 } },
-			"problem sign-in: AADSTS700016 -> The tenant has no app with this client id.", "Claude Code",
+			"problem sign-in: every client: AADSTS700016 -> The tenant has no app with this client id.", "Claude Code",
 		},
 		"scope that there is not": {
 			func(s *stage) {
@@ -131,11 +131,11 @@ func TestProblems(t *testing.T) {
 					return 0
 				}
 			},
-			"problem sign-in: AADSTS650053 -> A scope", "Claude Code",
+			"problem sign-in: every client: AADSTS650053 -> A scope", "Claude Code",
 		},
 		"code that nobody knows": {
 			func(s *stage) { s.refuse = func(url.Values) int { return 99999999 } },
-			"problem sign-in: AADSTS99999999 -> Look this code up", "Claude Code",
+			"problem sign-in: every client: AADSTS99999999 -> Look this code up", "Claude Code",
 		},
 		"secret for Graph": {
 			func(s *stage) { s.askGraph("wrong", nil) },
@@ -147,6 +147,10 @@ func TestProblems(t *testing.T) {
 				s.known = []string{api}
 			},
 			"problem groups: group \"nobody\": there is no group " + client + " in tenant " + tenant + " -> Write the Object ID", "",
+		},
+		"Graph that is not reached": {
+			func(s *stage) { s.askGraph("right", nil); s.entra.Close() },
+			"problem groups: contoso: Microsoft Graph cannot be asked: ", "GroupMember.Read.All",
 		},
 		"Graph without groups": {
 			func(s *stage) { s.askGraph("right", nil) },

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 
 	"github.com/mcpagg/mcpagg/oauth"
 	"github.com/mcpagg/mcpagg/oauth/entra"
@@ -62,6 +63,9 @@ func graphFailed(name string, err error) Finding {
 	f := Finding{
 		Verdict: Problem, Seen: fmt.Sprintf("%s: Microsoft Graph cannot be asked: %v", name, err),
 		Remedy: "Groups that a token does not list are not known until this works. The app in the graph block needs the application permission GroupMember.Read.All, with admin consent.",
+	}
+	if errors.As(err, new(*net.OpError)) {
+		f.Remedy = "Groups that a token does not list are not known until this works. " + reach
 	}
 	if refused := (*entra.TokenError)(nil); errors.As(err, &refused) {
 		f.Seen = fmt.Sprintf("%s: the gateway cannot sign in to Microsoft Graph: %v", name, refused)
