@@ -114,9 +114,9 @@ type authBlock struct {
 // `mcpagg dev fake-entra`, instead of `cloud`.
 //
 //	custom_cloud {
-//	  authority = "http://127.0.0.1:8081"
-//	  sts       = "http://127.0.0.1:8081/sts"
-//	  graph     = "http://127.0.0.1:8081/graph"
+//	  authority = "http://127.0.0.1:9400"
+//	  sts       = "http://127.0.0.1:9400/sts"
+//	  graph     = "http://127.0.0.1:9400/graph"
 //	}
 type customCloudBlock struct {
 	header

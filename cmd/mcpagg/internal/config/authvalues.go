@@ -89,18 +89,20 @@ type identifier struct {
 
 func (v *identifier) kind() kind { return textKind("text") }
 
-func (v *identifier) take(in input) { v.value, v.in = in.identifier(), in }
+func (v *identifier) take(in input) {
+	v.value, v.in = in.identifier(" Write the id, not a name that people read."), in
+}
 
 // identifier is the input as a text without white space, or "" after noting a
-// mistake. An id in it is in lower case.
-func (in input) identifier() string {
+// mistake, with a hint at what was meant. An id in it is in lower case.
+func (in input) identifier(hint string) string {
 	s, ok := in.text()
 	switch {
 	case !ok:
 	case s == "":
 		in.mistake("This must not be empty.")
 	case strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f }):
-		in.mistake("%v must not have white space in it.", in)
+		in.mistake("%v must not have white space in it.%s", in, hint)
 	case guidPattern.MatchString(s):
 		return strings.ToLower(s)
 	default:
@@ -121,7 +123,7 @@ func (v *identifiers) kind() kind { return listKind("texts") }
 
 func (v *identifiers) take(in input) {
 	for _, e := range in.filled() {
-		v.add(e.identifier(), e)
+		v.add(e.identifier(""), e)
 	}
 }
 
@@ -283,7 +285,7 @@ func (v *clockSkew) take(in input) {
 // A claimName is the name of a claim.
 type claimName struct{ text }
 
-func (v *claimName) take(in input) { v.value = in.identifier() }
+func (v *claimName) take(in input) { v.value = in.identifier("") }
 
 // An issuer is the identifier of a provider, kept exactly as it is written.
 type issuer struct{ text }

@@ -131,6 +131,9 @@ func (f *fileBlock) warnings() []string {
 		if a.Token.value == idToken {
 			all = append(all, fmt.Sprintf("auth %q takes ID tokens: they say who somebody is, not what they may do here, and every one for the client in client_id is accepted", a.label))
 		}
+		if a.kind == "entra" && len(a.Audiences.value) > 0 && !slices.ContainsFunc(a.Audiences.value, guidPattern.MatchString) {
+			all = append(all, fmt.Sprintf("auth %q has no client id among its audiences: tokens of version 2 name the API app by it, never by an App ID URI, and are refused", a.label))
+		}
 		if slices.Contains(a.tenants(), personalAccounts) {
 			all = append(all, fmt.Sprintf("auth %q lets in the tenant of personal accounts, which is everybody who has one at Microsoft", a.label))
 		}

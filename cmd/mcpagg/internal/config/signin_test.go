@@ -210,6 +210,21 @@ func TestGraph(t *testing.T) {
 	}
 }
 
+// Entra names an app by its App ID URI in tokens of version 1 alone.
+func TestAudienceWithoutClientID(t *testing.T) {
+	const says = "has no client id among its audiences"
+	for audiences, warned := range map[string]bool{
+		`["api://` + api + `"]`:                true,
+		`["api://` + api + `", "` + api + `"]`: false,
+		`["` + api + `"]`:                      false,
+	} {
+		c := loadText(t, fmt.Sprintf(verifying, "  audiences = "+audiences+"\n"))
+		if got := strings.Contains(strings.Join(c.Warnings, "\n"), says); got != warned {
+			t.Errorf("audiences %s: warnings %q", audiences, c.Warnings)
+		}
+	}
+}
+
 // Without an auth block, nobody signs in.
 func TestNoSignIn(t *testing.T) {
 	c := loadText(t, "group \"a\" {\n  id = \"a\"\n}\n")
