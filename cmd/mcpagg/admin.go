@@ -40,7 +40,8 @@ type readyUpstream struct {
 // from then on the lists are as complete as they get by themselves. A
 // reload that failed is told, and leaves it ready: the old configuration serves.
 func serveReady(w http.ResponseWriter, o *operated) {
-	g, ready := o.gateway, canVerify(o.signIns.status())
+	g, providers := o.gateway, o.signIns.status()
+	ready := canVerify(providers)
 	upstreams := []readyUpstream{}
 	for _, u := range g.Upstreams() {
 		ready = ready && (u.State != upstream.Connecting || u.LastError != "" || u.Doing != "")
@@ -51,6 +52,9 @@ func serveReady(w http.ResponseWriter, o *operated) {
 		status = http.StatusServiceUnavailable
 	}
 	answer := map[string]any{"ready": ready, "tools": len(g.Catalog().Tools()), "upstreams": upstreams}
+	if len(providers) > 0 {
+		answer["sign_in"] = providerStatuses(providers)
+	}
 	if failed := o.reloads.status().Failure; failed != nil {
 		answer["reload_failed"] = failed
 	}

@@ -109,7 +109,7 @@ func TestFakeEntraBlock(t *testing.T) {
 	}
 	g := h.start(t)
 	eventually(t, func() string {
-		if code, body := g.get(t, "/health/ready"); code != 200 {
+		if code, body := g.get(t, "/health/ready"); code != 200 || !strings.Contains(body, `"keys": 2`) {
 			return body
 		}
 		return ""

@@ -12,6 +12,7 @@ import (
 	"github.com/mcpagg/mcpagg/aggregator"
 	"github.com/mcpagg/mcpagg/cmd/mcpagg/internal/config"
 	"github.com/mcpagg/mcpagg/cmd/mcpagg/internal/control"
+	"github.com/mcpagg/mcpagg/oauth"
 	"github.com/mcpagg/mcpagg/upstream"
 )
 
@@ -147,14 +148,7 @@ func (o *operated) status() status {
 		Version: programVersion(), PID: os.Getpid(), Started: o.started, Config: o.reloads.status(),
 		Clients: clientsStatus{f.Sessions, f.Streams},
 		Catalog: catalogStatus{f.Generation, f.Tools, f.Prompts, f.Resources, f.Templates, f.Hidden},
-		Memory:  memoryStatus{f.Memory, f.MemoryLimit},
-	}
-	for _, p := range o.signIns.status() {
-		one := providerStatus{Name: p.Name, Issuer: p.Issuer, Keys: p.Keys, Fetched: p.Fetched, UnknownGroups: p.UnknownGroups}
-		if p.Error != nil {
-			one.LastError = p.Error.Error()
-		}
-		s.SignIn = append(s.SignIn, one)
+		Memory:  memoryStatus{f.Memory, f.MemoryLimit}, SignIn: providerStatuses(o.signIns.status()),
 	}
 	for _, u := range o.gateway.Upstreams() {
 		s.Upstreams = append(s.Upstreams, upstreamStatus{
@@ -164,6 +158,18 @@ func (o *operated) status() status {
 		})
 	}
 	return s
+}
+
+func providerStatuses(providers []oauth.ProviderStatus) []providerStatus {
+	var all []providerStatus
+	for _, p := range providers {
+		one := providerStatus{Name: p.Name, Issuer: p.Issuer, Keys: p.Keys, Fetched: p.Fetched, UnknownGroups: p.UnknownGroups}
+		if p.Error != nil {
+			one.LastError = p.Error.Error()
+		}
+		all = append(all, one)
+	}
+	return all
 }
 
 func latencyOf(l upstream.Latency) *latency {
