@@ -123,12 +123,24 @@ func (s *signIn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
+	answer := r.URL.Query()
 	select {
-	case s.answers <- r.URL.Query():
+	case s.answers <- answer:
 	default: // a second one
 	}
-	fmt.Fprintln(w, "You are signed in. You can close this window.")
+	title, text := "You are signed in", "You can close this window, and go back to the terminal."
+	if answer.Get("error") != "" {
+		title, text = "You are not signed in", "The terminal says why. You can close this window."
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	fmt.Fprintf(w, page, title, title, text)
 }
+
+// page is what the person sees at the end: a title twice, and a text.
+const page = `<!DOCTYPE html><html lang="en"><meta name="viewport" content="width=device-width"><title>%s</title>
+<style>body { font: 16px/1.5 system-ui, sans-serif; color: #1c2333; max-width: 26rem; margin: 20vh auto; padding: 0 1.5rem } h1 { font-size: 1.5rem }</style>
+<h1>%s</h1><p>%s</p></html>
+`
 
 // fetchCode waits for the browser to come back with a code.
 func (s *signIn) fetchCode(ctx context.Context, args *auth.AuthorizationArgs) (*auth.AuthorizationResult, error) {
