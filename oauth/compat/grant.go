@@ -38,7 +38,7 @@ type entraGrant struct {
 func (f *Facade) grant(body []byte) (*granted, *problem) {
 	var g entraGrant
 	if err := json.Unmarshal(body, &g); err != nil || !strings.EqualFold(g.TokenType, "Bearer") {
-		return nil, unavailable("Microsoft Entra ID gave an answer that is none; try again.", "HTTP 200, and no tokens", "Look at what is between this machine and "+f.opts.Cloud.Authority+", if it returns.")
+		return nil, unavailable("Microsoft Entra ID did not answer as it should; try again.", "HTTP 200, and no tokens", "Look at what is between this machine and "+f.opts.Cloud.Authority+", if it returns.")
 	}
 	answer := &granted{TokenType: "Bearer", RefreshToken: g.RefreshToken, Scope: f.bareScope(g.Scope)}
 	if f.opts.IDToken {
@@ -59,7 +59,7 @@ func (f *Facade) grantIDToken(answer *granted, g entraGrant) (*granted, *problem
 	}
 	jwt, err := parseJWT(g.IDToken)
 	if err != nil {
-		return nil, unavailable("Microsoft Entra ID gave an answer that is none; try again.", "the ID token is no JWT with exp", "")
+		return nil, unavailable("Microsoft Entra ID did not answer as it should; try again.", "the ID token is no JWT with exp", "")
 	}
 	answer.AccessToken = g.IDToken
 	return f.limited(answer, jwt, math.MaxInt64)
@@ -73,13 +73,13 @@ func (f *Facade) grantAccessToken(answer *granted, g entraGrant) (*granted, *pro
 	jwt, err := parseJWT(g.AccessToken)
 	switch {
 	case g.AccessToken == "":
-		return nil, unavailable("Microsoft Entra ID gave an answer that is none; try again.", "HTTP 200, and no access token", "")
+		return nil, unavailable("Microsoft Entra ID did not answer as it should; try again.", "HTTP 200, and no access token", "")
 	case strings.Count(g.AccessToken, ".") != 2:
 		return nil, unavailable("Entra gave a token that this gateway cannot read; its operator has to mend that.",
 			"the access token is opaque or encrypted: it is for Microsoft Graph and a personal account, or the API app encrypts its tokens",
 			"Expose a scope on the API app in Entra, name it in scopes of the auth block, and do not let the app encrypt its tokens.")
 	case err != nil:
-		return nil, unavailable("Microsoft Entra ID gave an answer that is none; try again.", "the access token is no JWT with exp", "")
+		return nil, unavailable("Microsoft Entra ID did not answer as it should; try again.", "the access token is no JWT with exp", "")
 	case jwt.hasNonce || f.opts.Cloud.IsGraph(jwt.audiences...):
 		return nil, unavailable("Entra gave a token for Microsoft Graph instead of this gateway, whose operator has to correct the scopes.",
 			"the access token is for Microsoft Graph, so no scope of the API app was asked for or granted",

@@ -213,6 +213,7 @@ func Test33TroubleAtEntra(t *testing.T) {
 		{"HTML with 503", write(503, "<html>", "Retry-After", "7"), "7", "HTTP 503"},
 		{"wait of a year", write(503, "<html>", "Retry-After", "31536000"), "300", "HTTP 503"},
 		{"wait of nonsense", write(429, "", "Retry-After", "soon"), "10", "HTTP 429"},
+		{"asked too often", write(429, "", "Retry-After", "7"), "7", "See which client asks so often."},
 		{"400 without OAuth", write(400, `{"error":{"code":"x"}}`), "10", "HTTP 400"},
 		{"redirect", write(302, "", "Location", "/elsewhere"), "10", "HTTP 302"},
 		{"redirect that keeps the form", write(307, "", "Location", "/elsewhere"), "10", "HTTP 307"},

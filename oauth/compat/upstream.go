@@ -61,7 +61,11 @@ func (f *Facade) ask(ctx context.Context, form url.Values) (*granted, *problem) 
 	if e, ok := entra.ParseTokenError(status, body); ok {
 		return nil, f.refused(e, header)
 	}
-	p := unavailable("Microsoft Entra ID gave an answer that is none; try again.", fmt.Sprintf("HTTP %d, and no error of OAuth", status), "Look at what is between this machine and "+f.opts.Cloud.Authority+", if it returns.")
+	message, remedy := "Microsoft Entra ID did not answer as it should; try again.", "Look at what is between this machine and "+f.opts.Cloud.Authority+", if it returns."
+	if status == http.StatusTooManyRequests {
+		message, remedy = "Microsoft Entra ID is asked too often; try again later.", "See which client asks so often."
+	}
+	p := unavailable(message, fmt.Sprintf("HTTP %d, and no error of OAuth", status), remedy)
 	p.wait = waitOf(header)
 	return nil, p
 }
