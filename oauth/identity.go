@@ -94,14 +94,23 @@ func first[T ~string](texts ...T) T {
 // sorted is a copy without what is there twice.
 func sorted(texts []string) []string { return slices.Compact(slices.Sorted(slices.Values(texts))) }
 
-// principal is the identifier of a caller as policies write it, or "" if the
-// subject cannot be one.
-func principal(kind string, c *Caller) string {
-	id := c.Tenant + "/" + c.Subject
-	if c.Tenant == "" {
-		id = c.Issuer + "#" + c.Subject
-	}
+// subject is what tells a caller from all others, or "" if the token's own subject
+// cannot do that.
+func (c *Caller) subject() string {
 	if c.Subject == "" || len(c.Subject) > 255 || strings.ContainsFunc(c.Subject, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return ""
+	}
+	if c.Tenant == "" {
+		return c.Issuer + "#" + c.Subject
+	}
+	return c.Tenant + "/" + c.Subject
+}
+
+// principal is the identifier of a caller as policies write it, or "" if there can
+// be none.
+func principal(kind string, c *Caller) string {
+	id := c.subject()
+	if id == "" {
 		return ""
 	}
 	return kind + `::"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(id) + `"`

@@ -148,13 +148,15 @@ func (s *SignIn) Authenticate(r *http.Request) (*Caller, *Refusal) {
 	}
 	v, err := s.verify(r.Context(), token)
 	if err != nil {
-		return nil, s.refuse(r, s.strangers, err)
+		return nil, s.refuse(r, s.strangers, "", err)
 	}
 	c, until, err := s.caller(r.Context(), v)
 	if err != nil {
-		return nil, s.refuse(r, s.known, err)
+		return nil, s.refuse(r, s.known, v.identity().subject(), err)
 	}
-	s.seen.put(digest, c, v, until)
+	if s.seen.put(digest, c, v, until) {
+		s.log.Info("signed in", "caller", c.ID, "provider", c.Provider, "client", c.Client.ID, "remote", r.RemoteAddr)
+	}
 	return c, nil
 }
 

@@ -35,8 +35,13 @@ type refusals struct {
 
 func newRefusals() *refusals { return &refusals{limit: rate.NewLimiter(20, 200)} }
 
-// refuse answers a token that may not pass, and logs why.
-func (s *SignIn) refuse(r *http.Request, sort *refusals, err error) *Refusal {
+// refuse answers a token that may not pass, and logs why, and whose it is if that
+// is known.
+func (s *SignIn) refuse(r *http.Request, sort *refusals, subject string, err error) *Refusal {
+	attrs := []any{"reason", err, "remote", r.RemoteAddr}
+	if subject != "" {
+		attrs = append(attrs, "subject", subject)
+	}
 	unavailable := &Refusal{
 		Status: http.StatusServiceUnavailable, RetryAfter: retryUnavailable,
 		Message: "the identity provider cannot be reached; try again",
@@ -45,27 +50,26 @@ func (s *SignIn) refuse(r *http.Request, sort *refusals, err error) *Refusal {
 	case r.Context().Err() != nil: // the client has gone
 		return unavailable
 	case errors.Is(err, errNoKeys):
-		s.logRefusal(r, sort, slog.LevelError, "cannot verify tokens", err)
+		s.logRefusal(r, sort, slog.LevelError, "cannot verify tokens", attrs)
 		return unavailable
 	case errors.Is(err, errScope):
-		s.logRefusal(r, sort, slog.LevelWarn, "refused a token", err)
+		s.logRefusal(r, sort, slog.LevelWarn, "refused a token", attrs)
 		return s.challenge(r, http.StatusForbidden, "insufficient_scope", "the token lacks a scope")
 	case errors.Is(err, errExpired): // as every token does, some day
-		s.logRefusal(r, sort, slog.LevelInfo, "refused a token", err)
+		s.logRefusal(r, sort, slog.LevelInfo, "refused a token", attrs)
 	default:
-		s.logRefusal(r, sort, slog.LevelWarn, "refused a token", err)
+		s.logRefusal(r, sort, slog.LevelWarn, "refused a token", attrs)
 	}
 	return s.challenge(r, http.StatusUnauthorized, "invalid_token", "the token is not valid; sign in again")
 }
 
 // logRefusal logs why a token was refused, unless a flood of them is. Those that
 // were left out are counted with the next one.
-func (s *SignIn) logRefusal(r *http.Request, sort *refusals, level slog.Level, message string, err error) {
+func (s *SignIn) logRefusal(r *http.Request, sort *refusals, level slog.Level, message string, attrs []any) {
 	if !sort.limit.Allow() {
 		sort.unlogged.Add(1)
 		return
 	}
-	attrs := []any{"reason", err, "remote", r.RemoteAddr}
 	if n := sort.unlogged.Swap(0); n > 0 {
 		attrs = append(attrs, "unlogged", n)
 	}

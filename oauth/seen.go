@@ -42,15 +42,19 @@ func (s *seen) get(digest [sha256.Size]byte) *Caller {
 	return t.caller
 }
 
-func (s *seen) put(digest [sha256.Size]byte, c *Caller, v *verified, until time.Time) {
+// put remembers a token, and reports whether it is a new one, as far as that is
+// known.
+func (s *seen) put(digest [sha256.Size]byte, c *Caller, v *verified, until time.Time) (fresh bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	fresh = s.tokens[digest] == nil
 	s.forgetLocked(digest)
 	if len(s.tokens) >= maxSeen || s.bytes+len(c.Claims) > maxSeenBytes {
 		s.makeRoomLocked()
 	}
 	s.tokens[digest] = &seenToken{c, until, v.issuer.keys, v.keys}
 	s.bytes += len(c.Claims)
+	return fresh
 }
 
 // makeRoomLocked forgets what no longer counts, or else a part of all.
