@@ -20,7 +20,6 @@ package oauth
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -142,7 +141,7 @@ func (s *SignIn) Authenticate(r *http.Request) (*Caller, *Refusal) {
 	if refused != nil {
 		return nil, refused
 	}
-	digest := sha256.Sum256([]byte(token))
+	digest := digestOf(token)
 	if c := s.seen.get(digest); c != nil {
 		return c, nil
 	}

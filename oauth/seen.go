@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"sync"
 	"time"
+	"unsafe"
 )
 
 // maxSeen bounds the tokens that are remembered, and maxSeenBytes what they have
@@ -29,6 +30,12 @@ type seenToken struct {
 }
 
 func newSeen() *seen { return &seen{tokens: map[[sha256.Size]byte]*seenToken{}} }
+
+// digestOf is what a token is remembered by. A copy of it, for each request, would
+// cost more than the digest does: tokens have thousands of bytes.
+func digestOf(token string) [sha256.Size]byte {
+	return sha256.Sum256(unsafe.Slice(unsafe.StringData(token), len(token))) // which only reads it
+}
 
 // get returns the caller of a token, or nil if the token has to be verified: it
 // is new, it was verified too long ago, or its issuer's keys are others by now.

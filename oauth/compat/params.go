@@ -83,6 +83,7 @@ func (f *Facade) checkRedirect(uri, oauth string) *problem {
 	return &problem{
 		status: http.StatusBadRequest, oauth: oauth,
 		text:   "The redirect URI " + brief(withoutQuery(uri)) + " " + err.Error() + ".",
+		advice: "If this program is one that you want to use, show this page to who runs the gateway. If you did not start a sign-in, close it.",
 		remedy: "If this is a client that people should use, add exactly this URI to redirects in the auth block, and to the client app in Entra.",
 	}
 }

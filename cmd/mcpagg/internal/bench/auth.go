@@ -20,8 +20,9 @@ type authStage struct {
 // authNames are what the rows call the two.
 var authNames = [2]string{"anyone", "signed in"}
 
-// measureAuth compares calls of anyone with calls whose every request brings the
-// same access token.
+// measureAuth compares calls of anyone with calls of somebody who is signed in.
+// Every request of both brings the same access token, so that what shows is what
+// the gateway makes of it, and not how long it is.
 func (b *bench) measureAuth(ctx context.Context) error {
 	if b.gateway == "" {
 		return nil // the reverse proxy asks nobody
@@ -66,10 +67,7 @@ func (b *bench) authStage(ctx context.Context, e era, p *provider) (*authStage, 
 		if err != nil {
 			return nil, err
 		}
-		if blocks != "" {
-			g.token, err = p.token()
-		}
-		if err == nil {
+		if g.token, err = p.token(); err == nil {
 			err = g.awaitTools(ctx, e, callTools)
 		}
 		if err == nil {
