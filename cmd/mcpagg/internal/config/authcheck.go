@@ -8,17 +8,21 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// authKinds are what a provider can be, and the attributes and blocks that only
-// one of them has, those that it needs first.
-var authKinds = map[string]struct{ needs, takes []string }{
-	"entra": {
-		[]string{"tenant_id"},
-		[]string{"client_id", "token", "allowed_tenants", "group_overage", "groups_max_age", "redirects", "cloud", "custom_cloud", "graph"},
+// authKinds are what a provider can be.
+var authKinds = kinds{
+	names: []string{"entra", "oidc"},
+	of: map[string]kindSettings{
+		"entra": {
+			[]string{"tenant_id"},
+			[]string{"client_id", "token", "allowed_tenants", "group_overage", "groups_max_age", "redirects", "cloud", "custom_cloud", "graph"},
+		},
+		"oidc": {[]string{"issuer"}, []string{"groups_claim", "roles_claim"}},
 	},
-	"oidc": {[]string{"issuer"}, []string{"groups_claim", "roles_claim"}},
+	unknown:   "Unknown kind of auth",
+	noSuch:    "There is no auth of the kind %q; there are %s.%s",
+	misplaced: "This does not go with auth of the kind %s.",
+	missing:   "Auth of the kind %s needs its %s.",
 }
-
-var authKindNames = []string{"entra", "oidc"}
 
 // authModesFor says what the modes are for.
 const authModesFor = `mode = "entra-compat", with which the gateway stands in front of Entra and all clients can sign in, or mode = "resource-server", with which clients get their tokens themselves`
@@ -41,22 +45,8 @@ func (b *authBlock) settings() []setting {
 
 func (b *authBlock) check(d *decoder) {
 	checkLabel(d, &b.header)
-	kind, ok := authKinds[b.kind]
-	if !ok {
-		d.mistake(&b.at, "Unknown kind of auth", "There is no auth of the kind %q; there are %s.%s",
-			b.kind, strings.Join(authKindNames, ", "), didYouMean(b.kind, authKindNames))
+	if !authKinds.check(d, &b.header, b.settings()) {
 		return
-	}
-	given := map[string]bool{}
-	for _, s := range b.settings() {
-		if given[s.name] = s.given; s.given && !slices.Contains(kind.needs, s.name) && !slices.Contains(kind.takes, s.name) {
-			d.mistake(&s.at, "Invalid "+s.name, "This does not go with auth of the kind %s.", b.kind)
-		}
-	}
-	for _, name := range kind.needs {
-		if !given[name] {
-			d.mistake(&b.at, "Missing "+name, "Auth of the kind %s needs its %s.", b.kind, name)
-		}
 	}
 	b.checkMode(d)
 	if b.kind == "entra" {

@@ -103,17 +103,21 @@ func (v *azureCloud) kind() kind {
 
 func (v *azureCloud) take(in input) { v.value = in.oneOf(azureClouds) }
 
-// secretKinds are what a source can be, and which attributes and blocks each
-// takes, those that it needs first.
-var secretKinds = map[string]struct{ needs, takes []string }{
-	"env":             {nil, []string{"prefix"}},
-	"file":            {[]string{"dir"}, nil},
-	"exec":            {[]string{"command"}, []string{"env"}},
-	"vault":           {[]string{"url"}, []string{"ca_file", "mount", "namespace", "token"}},
-	"azure_key_vault": {[]string{"url"}, []string{"ca_file", "cloud", "tenant_id", "client_id", "client_secret", "certificate_file", "federated_token_file"}},
+// secretKinds are what a source can be.
+var secretKinds = kinds{
+	names: []string{"env", "file", "exec", "vault", "azure_key_vault"},
+	of: map[string]kindSettings{
+		"env":             {nil, []string{"prefix"}},
+		"file":            {[]string{"dir"}, nil},
+		"exec":            {[]string{"command"}, []string{"env"}},
+		"vault":           {[]string{"url"}, []string{"ca_file", "mount", "namespace", "token"}},
+		"azure_key_vault": {[]string{"url"}, []string{"ca_file", "cloud", "tenant_id", "client_id", "client_secret", "certificate_file", "federated_token_file"}},
+	},
+	unknown:   "Unknown kind of secrets",
+	noSuch:    "There are no secrets of the kind %q; there are %s.%s",
+	misplaced: "This does not go with secrets of the kind %s.",
+	missing:   "Secrets of the kind %s need a %s.",
 }
-
-var secretKindNames = []string{"env", "file", "exec", "vault", "azure_key_vault"}
 
 // settings are the attributes of the block that only some kinds have.
 func (b *secretsBlock) settings() []setting {
@@ -127,22 +131,8 @@ func (b *secretsBlock) settings() []setting {
 
 func (b *secretsBlock) check(d *decoder) {
 	checkLabel(d, &b.header)
-	kind, ok := secretKinds[b.kind]
-	if !ok {
-		d.mistake(&b.at, "Unknown kind of secrets", "There are no secrets of the kind %q; there are %s.%s",
-			b.kind, strings.Join(secretKindNames, ", "), didYouMean(b.kind, secretKindNames))
+	if !secretKinds.check(d, &b.header, b.settings()) {
 		return
-	}
-	given := map[string]bool{}
-	for _, s := range b.settings() {
-		if given[s.name] = s.given; s.given && !slices.Contains(kind.needs, s.name) && !slices.Contains(kind.takes, s.name) {
-			d.mistake(&s.at, "Invalid "+s.name, "This does not go with secrets of the kind %s.", b.kind)
-		}
-	}
-	for _, name := range kind.needs {
-		if !given[name] {
-			d.mistake(&b.at, "Missing "+name, "Secrets of the kind %s need a %s.", b.kind, name)
-		}
 	}
 	b.checkLogin(d)
 	if b.kind == "azure_key_vault" {
