@@ -12,6 +12,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/mcpagg/mcpagg/oauth/authserver"
 )
 
 // granted is what a client gets (RFC 6749 section 5.1): the members that are
@@ -35,10 +37,10 @@ type entraGrant struct {
 }
 
 // grant turns what Entra gives into what the client gets.
-func (f *Facade) grant(body []byte) (*granted, *problem) {
+func (f *Facade) grant(body []byte) (*granted, *authserver.Problem) {
 	var g entraGrant
 	if err := json.Unmarshal(body, &g); err != nil || !strings.EqualFold(g.TokenType, "Bearer") {
-		return nil, unavailable("Microsoft Entra ID did not answer as it should; try again.", "HTTP 200, and no tokens", "Look at what is between this machine and "+f.opts.Cloud.Authority+", if it returns.")
+		return nil, authserver.Unavailable("Microsoft Entra ID did not answer as it should; try again.", "HTTP 200, and no tokens", "Look at what is between this machine and "+f.opts.Cloud.Authority+", if it returns.")
 	}
 	answer := &granted{TokenType: "Bearer", RefreshToken: g.RefreshToken, Scope: f.bareScope(g.Scope)}
 	if f.opts.IDToken {
@@ -49,17 +51,17 @@ func (f *Facade) grant(body []byte) (*granted, *problem) {
 
 // grantIDToken gives the client the ID token, which lasts for another time than
 // the access token that Entra speaks of.
-func (f *Facade) grantIDToken(answer *granted, g entraGrant) (*granted, *problem) {
+func (f *Facade) grantIDToken(answer *granted, g entraGrant) (*granted, *authserver.Problem) {
 	if g.IDToken == "" {
-		return nil, &problem{
-			status: http.StatusBadRequest, oauth: "invalid_grant", level: slog.LevelWarn,
-			text:   "Entra gave no ID token; sign in again.",
-			remedy: "People whose session was begun without the scope openid have to sign in anew. Better, expose a scope on the API app and set token = \"access_token\" in the auth block.",
+		return nil, &authserver.Problem{
+			Status: http.StatusBadRequest, OAuth: "invalid_grant", Level: slog.LevelWarn,
+			Text:   "Entra gave no ID token; sign in again.",
+			Remedy: "People whose session was begun without the scope openid have to sign in anew. Better, expose a scope on the API app and set token = \"access_token\" in the auth block.",
 		}
 	}
 	jwt, err := parseJWT(g.IDToken)
 	if err != nil {
-		return nil, unavailable("Microsoft Entra ID did not answer as it should; try again.", "the ID token is no JWT with exp", "")
+		return nil, authserver.Unavailable("Microsoft Entra ID did not answer as it should; try again.", "the ID token is no JWT with exp", "")
 	}
 	answer.AccessToken = g.IDToken
 	return f.limited(answer, jwt, math.MaxInt64)
@@ -68,20 +70,20 @@ func (f *Facade) grantIDToken(answer *granted, g entraGrant) (*granted, *problem
 // grantAccessToken gives the client the access token, unless it is one for
 // Microsoft Graph, of which those for personal accounts are opaque: the gateway
 // could not verify it, and whoever gets it could read the person's mail.
-func (f *Facade) grantAccessToken(answer *granted, g entraGrant) (*granted, *problem) {
+func (f *Facade) grantAccessToken(answer *granted, g entraGrant) (*granted, *authserver.Problem) {
 	answer.AccessToken, answer.ExpiresIn = g.AccessToken, seconds(g.ExpiresIn)
 	jwt, err := parseJWT(g.AccessToken)
 	switch {
 	case g.AccessToken == "":
-		return nil, unavailable("Microsoft Entra ID did not answer as it should; try again.", "HTTP 200, and no access token", "")
+		return nil, authserver.Unavailable("Microsoft Entra ID did not answer as it should; try again.", "HTTP 200, and no access token", "")
 	case strings.Count(g.AccessToken, ".") != 2:
-		return nil, unavailable("Entra gave a token that this gateway cannot read; its operator has to mend that.",
+		return nil, authserver.Unavailable("Entra gave a token that this gateway cannot read; its operator has to mend that.",
 			"the access token is opaque or encrypted: it is for Microsoft Graph and a personal account, or the API app encrypts its tokens",
 			"Expose a scope on the API app in Entra, name it in scopes of the auth block, and do not let the app encrypt its tokens.")
 	case err != nil:
-		return nil, unavailable("Microsoft Entra ID did not answer as it should; try again.", "the access token is no JWT with exp", "")
+		return nil, authserver.Unavailable("Microsoft Entra ID did not answer as it should; try again.", "the access token is no JWT with exp", "")
 	case jwt.hasNonce || f.opts.Cloud.IsGraph(jwt.audiences...):
-		return nil, unavailable("Entra gave a token for Microsoft Graph instead of this gateway, whose operator has to correct the scopes.",
+		return nil, authserver.Unavailable("Entra gave a token for Microsoft Graph instead of this gateway, whose operator has to correct the scopes.",
 			"the access token is for Microsoft Graph, so no scope of the API app was asked for or granted",
 			"Expose a scope on the API app in Entra, name it in scopes of the auth block, and make the client id of the API app the first of audiences.")
 	}
@@ -93,10 +95,10 @@ func (f *Facade) grantAccessToken(answer *granted, g entraGrant) (*granted, *pro
 
 // limited says how long the token lasts: until its exp, as the gateway's own
 // clock counts, and no longer than most seconds.
-func (f *Facade) limited(answer *granted, t jwt, most int64) (*granted, *problem) {
+func (f *Facade) limited(answer *granted, t jwt, most int64) (*granted, *authserver.Problem) {
 	left := int64(t.expires.Sub(f.opts.Now()) / time.Second)
 	if left <= 0 {
-		return nil, unavailable("Microsoft Entra ID gave a token that has expired; the clock of this gateway may be wrong.", "a new token has expired already", "Check the clock of this machine.")
+		return nil, authserver.Unavailable("Microsoft Entra ID gave a token that has expired; the clock of this gateway may be wrong.", "a new token has expired already", "Check the clock of this machine.")
 	}
 	answer.ExpiresIn = min(left, most)
 	return answer, nil

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mcpagg/mcpagg/oauth/authserver"
 	"github.com/mcpagg/mcpagg/oauth/entra"
 )
 
@@ -46,15 +47,15 @@ func newUpstream(opts Options) upstream {
 }
 
 // ask gets a token from Entra, or says why there is none.
-func (f *Facade) ask(ctx context.Context, form url.Values) (*granted, *problem) {
+func (f *Facade) ask(ctx context.Context, form url.Values) (*granted, *authserver.Problem) {
 	status, header, body, err := f.upstream.post(ctx, form)
 	switch {
 	case err != nil && ctx.Err() != nil:
-		p := unavailable("The request was given up.", "the client hung up before Entra answered", "")
-		p.level = slog.LevelInfo
+		p := authserver.Unavailable("The request was given up.", "the client hung up before Entra answered", "")
+		p.Level = slog.LevelInfo
 		return nil, p
 	case err != nil:
-		return nil, unavailable("Microsoft Entra ID cannot be reached at the moment; try again.", err.Error(), "Check that this machine reaches "+f.opts.Cloud.Authority+", through a proxy if need be.")
+		return nil, authserver.Unavailable("Microsoft Entra ID cannot be reached at the moment; try again.", err.Error(), "Check that this machine reaches "+f.opts.Cloud.Authority+", through a proxy if need be.")
 	case status == http.StatusOK:
 		return f.grant(body)
 	}
@@ -65,8 +66,8 @@ func (f *Facade) ask(ctx context.Context, form url.Values) (*granted, *problem) 
 	if status == http.StatusTooManyRequests {
 		message, remedy = "Microsoft Entra ID is asked too often; try again later.", "See which client asks so often."
 	}
-	p := unavailable(message, fmt.Sprintf("HTTP %d, and no error of OAuth", status), remedy)
-	p.wait = waitOf(header)
+	p := authserver.Unavailable(message, fmt.Sprintf("HTTP %d, and no error of OAuth", status), remedy)
+	p.Wait = waitOf(header)
 	return nil, p
 }
 
@@ -121,22 +122,22 @@ var passed = []string{"invalid_request", "invalid_scope"}
 // with invalid_grant: they drop their tokens and let the person sign in again.
 // They would drop their registration for invalid_client, which is about the
 // configuration here.
-func (f *Facade) refused(e *entra.TokenError, header http.Header) *problem {
+func (f *Facade) refused(e *entra.TokenError, header http.Header) *authserver.Problem {
 	code, _ := e.Code()
-	p := &problem{
-		status: http.StatusBadRequest, oauth: e.OAuth, text: "Entra refused it: " + e.Description(), cause: e.Error(),
-		remedy: strings.TrimSpace(code.Meaning + " " + code.Remedy),
+	p := &authserver.Problem{
+		Status: http.StatusBadRequest, OAuth: e.OAuth, Text: "Entra refused it: " + e.Description(), Cause: e.Error(),
+		Remedy: strings.TrimSpace(code.Meaning + " " + code.Remedy),
 	}
 	switch {
 	case e.Temporary():
-		p = unavailable("Microsoft Entra ID has trouble; try again. "+e.Description(), p.cause, p.remedy)
-		p.level, p.wait = slog.LevelWarn, waitOf(header)
+		p = authserver.Unavailable("Microsoft Entra ID has trouble; try again. "+e.Description(), p.Cause, p.Remedy)
+		p.Level, p.Wait = slog.LevelWarn, waitOf(header)
 	case e.NeedsPerson(), e.OAuth == "access_denied":
-		p.oauth = "invalid_grant"
+		p.OAuth = "invalid_grant"
 	case slices.Contains(passed, e.OAuth):
-		p.level = slog.LevelWarn
+		p.Level = slog.LevelWarn
 	default:
-		p = unavailable("Entra does not accept how this gateway is configured; its operator has to mend that. "+e.Description(), p.cause, p.remedy)
+		p = authserver.Unavailable("Entra does not accept how this gateway is configured; its operator has to mend that. "+e.Description(), p.Cause, p.Remedy)
 	}
 	return p
 }
@@ -145,7 +146,7 @@ func (f *Facade) refused(e *entra.TokenError, header http.Header) *problem {
 func waitOf(header http.Header) time.Duration {
 	seconds, err := strconv.Atoi(header.Get("Retry-After"))
 	if err != nil || seconds < 1 {
-		return defaultWait
+		return authserver.DefaultWait
 	}
 	return min(time.Duration(min(seconds, 3600))*time.Second, maxWait)
 }

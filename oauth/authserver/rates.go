@@ -1,4 +1,4 @@
-package compat
+package authserver
 
 import (
 	"net"
@@ -12,10 +12,10 @@ import (
 // maxAddresses bounds how many addresses are counted in a generation.
 const maxAddresses = 5000
 
-// rates bound the requests from each address. There are two generations of
+// Rates bound the requests from each address; nil bounds nothing. There are two generations of
 // addresses: when the younger one is full, the older one is forgotten, which
 // costs the same however many strangers there are.
-type rates struct {
+type Rates struct {
 	limit rate.Limit
 	burst int
 
@@ -23,13 +23,14 @@ type rates struct {
 	young, old map[netip.Prefix]*rate.Limiter // guarded by mu
 }
 
-func newRates(perSecond rate.Limit, burst int) *rates {
-	return &rates{limit: perSecond, burst: burst, young: map[netip.Prefix]*rate.Limiter{}}
+// NewRates lets each address make a burst of requests, and then so many per second.
+func NewRates(perSecond float64, burst int) *Rates {
+	return &Rates{limit: rate.Limit(perSecond), burst: burst, young: map[netip.Prefix]*rate.Limiter{}}
 }
 
 // take takes one request from the allowance of an address, or says when to come
 // back.
-func (r *rates) take(remote string) (wait time.Duration) {
+func (r *Rates) take(remote string) (wait time.Duration) {
 	if r == nil {
 		return 0
 	}
@@ -40,7 +41,7 @@ func (r *rates) take(remote string) (wait time.Duration) {
 	return wait
 }
 
-func (r *rates) limiter(from netip.Prefix) *rate.Limiter {
+func (r *Rates) limiter(from netip.Prefix) *rate.Limiter {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if l, ok := r.young[from]; ok {

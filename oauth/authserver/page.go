@@ -1,4 +1,4 @@
-package compat
+package authserver
 
 import (
 	"crypto/sha256"
@@ -27,8 +27,8 @@ var pagePolicy = func() string {
 const usualAdvice = "Go back to the program that opened this page and sign in from there again. If this page returns, show it to who runs the gateway."
 
 // page shows a problem to the person in front of the browser.
-func (f *Facade) page(w http.ResponseWriter, p *problem) {
-	advice := p.advice
+func (s *Server) page(w http.ResponseWriter, p *Problem) {
+	advice := p.Advice
 	if advice == "" {
 		advice = usualAdvice
 	}
@@ -36,8 +36,8 @@ func (f *Facade) page(w http.ResponseWriter, p *problem) {
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", pagePolicy)
 	h.Set("X-Frame-Options", "DENY")
-	w.WriteHeader(p.status)
+	w.WriteHeader(p.Status)
 	_ = pageTemplate.Execute(w, map[string]any{ // the browser is gone, if anything
-		"Style": template.CSS(pageCSS), "Gateway": f.opts.PublicURL.Host, "Text": p.text, "Advice": advice, "Error": p.oauth,
+		"Style": template.CSS(pageCSS), "Gateway": s.public.Host, "Text": p.Text, "Advice": advice, "Error": p.OAuth,
 	})
 }
