@@ -17,10 +17,9 @@
 // Graph cannot be asked by then: whoever was taken out of a group is out of it
 // everywhere after that time.
 //
-//	Groups    (graph.go)       known lately; else one look-up for all who ask
-//	list      (directory.go)   pages, each at Graph alone; bounds; what errors mean
-//	get       (token.go)       the gateway's own token, until shortly before its end
-//	form      (credential.go)  how it proves who it is: secret, certificate, federated token
+//	Groups    (graph.go)      known lately; else one look-up for all who ask
+//	list      (directory.go)  pages, each at Graph alone; bounds; what errors mean
+//	get       (token.go)      the gateway's own token, until shortly before its end
 //
 // The application needs the permission GroupMember.Read.All and no other one.
 package entra

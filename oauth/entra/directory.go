@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+
+	"github.com/mcpagg/mcpagg/oauth/client"
 )
 
 const (
@@ -20,6 +22,8 @@ const (
 	maxPages  = 100
 	maxListed = 50_000
 	maxPage   = 4 << 20
+	// pageTimeout bounds one request for a page and its answer.
+	pageTimeout = 10 * time.Second
 	// maxNext bounds the address of the next page, in bytes.
 	maxNext = 8 << 10
 )
@@ -136,7 +140,7 @@ func (d *directory) page(ctx context.Context, address string) (*page, error) {
 		return nil, err
 	}
 	a, err := d.get(ctx, address, token)
-	if err == nil && (a.status == http.StatusUnauthorized || a.status == http.StatusForbidden) {
+	if err == nil && (a.Status == http.StatusUnauthorized || a.Status == http.StatusForbidden) {
 		stale := token
 		if token, err = d.tokens.replace(ctx, stale); err == nil && token != stale {
 			a, err = d.get(ctx, address, token)
@@ -145,11 +149,11 @@ func (d *directory) page(ctx context.Context, address string) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	if a.status != http.StatusOK {
+	if a.Status != http.StatusOK {
 		return nil, d.problem(a)
 	}
 	p := &page{}
-	if err = a.decode(p); err == nil && p.Objects == nil {
+	if err = a.Decode(p); err == nil && p.Objects == nil {
 		err = errors.New("the answer has no list")
 	}
 	if err != nil {
@@ -159,7 +163,7 @@ func (d *directory) page(ctx context.Context, address string) (*page, error) {
 }
 
 // get sends one request when it is its turn, unless Graph is known to be busy.
-func (d *directory) get(ctx context.Context, address, token string) (*answer, error) {
+func (d *directory) get(ctx context.Context, address, token string) (*client.Answer, error) {
 	select {
 	case d.slots <- struct{}{}:
 		defer func() { <-d.slots }()
@@ -174,7 +178,7 @@ func (d *directory) get(ctx context.Context, address, token string) (*answer, er
 		return nil, err
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
-	a, err := do(ctx, d.http, req, maxPage)
+	a, err := client.Do(d.http, req, pageTimeout, maxPage)
 	if err != nil {
 		return nil, fmt.Errorf("asking Microsoft Graph at %s: %w", req.URL.Host, err)
 	}
@@ -205,40 +209,40 @@ func isUnknown(err error) bool {
 }
 
 // problem is what an answer means and what to do about it.
-func (d *directory) problem(a *answer) error {
-	said := fmt.Sprintf("Microsoft Graph answered HTTP %d%s", a.status, a.details())
+func (d *directory) problem(a *client.Answer) error {
+	said := fmt.Sprintf("Microsoft Graph answered HTTP %d%s", a.Status, details(a))
 	switch {
-	case a.status == http.StatusTooManyRequests, a.status == http.StatusServiceUnavailable && a.header.Get("Retry-After") != "":
-		wait := a.retryAfter(busyPause)
+	case a.Status == http.StatusTooManyRequests, a.Status == http.StatusServiceUnavailable && a.Header.Get("Retry-After") != "":
+		wait := a.RetryAfter(busyPause)
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.busy = &busyError{said + ", it is busy and asked again in " + wait.Round(time.Second).String(), time.Now().Add(wait)}
 		return d.busy
-	case a.isRedirect():
+	case a.IsRedirect():
 		said += ", a redirect, which is not followed"
-	case a.status == http.StatusUnauthorized:
+	case a.Status == http.StatusUnauthorized:
 		said += fmt.Sprintf(": it does not take the gateway's own token for the tenant %s; check cloud and the clock of this machine", d.tenant)
-	case a.status == http.StatusForbidden:
+	case a.Status == http.StatusForbidden:
 		said += fmt.Sprintf(": give the app %s the application permission GroupMember.Read.All of Microsoft Graph in the tenant %s, and grant admin consent", d.clientID, d.tenant)
 	}
-	return &graphError{a.status, said}
+	return &graphError{a.Status, said}
 }
 
 // details are what an answer of Graph has for Microsoft's support: its error code
 // and the id of the request. The message is left out, since it may be about a
 // person.
-func (a *answer) details() string {
+func details(a *client.Answer) string {
 	var found struct {
 		Error struct {
 			Code string `json:"code"`
 		} `json:"error"`
 	}
-	_ = json.Unmarshal(a.body, &found) // what is no error of Graph has no code
+	_ = json.Unmarshal(a.Body, &found) // what is no error of Graph has no code
 	details := ""
 	if code := found.Error.Code; code != "" && isErrorCode(strings.ToLower(code)) {
 		details = ", " + code
 	}
-	if id := idOrNone(a.header.Get("request-id")); id != "" {
+	if id := idOrNone(a.Header.Get("request-id")); id != "" {
 		details += " (request id " + id + ")"
 	}
 	return details

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/singleflight"
+
+	"github.com/mcpagg/mcpagg/oauth/client"
 )
 
 // GraphOptions describe a [Graph] and as which application it asks.
@@ -46,6 +48,11 @@ const (
 	lookUpTimeout = 30 * time.Second
 	// maxAtOnce bounds the requests to Graph that are under way.
 	maxAtOnce = 8
+	// retryPause is after how long something that failed is tried again: people who
+	// are refused meanwhile should not wait long once it is mended. A Graph that is
+	// busy gets busyPause, if it does not say what it wants.
+	retryPause = 5 * time.Second
+	busyPause  = 30 * time.Second
 	// maxTenants bounds the tenants that are asked.
 	maxTenants = 1000
 	// maxNamed bounds the groups whose names are asked for at once, and namedAtOnce
@@ -60,7 +67,7 @@ const (
 type Graph struct {
 	// Set by NewGraph, never changed.
 	opts       GraphOptions
-	credential *credential
+	credential client.Credential
 	http       *http.Client
 	slots      chan struct{} // holds a token for each request under way
 
@@ -75,13 +82,22 @@ type Graph struct {
 func NewGraph(opts GraphOptions) *Graph {
 	opts.MaxAge = cmp.Or(opts.MaxAge, defaultMaxAge)
 	return &Graph{
-		opts:       opts,
-		credential: &credential{opts.ClientID, opts.Secret, opts.CertificateFile, opts.FederatedTokenFile},
-		http:       client(opts.HTTP),
-		slots:      make(chan struct{}, maxAtOnce),
-		known:      memberships{of: map[person]*membership{}},
-		tenants:    map[string]*directory{},
+		opts: opts,
+		credential: client.Credential{
+			ClientID: opts.ClientID, Secret: opts.Secret, CertificateFile: opts.CertificateFile, FederatedTokenFile: opts.FederatedTokenFile,
+		},
+		http:    cmp.Or(opts.HTTP, ownClient()),
+		slots:   make(chan struct{}, maxAtOnce),
+		known:   memberships{of: map[person]*membership{}},
+		tenants: map[string]*directory{},
 	}
+}
+
+// ownClient has enough connections for all that Graph is asked at once.
+func ownClient() *http.Client {
+	t := http.DefaultTransport.(*http.Transport).Clone() // with the proxies of the environment
+	t.MaxIdleConnsPerHost = maxAtOnce
+	return &http.Client{Transport: t}
 }
 
 // Groups returns the ids of all groups that a person is in, directly or through

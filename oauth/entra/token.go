@@ -8,11 +8,11 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/mcpagg/mcpagg/oauth/client"
 )
 
 const (
-	// maxTokenAnswer bounds an answer of the token endpoint, in bytes.
-	maxTokenAnswer = 256 << 10
 	// renewBefore is how long before its end a token is replaced.
 	renewBefore = 5 * time.Minute
 )
@@ -22,10 +22,8 @@ const (
 // concurrent use.
 type tokenSource struct {
 	// Set by the maker, never changed.
-	credential *credential
-	http       *http.Client
-	endpoint   string
-	scope      string
+	endpoint *client.Endpoint
+	scope    string
 
 	turn chan struct{} // holds a token while somebody uses the following
 	// current is "" while there is none.
@@ -36,10 +34,11 @@ type tokenSource struct {
 	retry    time.Time // when there may be another
 }
 
-func newTokenSource(c *credential, client *http.Client, cloud Cloud, tenant string) *tokenSource {
+func newTokenSource(c client.Credential, hc *http.Client, cloud Cloud, tenant string) *tokenSource {
 	return &tokenSource{
-		credential: c, http: client, endpoint: cloud.V2(tenant) + "/token", scope: cloud.Graph + "/.default",
-		turn: make(chan struct{}, 1),
+		endpoint: &client.Endpoint{URL: cloud.V2(tenant) + "/token", Credential: c, HTTP: hc},
+		scope:    cloud.Graph + "/.default",
+		turn:     make(chan struct{}, 1),
 	}
 }
 
@@ -74,7 +73,7 @@ func (s *tokenSource) get(ctx context.Context) (string, error) {
 		if ctx.Err() != nil {
 			return "", context.Cause(ctx) // which says nothing of Entra
 		}
-		s.failure = fmt.Errorf("the gateway's own sign-in as the application %s: %w", s.credential.clientID, err)
+		s.failure = fmt.Errorf("the gateway's own sign-in as the application %s: %w", s.endpoint.Credential.ClientID, err)
 		if now = time.Now(); s.retry.Before(now) {
 			s.retry = now.Add(retryPause)
 		}
@@ -100,17 +99,14 @@ func (s *tokenSource) replace(ctx context.Context, token string) (string, error)
 
 // request asks for a token, and says how long it lives.
 func (s *tokenSource) request(ctx context.Context) (string, time.Duration, error) {
-	form, err := s.credential.form(ctx, s.endpoint)
+	if s.endpoint.Credential.Public() {
+		return "", 0, errors.New("there is no secret, certificate or federated token")
+	}
+	a, err := s.endpoint.Post(ctx, url.Values{"grant_type": {"client_credentials"}, "scope": {s.scope}})
 	if err != nil {
 		return "", 0, err
 	}
-	form.Set("grant_type", "client_credentials")
-	form.Set("scope", s.scope)
-	a, err := s.post(ctx, form)
-	if err != nil {
-		return "", 0, err
-	}
-	if a.status != http.StatusOK {
+	if a.Status != http.StatusOK {
 		return "", 0, s.refusal(a)
 	}
 	var granted struct {
@@ -118,39 +114,26 @@ func (s *tokenSource) request(ctx context.Context) (string, time.Duration, error
 		Token string  `json:"access_token"`
 		Life  float64 `json:"expires_in"` // s
 	}
-	if err := a.decode(&granted); err != nil {
+	if err := a.Decode(&granted); err != nil {
 		return "", 0, err
 	}
 	const day = 24 * 60 * 60
-	if !strings.EqualFold(granted.Type, "Bearer") || !isToken(granted.Token) || granted.Life <= 0 {
+	if !strings.EqualFold(granted.Type, "Bearer") || !client.IsToken(granted.Token) || granted.Life <= 0 {
 		return "", 0, errors.New("the answer of Entra has no bearer token, or does not say how long it lives")
 	}
 	return granted.Token, time.Duration(min(granted.Life, day) * float64(time.Second)), nil
 }
 
-func (s *tokenSource) post(ctx context.Context, form url.Values) (*answer, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.endpoint, strings.NewReader(form.Encode()))
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	a, err := do(ctx, s.http, req, maxTokenAnswer)
-	if err != nil {
-		return nil, fmt.Errorf("asking %s: %w", req.URL.Host, err)
-	}
-	return a, nil
-}
-
 // refusal is why Entra gave no token, and what to do about it. Nothing of the
 // answer is quoted but codes and ids.
-func (s *tokenSource) refusal(a *answer) error {
-	s.retry = time.Now().Add(a.retryAfter(retryPause))
-	e, ok := ParseTokenError(a.status, a.body)
+func (s *tokenSource) refusal(a *client.Answer) error {
+	s.retry = time.Now().Add(a.RetryAfter(retryPause))
+	e, ok := ParseTokenError(a.Status, a.Body)
 	switch {
-	case a.isRedirect():
-		return fmt.Errorf("the answer of Entra is HTTP %d, a redirect, which is not followed", a.status)
+	case a.IsRedirect():
+		return fmt.Errorf("the answer of Entra is HTTP %d, a redirect, which is not followed", a.Status)
 	case !ok:
-		return fmt.Errorf("the answer of Entra is HTTP %d, and no error of OAuth", a.status)
+		return fmt.Errorf("the answer of Entra is HTTP %d, and no error of OAuth", a.Status)
 	}
 	if c, known := e.Code(); known {
 		return fmt.Errorf("%w: %s", e, c.Remedy)

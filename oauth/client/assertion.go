@@ -1,4 +1,4 @@
-package entra
+package client
 
 import (
 	"crypto/rand"
@@ -21,9 +21,9 @@ const (
 	minRSABits    = 2048
 )
 
-// signAssertion makes a JWT by which the owner of a certificate proves to be an
-// application at one endpoint (RFC 7523, section 3). Entra finds the certificate
-// by its SHA-256 thumbprint.
+// signAssertion makes a JWT by which the owner of a certificate proves to be a
+// client at one endpoint (RFC 7523, section 3). The provider finds the certificate
+// by its SHA-256 thumbprint, as Entra does.
 func signAssertion(pem []byte, clientID, endpoint string) (string, error) {
 	pair, err := tls.X509KeyPair(pem, pem)
 	if err != nil {
@@ -31,7 +31,7 @@ func signAssertion(pem []byte, clientID, endpoint string) (string, error) {
 	}
 	key, ok := pair.PrivateKey.(*rsa.PrivateKey)
 	if !ok || key.N.BitLen() < minRSABits {
-		return "", fmt.Errorf("its key is not RSA with %d bits or more, which Entra demands", minRSABits)
+		return "", fmt.Errorf("its key is not RSA with %d bits or more", minRSABits)
 	}
 	now := time.Now()
 	switch cert := pair.Leaf; {
