@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// A TokenError is what Entra's token endpoint answers when it gives no token
-// (RFC 6749 section 5.2, with Entra's own members).
+// A TokenError is what a token endpoint answers when it gives no token (RFC 6749
+// section 5.2, with Entra's own members, which other providers leave out).
 type TokenError struct {
 	Status   int    // of HTTP
 	OAuth    string // the member error, such as "invalid_grant"
@@ -22,7 +22,7 @@ type TokenError struct {
 	// Claims is a claims challenge, for a sign-in that satisfies a Conditional
 	// Access policy: JSON, or "" for none.
 	Claims string
-	// description is Entra's own text. It can hold the person's e-mail address.
+	// description is the provider's own text. It can hold the person's e-mail address.
 	description string
 }
 
@@ -69,7 +69,7 @@ func idOrNone(s string) string {
 
 // Error says what to look for, without anything about the person.
 func (e *TokenError) Error() string {
-	text := "Entra answered " + e.OAuth
+	text := "the identity provider answered " + e.OAuth
 	if e.Suberror != "" {
 		text += "/" + e.Suberror
 	}
@@ -103,7 +103,7 @@ func (e *TokenError) Code() (Code, bool) {
 	return Code{}, false
 }
 
-// Temporary reports whether Entra has trouble: what it was asked may well
+// Temporary reports whether the provider has trouble: what it was asked may well
 // succeed later.
 func (e *TokenError) Temporary() bool {
 	return e.Status >= 500 || e.Status == http.StatusTooManyRequests || e.OAuth == "temporarily_unavailable" || e.OAuth == "server_error"
@@ -123,7 +123,7 @@ var (
 	trailing = regexp.MustCompile(`(?s)\s*(Trace ID|Correlation ID|Timestamp):.*`)
 )
 
-// Description is Entra's text as the client may see it, which shows it to the
+// Description is the provider's text as the client may see it, which shows it to the
 // person: in one line, without e-mail addresses, and with the ids that
 // Microsoft's support asks for.
 func (e *TokenError) Description() string {

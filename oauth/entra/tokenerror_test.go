@@ -37,7 +37,7 @@ func TestTokenErrorIsReadWhole(t *testing.T) {
 	if c, ok := e.Code(); !ok || c.Number != 50076 {
 		t.Errorf("its code is %+v, %v", c, ok)
 	}
-	want := "Entra answered interaction_required/basic_action, AADSTS50076 (trace id " + traceID + ", correlation id " + correlationID + ")"
+	want := "the identity provider answered interaction_required/basic_action, AADSTS50076 (trace id " + traceID + ", correlation id " + correlationID + ")"
 	if e.Error() != want {
 		t.Errorf("error %q, want %q", e, want)
 	}

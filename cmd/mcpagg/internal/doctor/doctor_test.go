@@ -139,7 +139,7 @@ func TestProblems(t *testing.T) {
 		},
 		"secret for Graph": {
 			func(s *stage) { s.askGraph("wrong", nil) },
-			"problem groups: contoso: the gateway cannot sign in to Microsoft Graph: Entra answered invalid_client, AADSTS7000215 -> The client secret is wrong or has expired.", "groups of the configuration",
+			"problem groups: contoso: the gateway cannot sign in to Microsoft Graph: the identity provider answered invalid_client, AADSTS7000215 -> The client secret is wrong or has expired.", "groups of the configuration",
 		},
 		"group that there is not": {
 			func(s *stage) {
