@@ -20,7 +20,7 @@ var allowed = map[string][]string{
 	"oauth":                        {"oauth/entra"},
 	"oauth/authserver":             {"oauth/redirect"},
 	"oauth/client":                 nil,
-	"oauth/compat":                 {"oauth/authserver", "oauth/entra", "oauth/redirect"},
+	"oauth/compat":                 {"oauth/authserver", "oauth/client", "oauth/entra", "oauth/redirect"},
 	"oauth/entra":                  {"oauth/client"},
 	"oauth/fakeentra":              nil,
 	"oauth/redirect":               nil,

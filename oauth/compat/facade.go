@@ -71,7 +71,7 @@ type Scope struct {
 type Facade struct {
 	opts     Options
 	server   *authserver.Server
-	upstream upstream
+	upstream *upstream
 }
 
 // New returns a facade.

@@ -43,7 +43,7 @@ func (f *Facade) token(w http.ResponseWriter, r *http.Request) *authserver.Probl
 // always names them: without openid there would be no ID token, and Entra takes
 // an app that asks for itself only by the qualified name.
 func (f *Facade) tokenUpstream(r *http.Request, p authserver.Params) (url.Values, *authserver.Problem) {
-	form := url.Values{"client_id": {f.opts.ClientID}, "grant_type": {p.Get("grant_type")}}
+	form := url.Values{"grant_type": {p.Get("grant_type")}}
 	if asked := p.Get("scope"); asked != "" || form.Get("grant_type") == "refresh_token" {
 		scope, unknown := f.upstreamScope(asked)
 		f.server.Journal.Narrowed(r, unknown)

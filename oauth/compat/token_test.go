@@ -232,7 +232,7 @@ func Test33TroubleAtEntra(t *testing.T) {
 		{"broken off", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			_, _ = io.WriteString(w, "{")
-		}, "10", "broke"},
+		}, "10", "reading the answer"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newStage(t, tt.entra)
