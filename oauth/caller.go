@@ -39,6 +39,9 @@ type Caller struct {
 
 	// Expires is when the token ends, with the allowed skew of clocks.
 	Expires time.Time
+	// Ended is closed when the session that the token is of ends before the token
+	// does; nil if there is no such session.
+	Ended <-chan struct{}
 	// Claims is the payload of the token: one JSON object without duplicate
 	// members. It holds what people call private; it must not be logged.
 	Claims json.RawMessage
