@@ -35,7 +35,8 @@ type Request struct {
 
 // Serve answers one request with the raw result. Its errors are
 // *jsonrpc.Error, unless ctx ended. ok is false for methods that are not the
-// gateway's own, such as ping.
+// gateway's own, such as ping. A caller whose session ends meanwhile gets no
+// result.
 func (g *Gateway) Serve(ctx context.Context, r Request) (result json.RawMessage, ok bool, err error) {
 	if err := checkCase(r.Params, "params"); err != nil {
 		return nil, true, err
@@ -44,6 +45,15 @@ func (g *Gateway) Serve(ctx context.Context, r Request) (result json.RawMessage,
 		return nil, true, err
 	}
 	r.catalog = g.catalogOf(r)
+	result, ok, err = g.serve(ctx, r)
+	if hasEnded(r.Caller) {
+		return nil, true, errSignedOut
+	}
+	return result, ok, err
+}
+
+// serve answers a request whose caller is admitted.
+func (g *Gateway) serve(ctx context.Context, r Request) (result json.RawMessage, ok bool, err error) {
 	switch r.Method {
 	case "tools/list":
 		result, err = g.listTools(r)
@@ -226,6 +236,8 @@ func (g *Gateway) send(ctx context.Context, r *Request, m *member) (answer, erro
 		return g.callParking(ctx, *r, m, in)
 	}
 	defer in.leave()
+	ctx, stop := untilEnded(ctx, r.Caller)
+	defer stop()
 	return g.callAnswering(ctx, *r, m, in)
 }
 

@@ -3,7 +3,6 @@ package aggregator
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -137,15 +136,6 @@ func (g *Gateway) stillAdmitted(r *http.Request, x *exchange) bool {
 	x.admitted = g.Catalog().configuration
 	caller, refused := g.authenticate(r, x.admitted)
 	return refused == nil && caller.ID == x.Caller.ID
-}
-
-// whileSignedIn ends with the token of the request that it is for: a stream must
-// not outlive it.
-func whileSignedIn(ctx context.Context, c *oauth.Caller) (context.Context, context.CancelFunc) {
-	if c.Expires.IsZero() { // nobody signs in
-		return context.WithCancel(ctx)
-	}
-	return context.WithDeadline(ctx, c.Expires)
 }
 
 func refuseCaller(w http.ResponseWriter, f *oauth.Refusal) {

@@ -262,7 +262,7 @@ func (g *Gateway) serveGet(w http.ResponseWriter, r *http.Request, x *exchange, 
 	stream.open()
 	tick := time.NewTicker(keepAlive)
 	defer tick.Stop()
-	for stream.err == nil && ctx.Err() == nil { // what is queued is for the newest stream
+	for stream.err == nil && ctx.Err() == nil && !hasEnded(x.Caller) { // what is queued is for the newest stream
 		messages := s.take(reader)
 		for i, message := range messages {
 			if stream.message(message); stream.err != nil {
@@ -272,6 +272,7 @@ func (g *Gateway) serveGet(w http.ResponseWriter, r *http.Request, x *exchange, 
 		}
 		select {
 		case <-ctx.Done():
+		case <-x.Caller.Ended:
 		case <-s.ctx.Done():
 			return
 		case <-g.draining:

@@ -153,10 +153,11 @@ func (g *Gateway) serveListen(w http.ResponseWriter, r *http.Request, x *exchang
 	stream.notify("notifications/subscriptions/acknowledged", meta, "notifications", g.agree(ctx, x.Request, l, wanted))
 	tick := time.NewTicker(keepAlive)
 	defer tick.Stop()
-	for stream.err == nil {
+	for stream.err == nil && !hasEnded(x.Caller) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-x.Caller.Ended:
 		case <-g.draining:
 			stream.result(x.id, meta)
 			return

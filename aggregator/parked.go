@@ -65,6 +65,7 @@ type parkedCall struct {
 	caller  *oauth.Caller // set when the call begins
 	id      string        // while it is parked, else ""; guarded by the mu of parked
 	late    *time.Timer   // while it is parked; guarded by the mu of parked
+	left    func()        // to be called when it is parked no more; guarded by the mu of parked
 	counted bool          // it takes a place of the caller's; guarded by the mu of parked
 	ended   bool          // guarded by the mu of parked
 }
@@ -93,7 +94,7 @@ func (g *Gateway) callParking(ctx context.Context, r Request, m *member, in *ins
 		in.leave()
 		return answer{}, p.failed(errDraining)
 	}
-	return p.attend(ctx)
+	return p.attend(ctx, r.Caller)
 }
 
 // failed is why the gateway has given the call up.
@@ -119,7 +120,7 @@ func (p *parkedCall) resume(ctx context.Context, r Request) (answer, error) {
 	p.attach(ctx, r)
 	responses, _ := rawjson.ParseObject(r.Params.Get("inputResponses")) // malformed, it answers nothing
 	p.hand(responses)
-	return p.attend(ctx)
+	return p.attend(ctx, r.Caller)
 }
 
 // hand gives the upstream the client's answers. What has none is asked again,
@@ -144,16 +145,19 @@ func (p *parkedCall) hand(responses rawjson.Object) {
 
 // attend waits with the client that is attached until the call ends or asks for
 // something.
-func (p *parkedCall) attend(ctx context.Context) (answer, error) {
+func (p *parkedCall) attend(ctx context.Context, c *oauth.Caller) (answer, error) {
 	defer p.detach()
 	for {
 		select {
 		case <-p.done:
 			return p.answer, p.err
 		case <-p.asked:
-			if a, ok := p.park(); ok {
+			if a, ok := p.park(c.Ended); ok {
 				return a, nil
 			}
+		case <-c.Ended:
+			p.cancel(errSessionOver)
+			return answer{}, errSessionOver
 		case <-ctx.Done():
 			p.cancel(errHungUp)
 			return answer{}, ctx.Err()
@@ -181,8 +185,9 @@ func (p *parkedCall) detach() {
 }
 
 // park makes what the client gets in place of an answer; ok is false if there
-// is nothing to ask for any more, or the call ends.
-func (p *parkedCall) park() (a answer, ok bool) {
+// is nothing to ask for any more, or the call ends. When ended is closed, so does
+// the call.
+func (p *parkedCall) park(ended <-chan struct{}) (a answer, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.questions) == 0 || p.over() {
@@ -198,7 +203,7 @@ func (p *parkedCall) park() (a answer, ok bool) {
 		requests.Set(key, request.Bytes())
 	}
 	id := rand.Text()
-	if !p.g.parked.put(id, p) {
+	if !p.g.parked.put(id, p, ended) {
 		p.cancel(errDraining)
 		return answer{}, false
 	}
@@ -326,9 +331,9 @@ func (s *parked) count(p *parkedCall) bool {
 }
 
 // put keeps a call until it is taken, which only one client can, or parkedTime
-// is over. One that ends meanwhile is kept as well: its client still asks for
-// the result. It reports false once the gateway drains.
-func (s *parked) put(id string, p *parkedCall) bool {
+// is over, or ended is closed. One that ends meanwhile is kept as well: its client
+// still asks for the result. It reports false once the gateway drains.
+func (s *parked) put(id string, p *parkedCall, ended <-chan struct{}) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -340,7 +345,26 @@ func (s *parked) put(id string, p *parkedCall) bool {
 			p.cancel(errUnanswered)
 		}
 	})
+	p.left = s.watch(id, p, ended)
 	return true
+}
+
+// watch ends a parked call when ended is closed, until left is called.
+func (s *parked) watch(id string, p *parkedCall, ended <-chan struct{}) (left func()) {
+	if ended == nil {
+		return func() {}
+	}
+	waiting, left := context.WithCancel(context.Background())
+	go func() {
+		select {
+		case <-ended:
+			if s.take(id) != nil {
+				p.cancel(errSessionOver)
+			}
+		case <-waiting.Done():
+		}
+	}()
+	return left
 }
 
 // take returns the parked call, nil for none.
@@ -352,6 +376,7 @@ func (s *parked) take(id string) *parkedCall {
 		return nil
 	}
 	p.late.Stop()
+	p.left()
 	delete(s.calls, id)
 	p.id = ""
 	s.settleLocked(p)
@@ -385,6 +410,7 @@ func (s *parked) drain() {
 	s.closed = true
 	for _, p := range s.calls {
 		p.late.Stop()
+		p.left()
 		p.cancel(errDraining)
 	}
 }

@@ -17,7 +17,7 @@ func parkedOf(t *testing.T, s *parked, caller, id string) (*parkedCall, context.
 	p := &parkedCall{caller: &oauth.Caller{ID: caller}}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	p.cancel = cancel
-	if !s.count(p) || !s.put(id, p) {
+	if !s.count(p) || !s.put(id, p, nil) {
 		t.Fatalf("call %s of %s is not parked", id, caller)
 	}
 	return p, ctx
@@ -62,7 +62,7 @@ func TestParkedCallsOfAllAreBounded(t *testing.T) {
 		if s.take(fmt.Sprint(maxParked-1)) != last || !s.count(another) {
 			t.Error("there is no place once the client has come")
 		}
-		if s.drain(); s.put("late", another) {
+		if s.drain(); s.put("late", another, nil) {
 			t.Error("a call is parked while the gateway drains")
 		}
 	})
