@@ -45,8 +45,9 @@ const (
 	nameHeader    = "Mcp-Name"
 )
 
-// signInPaths are where clients sign in, or find out how.
-var signInPaths = []string{"/.well-known/", "/mcp/.well-known/", "/oauth2/", "/authorize", "/token", "/register"}
+// signInPaths are where clients sign in, or find out how, and where people see
+// what they may use.
+var signInPaths = []string{"/.well-known/", "/mcp/.well-known/", "/oauth2/", "/authorize", "/token", "/register", "/me", "/me/"}
 
 // Handler serves /mcp to clients of both eras, what they need to sign in, and
 // /health.

@@ -59,7 +59,7 @@ func TestWaysToSignIn(t *testing.T) {
 	_, open := start(t, aggregator.Options{})
 	for _, path := range []string{
 		"/.well-known/oauth-protected-resource/mcp", "/.well-known/openid-configuration", "/mcp/.well-known/openid-configuration",
-		"/oauth2/authorize", "/authorize", "/token", "/register",
+		"/oauth2/authorize", "/authorize", "/token", "/register", "/me", "/me/sessions",
 	} {
 		at := func(url string) reply {
 			return newHTTPClient(t, strings.TrimSuffix(url, "/mcp")+path).do("GET", "", withHeader("X-Forwarded-For", "203.0.113.7"))
