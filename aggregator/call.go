@@ -41,15 +41,15 @@ func (g *Gateway) Serve(ctx context.Context, r Request) (result json.RawMessage,
 	if err := checkCase(r.Params, "params"); err != nil {
 		return nil, true, err
 	}
-	if err := admit(r.Caller); err != nil {
-		return nil, true, err
-	}
 	r.catalog = g.catalogOf(r)
+	if err = g.admit(r); err != nil {
+		return nil, true, answerOf(err)
+	}
 	result, ok, err = g.serve(ctx, r)
 	if hasEnded(r.Caller) {
 		return nil, true, errSignedOut
 	}
-	return result, ok, err
+	return result, ok, answerOf(err)
 }
 
 // serve answers a request whose caller is admitted.
@@ -83,31 +83,45 @@ func (g *Gateway) serve(ctx context.Context, r Request) (result json.RawMessage,
 	return result, true, err
 }
 
-// codeDenied is the error of a request that its caller may not make.
-const codeDenied = -32003
-
 // admit refuses who may be in groups that are not known now: nothing can be
 // said about what such a caller may do.
-func admit(c *oauth.Caller) error {
-	if !c.Groups.Unavailable {
+func (g *Gateway) admit(r Request) error {
+	why := unknownGroups(r.Caller)
+	if why == "" {
 		return nil
 	}
-	return &jsonrpc.Error{Code: codeDenied, Message: "denied: your groups are unavailable, since " + c.Groups.Why + "; try again later, or ask the gateway's operator"}
+	err := &denied{"groups unavailable", &jsonrpc.Error{Code: codeDenied, Message: "denied: " + why}}
+	if r.Method == "tools/call" {
+		name, _ := r.Params.GetString("name")
+		tool, _ := g.catalogOf(r).tools.get(name)
+		g.noteDenial(r.Caller, tool, err)
+	}
+	return err
+}
+
+// unknownGroups says why nobody knows which groups the caller is in, "" if they
+// are known.
+func unknownGroups(c *oauth.Caller) string {
+	if !c.Groups.Unavailable {
+		return ""
+	}
+	return "your groups are unavailable, since " + c.Groups.Why + "; try again later, or ask the gateway's operator"
 }
 
 // callTool serves tools/call.
-func (g *Gateway) callTool(ctx context.Context, r Request) (json.RawMessage, error) {
+func (g *Gateway) callTool(ctx context.Context, r Request) (result json.RawMessage, err error) {
 	name, _ := r.Params.GetString("name")
 	tool, ok := r.catalog.tools.get(name)
 	if !ok {
 		return nil, unknown("tool", name)
 	}
+	defer func() { g.noteDenial(r.Caller, tool, err) }()
 	if err := g.rates.allow(r.Caller); err != nil {
 		return nil, err
 	}
 	args, err := tool.arguments(r.Params.Get("arguments"))
 	if err != nil {
-		return nil, invalidParams("arguments of %s: %v", name, err)
+		return nil, &denied{"arguments", invalidParams("arguments of %s: %v", name, err)}
 	}
 	r.Params.Set("name", rawjson.String(tool.Original))
 	if args != nil {

@@ -11,6 +11,30 @@ import (
 	"github.com/mcpagg/mcpagg/upstream/rawjson"
 )
 
+// codeDenied is the error of a request that its caller may not make.
+const codeDenied = -32003
+
+// A denied error is a refusal of the gateway's own, which the caller may do
+// something about.
+type denied struct {
+	reason string // in a word or two, for the log
+	answer error  // a *jsonrpc.Error
+}
+
+func (d *denied) Error() string { return d.answer.Error() }
+func (d *denied) Unwrap() error { return d.answer }
+
+// answerOf is err as the client may have it.
+func answerOf(err error) error {
+	if err == nil {
+		return nil
+	}
+	if d := (*denied)(nil); errors.As(err, &d) {
+		return d.answer
+	}
+	return err
+}
+
 func invalidParams(format string, args ...any) error {
 	return &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: fmt.Sprintf(format, args...)}
 }
@@ -50,6 +74,9 @@ func notFoundIn(client, from upstream.Era, err error) error {
 // callFailed turns what went wrong on the way to an upstream, and is no answer
 // of it, into an error for the client. Its text names the upstream.
 func callFailed(err error) error {
+	if d := (*denied)(nil); errors.As(err, &d) {
+		return d
+	}
 	var answer *jsonrpc.Error
 	if errors.As(err, &answer) {
 		return answer

@@ -51,6 +51,7 @@ type Gateway struct {
 	running       group // links, instances, and what sessions started
 	sessions      *sessions
 	rates         *rates
+	denials       *denials
 	stale         chan struct{} // holds a token while a listing may have changed
 	begun         chan struct{} // closed by Run
 	draining      chan struct{} // closed by Drain
@@ -68,6 +69,7 @@ func New(opts Options) *Gateway {
 		log:        opts.Log,
 		sessions:   newSessions(opts.Limits),
 		rates:      newRates(opts.Limits.CallsPerMinute),
+		denials:    newDenials(),
 		sealer:     newSealer(),
 		containers: upstream.NewContainers(opts.ContainerMemory, opts.Log),
 		stale:      make(chan struct{}, 1),

@@ -21,7 +21,7 @@ import (
 
 // start runs a gateway in front of the given upstreams until the test ends and
 // returns it with its endpoint's URL.
-func start(t *testing.T, opts aggregator.Options) (*aggregator.Gateway, string) {
+func start(t testing.TB, opts aggregator.Options) (*aggregator.Gateway, string) {
 	t.Helper()
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
@@ -47,7 +47,7 @@ func start(t *testing.T, opts aggregator.Options) (*aggregator.Gateway, string) 
 }
 
 // at is an upstream at a URL, with its label as prefix.
-func at(t *testing.T, label, endpoint string) aggregator.Upstream {
+func at(t testing.TB, label, endpoint string) aggregator.Upstream {
 	t.Helper()
 	u, err := url.Parse(endpoint)
 	if err != nil {

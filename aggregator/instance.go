@@ -94,7 +94,7 @@ func (g *Gateway) useInstance(ctx context.Context, m *member, who owner) (*insta
 func isCrowded(err error) bool { return errors.Is(err, errFull) || errors.Is(err, errNoMemory) }
 
 func busy(format string, args ...any) error {
-	return &jsonrpc.Error{Code: codeBusy, Message: fmt.Sprintf(format, args...)}
+	return &denied{"busy", &jsonrpc.Error{Code: codeBusy, Message: fmt.Sprintf(format, args...)}}
 }
 
 // leave ends one use of the instance.

@@ -128,7 +128,7 @@ func (l *listener) take() (changed listKinds, updates []string) {
 // notifications asked for, until the client goes or the gateway drains (MCP
 // 2026-07-28, "Subscriptions").
 func (g *Gateway) serveListen(w http.ResponseWriter, r *http.Request, x *exchange) {
-	if err := admit(x.Caller); err != nil {
+	if err := g.admit(x.Request); err != nil {
 		newResponder(w, r, x).answer(nil, err)
 		return
 	}

@@ -41,8 +41,8 @@ func (r *rates) allow(c *oauth.Caller) error {
 		return nil
 	}
 	reservation.Cancel()
-	return &jsonrpc.Error{Code: codeBusy, Message: fmt.Sprintf(
-		"more than %d tool calls in a minute; try again in %d s", perMinute, int(math.Ceil(delay.Seconds())))}
+	return &denied{"calls_per_minute", &jsonrpc.Error{Code: codeBusy, Message: fmt.Sprintf(
+		"more than %d tool calls in a minute; try again in %d s", perMinute, int(math.Ceil(delay.Seconds())))}}
 }
 
 // limiter is the caller's allowance, nil for no bound.
