@@ -68,7 +68,7 @@ type Groups struct {
 	Unresolved []string
 }
 
-// A Client is the program that a caller uses, as the provider knows it.
+// A Client is the program that a caller uses, as the token's issuer knows it.
 type Client struct {
 	ID    string // its client id; "" if the token does not say
 	Alias string // of the app block with that id; "" if there is none

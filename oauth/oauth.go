@@ -8,6 +8,7 @@
 // One token, from the header to the caller:
 //
 //	Authenticate  (oauth.go)     the header; a token seen lately ends here
+//	                             (so does one of the gateway's own: Options.Own)
 //	parseToken    (token.go)     size, base64url, JSON without duplicate members, header
 //	verify        (provider.go)  issuer, audience, tenant, times; the signature by go-oidc
 //	                             with a key of the issuer (keys.go)
@@ -38,6 +39,7 @@ type SignIn struct {
 	http       *http.Client
 	providers  []*provider
 	issuers    map[string][]*issuer // by iss
+	behind     map[string][]*issuer // the same, of the provider that the gateway is a client of
 	sources    []*keySource
 	unresolved map[*provider]*atomic.Pointer[[]string] // group aliases that Graph does not know
 	seen       *seen
@@ -50,7 +52,7 @@ type SignIn struct {
 // nil, has fetched stays where the provider is the same.
 func New(opts Options, previous *SignIn) *SignIn {
 	s := &SignIn{
-		opts: opts, http: opts.HTTP, issuers: map[string][]*issuer{},
+		opts: opts, http: opts.HTTP, issuers: map[string][]*issuer{}, behind: map[string][]*issuer{},
 		unresolved: map[*provider]*atomic.Pointer[[]string]{},
 		seen:       newSeen(), log: opts.Log, strangers: newRefusals(), known: newRefusals(),
 	}
@@ -65,8 +67,12 @@ func New(opts Options, previous *SignIn) *SignIn {
 		p := newProvider(o, func(discovery, issuer string) *keySource { return s.source(discovery, issuer, previous) })
 		s.providers = append(s.providers, p)
 		s.unresolved[p] = &atomic.Pointer[[]string]{}
+		issuers := s.issuers
+		if p.Behind {
+			issuers = s.behind
+		}
 		for _, is := range p.issuers {
-			s.issuers[is.url] = append(s.issuers[is.url], is)
+			issuers[is.url] = append(issuers[is.url], is)
 		}
 	}
 	return s
@@ -134,12 +140,28 @@ func (s *SignIn) reporter(k *keySource) func(error) {
 	}
 }
 
+var (
+	// ErrNotOwn means that the gateway has not issued a token itself.
+	ErrNotOwn = errors.New("it is not one of the gateway's own")
+	// ErrExpired is the end of every token, and of every session.
+	ErrExpired = errors.New("it has expired")
+)
+
 // Authenticate says who sends a request. Identity is taken from this request
 // alone: no session, cookie or query can stand for a token.
 func (s *SignIn) Authenticate(r *http.Request) (*Caller, *Refusal) {
 	token, refused := s.bearer(r)
 	if refused != nil {
 		return nil, refused
+	}
+	if s.opts.Own != nil {
+		c, err := s.opts.Own(r.Context(), token)
+		switch {
+		case err == nil:
+			return c, nil
+		case !errors.Is(err, ErrNotOwn):
+			return nil, s.refuse(r, s.known, "", err)
+		}
 	}
 	digest := digestOf(token)
 	if c := s.seen.get(digest); c != nil {
@@ -178,6 +200,11 @@ func (s *SignIn) issuerOf(t *jwt) (*issuer, error) {
 	if len(candidates) == 0 {
 		return nil, s.strangeIssuer(t)
 	}
+	return choose(candidates, t)
+}
+
+// choose is the one of some issuers of the same name that a token is meant for.
+func choose(candidates []*issuer, t *jwt) (*issuer, error) {
 	for _, is := range candidates {
 		if is.provider.admits(t.claims.Audience) {
 			return is, nil
@@ -192,6 +219,12 @@ func (s *SignIn) issuerOf(t *jwt) (*issuer, error) {
 
 // strangeIssuer says what is wrong with a token that none of the providers issued.
 func (s *SignIn) strangeIssuer(t *jwt) error {
+	switch {
+	case s.opts.Own != nil && t.claims.Issuer == s.publicURL(""):
+		return errors.New("the gateway issued it, and has forgotten the key by now")
+	case len(s.behind[t.claims.Issuer]) > 0:
+		return errors.New("it is the identity provider's own, and the gateway takes those that it issues itself; the client must sign in at the gateway")
+	}
 	for _, p := range s.providers {
 		if p.Entra == nil || !entra.IsTenantID(t.claims.Tenant) {
 			continue

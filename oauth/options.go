@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -20,6 +21,9 @@ type Options struct {
 	// Facade serves the authorization server's endpoints and metadata where the
 	// gateway stands in front of a provider; nil if clients go to it themselves.
 	Facade http.Handler
+	// Own says whose a token is that the gateway has issued itself; nil if it issues
+	// none. The error for any other token is ErrNotOwn.
+	Own func(ctx context.Context, token string) (*Caller, error)
 	// GroupAliases and ClientAliases map an id to the name that the configuration
 	// has for it.
 	GroupAliases, ClientAliases map[string]string
@@ -51,6 +55,10 @@ type Provider struct {
 	AllowAppTokens bool
 	// IDTokens says that clients send ID tokens instead of access tokens.
 	IDTokens bool
+	// Behind says that the gateway itself is the client of this provider, whose ID
+	// tokens it gets and nobody else may send; see [SignIn.Identify]. The scopes are
+	// then those of the gateway's own tokens.
+	Behind bool
 	// GroupsClaim and RolesClaim name the claims that list them; "" means "groups"
 	// and "roles".
 	GroupsClaim, RolesClaim string

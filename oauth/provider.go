@@ -71,9 +71,10 @@ func newProvider(o Provider, source func(discovery, issuer string) *keySource) *
 	v2 := source(cloud.Authority+"/"+tenant+"/v2.0/.well-known/openid-configuration", cloud.IssuerV2(named))
 	v1 := source(cloud.Authority+"/"+tenant+"/.well-known/openid-configuration", cloud.IssuerV1(named))
 	for _, id := range o.Entra.tenants() {
-		p.issuers = append(p.issuers,
-			&issuer{p, cloud.IssuerV2(id), id, "2.0", v2, entraAlgorithms},
-			&issuer{p, cloud.IssuerV1(id), id, "1.0", v1, entraAlgorithms})
+		p.issuers = append(p.issuers, &issuer{p, cloud.IssuerV2(id), id, "2.0", v2, entraAlgorithms})
+		if !o.Behind { // whose ID tokens come from the endpoint of version 2
+			p.issuers = append(p.issuers, &issuer{p, cloud.IssuerV1(id), id, "1.0", v1, entraAlgorithms})
+		}
 	}
 	return p
 }
@@ -88,9 +89,6 @@ func (e *EntraTenant) tenants() []string {
 	}
 	return []string{e.Tenant}
 }
-
-// errExpired is the end of every token.
-var errExpired = errors.New("it has expired")
 
 // verified is a token whose every part was found right.
 type verified struct {
@@ -195,7 +193,7 @@ func (is *issuer) checkTimes(t *jwt) error {
 	case exp == nil || begin == nil:
 		return errors.New("it does not say when it was issued and when it ends (iat, exp)")
 	case !now.Before(exp.Add(skew)):
-		return fmt.Errorf("%w, %s ago by this machine's clock; if new ones do, too, compare the clock with the provider's", errExpired, now.Sub(exp.Time).Round(time.Second))
+		return fmt.Errorf("%w, %s ago by this machine's clock; if new ones do, too, compare the clock with the provider's", ErrExpired, now.Sub(exp.Time).Round(time.Second))
 	case now.Add(skew).Before(begin.Time):
 		return fmt.Errorf("it was issued %s in the future; this machine's clock is behind the provider's", begin.Sub(now).Round(time.Second))
 	case t.claims.NotBefore != nil && now.Add(skew).Before(t.claims.NotBefore.Time):
