@@ -23,6 +23,7 @@ var allowed = map[string][]string{
 	"oauth/compat":                 {"oauth/authserver", "oauth/client", "oauth/entra", "oauth/redirect"},
 	"oauth/entra":                  {"oauth/client"},
 	"oauth/fakeentra":              nil,
+	"oauth/pages":                  nil,
 	"oauth/redirect":               nil,
 	"aggregator":                   {"oauth", "upstream", "upstream/rawjson", "policy"},
 	"cmd/mcpagg/internal/config":   {"aggregator", "oauth", "oauth/compat", "oauth/entra", "oauth/redirect", "upstream", "upstream/egress", "cmd/mcpagg/internal/control", "cmd/mcpagg/internal/secrets"},
