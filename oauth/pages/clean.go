@@ -30,6 +30,15 @@ func cleanBrief(s string) string { return clean(s, maxBrief) }
 // cleanText is how a sentence or two are shown.
 func cleanText(s string) string { return clean(s, maxText) }
 
+// cleanWhy is how a reason is shown at the end of a sentence, after a colon.
+func cleanWhy(s string) string {
+	s = strings.TrimRight(cleanText(s), ".")
+	if s == "" || strings.HasSuffix(s, "…") {
+		return s
+	}
+	return s + "."
+}
+
 // clean makes one line of at most so many characters from what a stranger wrote,
 // without what cannot be seen or changes how the rest is seen: controls of
 // terminals and of writing direction, letters without width or ink, private

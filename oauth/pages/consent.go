@@ -37,8 +37,8 @@ type ConsentPage struct {
 	Action, Request, Token string
 	// FormTargets are further origins (https://login.contoso.com) and schemes
 	// (cursor:) to which the answer to the form may redirect, at once or at the end
-	// of a chain: browsers follow no others. None are needed where the form is
-	// answered with [Leave].
+	// of a chain: browsers follow no others. Where the form is answered with [Leave]
+	// none are needed, which is better.
 	FormTargets []string
 
 	// Me is where the person can take back what they allow, such as

@@ -1,9 +1,9 @@
 package pages
 
 const (
-	// maxOpen is how many names a list shows at once; the others are behind a
-	// click.
-	maxOpen = 12
+	// maxOpen is how many names or tools are shown at once on the page about a
+	// person, and fewOpen how many names on others; the rest is behind a click.
+	maxOpen, fewOpen = 12, 5
 	// maxNames bounds a list of names.
 	maxNames = 500
 	// maxPerUpstream bounds the tools of one upstream, and maxTools those of all.
@@ -16,10 +16,10 @@ type list struct {
 	Total, More  int // of all, and of those that are not shown
 }
 
-func listOf(names []string) list {
+func listOf(names []string, most int) list {
 	shown := names[:min(len(names), maxNames)]
-	open := min(len(shown), maxOpen)
-	if len(shown) <= maxOpen+3 { // not worth a click
+	open := min(len(shown), most)
+	if len(shown) <= most+3 { // not worth a click
 		open = len(shown)
 	}
 	return list{Open: shown[:open], Folded: shown[open:], Total: len(names), More: len(names) - len(shown)}

@@ -13,11 +13,11 @@ type MePage struct {
 	Provider string // where they signed in
 
 	Groups    []string // by name
-	GroupsWhy string   // why they are not known, or not all; "" if they are
+	GroupsWhy string   // why they are not known, or not all, as in SignedInPage
 	Roles     []string
 
 	Tools    []Tool // in any order, those of one upstream in the order in which they are shown
-	ToolsWhy string // why there are none
+	ToolsWhy string // why there are none, as in SignedInPage
 
 	Denials  []Denial  // the most recent first
 	Sessions []Session // the person's own
@@ -35,7 +35,7 @@ const AllSessions = "*"
 
 // A Denial is a call that policy did not allow.
 type Denial struct {
-	Time      time.Time
+	Time      time.Time // zero is not shown
 	Tool      string
 	Why       string
 	Reference string // with which the operator finds it
@@ -54,8 +54,10 @@ type Session struct {
 }
 
 const (
-	maxDenials  = 20
-	maxSessions = 100
+	// maxLatest is how many denials are shown at once, and maxDenials how many there
+	// are behind a click as well.
+	maxLatest, maxDenials = 3, 20
+	maxSessions           = 100
 )
 
 var mePage = parse("me.html")
@@ -66,8 +68,10 @@ func Me(w http.ResponseWriter, m MePage) {
 	if m.Now.IsZero() {
 		m.Now = time.Now()
 	}
-	view := meView{MePage: m, GroupList: listOf(m.Groups), RoleList: listOf(m.Roles), Shelves: shelvesOf(m.Tools)}
-	view.Denials = m.Denials[:min(len(m.Denials), maxDenials)]
+	view := meView{MePage: m, GroupList: listOf(m.Groups, maxOpen), RoleList: listOf(m.Roles, maxOpen), Shelves: shelvesOf(m.Tools)}
+	denials := m.Denials[:min(len(m.Denials), maxDenials)]
+	latest := min(len(denials), maxLatest)
+	view.Latest, view.Older = denials[:latest], denials[latest:]
 	view.Sessions = m.Sessions[:min(len(m.Sessions), maxSessions)]
 	view.MoreSessions = len(m.Sessions) - len(view.Sessions)
 	response{page: mePage, data: view, forms: formSources(m.FormTargets), apart: true}.write(w)
@@ -77,8 +81,18 @@ type meView struct {
 	MePage
 	GroupList, RoleList list
 	Shelves             []*shelf
+	Latest, Older       []Denial
 	MoreSessions        int
 }
+
+// A denialRow is a denial as seen from when the page is written.
+type denialRow struct {
+	Denial
+	At moment
+}
+
+// Row tells of a denial.
+func (v meView) Row(d Denial) denialRow { return denialRow{d, v.At(d.Time)} }
 
 // At tells a time as seen from when the page is written.
 func (v meView) At(t time.Time) moment { return momentAt(t, v.Now) }

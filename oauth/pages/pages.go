@@ -47,6 +47,7 @@ func parse(page string) *template.Template {
 		"style": func() template.CSS { return template.CSS(style) },
 		"name":  cleanName,
 		"brief": cleanBrief,
+		"why":   cleanWhy,
 		"text":  cleanText,
 		"host":  cleanHost,
 		"count": count,
@@ -60,7 +61,8 @@ type response struct {
 	page   *template.Template
 	data   any
 	forms  string // the CSP sources to which forms may be sent, with all redirects that follow; "" is 'none'
-	onward string // where the browser goes by itself after a second; "" if it stays
+	onward string // where the browser goes by itself; "" if it stays
+	pause  int    // how long it stays before it does, in seconds
 	// apart severs the page from one that opened it. Pages between a program and
 	// its callback must not: a program in a browser opens them in a window of its
 	// own, and hears of the end from there.
@@ -84,7 +86,7 @@ func (r response) write(w http.ResponseWriter) {
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	}
 	if r.onward != "" {
-		h.Set("Refresh", "1;url="+r.onward)
+		h.Set("Refresh", strconv.Itoa(r.pause)+";url="+r.onward)
 	}
 	if r.status != 0 {
 		w.WriteHeader(r.status)

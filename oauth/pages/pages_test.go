@@ -126,6 +126,7 @@ func TestStatus(t *testing.T) {
 // TestOnward looks at where pages go by themselves: to a program or a provider,
 // and never to something that runs in the browser.
 func TestOnward(t *testing.T) {
+	pause := map[string]string{"SignedIn": "1", "Leave": "0"} // seconds
 	for _, tt := range []struct {
 		url  string
 		want bool
@@ -154,7 +155,7 @@ func TestOnward(t *testing.T) {
 			resp := written(write)
 			var refresh, link []string
 			if tt.want {
-				refresh, link = []string{"1;url=" + tt.url}, []string{tt.url}
+				refresh, link = []string{pause[page] + ";url=" + tt.url}, []string{tt.url}
 			}
 			if got := resp.Header["Refresh"]; !slices.Equal(got, refresh) {
 				t.Errorf("%s goes on to %q by itself, want %q", page, got, refresh)

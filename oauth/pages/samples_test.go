@@ -66,14 +66,17 @@ func samples() []sample {
 		{"leave", func(w http.ResponseWriter) {
 			pages.Leave(w, pages.LeavePage{Gateway: "mcp.contoso.com", Provider: "contoso (Microsoft Entra ID)", URL: "https://login.microsoftonline.com/t/oauth2/v2.0/authorize?client_id=c&state=s"})
 		}},
+		{"leave-denied", func(w http.ResponseWriter) {
+			pages.Leave(w, pages.LeavePage{Gateway: "mcp.contoso.com", Client: "Claude Code", URL: "http://localhost:5000/callback?error=access_denied&state=s"})
+		}},
 		{"leave-nowhere", func(w http.ResponseWriter) {
 			pages.Leave(w, pages.LeavePage{Gateway: "mcp.contoso.com", Provider: "contoso", URL: "javascript:alert(1)"})
 		}},
 		{"signedin", signedIn(func(*pages.SignedInPage) {})},
 		{"signedin-unknown", signedIn(func(p *pages.SignedInPage) {
 			p.Name, p.Client, p.Groups, p.Tools, p.Me = "", "", nil, 0, ""
-			p.GroupsWhy = "The token says that the person is in too many groups to list them, and Microsoft Graph could not be asked."
-			p.ToolsWhy = "every policy names a group, and yours are not known."
+			p.GroupsWhy = "they are too many for the token, and Microsoft Graph could not be asked for them"
+			p.ToolsWhy = "every policy names a group, and yours are not known"
 		})},
 		{"signin", func(w http.ResponseWriter) {
 			pages.SignIn(w, pages.SignInPage{Gateway: "mcp.contoso.com", Provider: "contoso (Microsoft Entra ID)", Action: "/me", Token: "t"})
@@ -84,7 +87,7 @@ func samples() []sample {
 		{"me", me(func(*pages.MePage) {})},
 		{"me-new", me(func(m *pages.MePage) {
 			m.Name, m.Groups, m.Roles, m.Tools, m.Denials, m.Sessions = "", nil, nil, nil, nil, nil
-			m.ToolsWhy = "no policy permits anything to somebody without a group."
+			m.ToolsWhy = "no policy permits anything to somebody without a group"
 		})},
 		{"me-hostile", me(func(m *pages.MePage) {
 			m.Name, m.Person, m.Groups, m.GroupsWhy, m.Roles = hostile, hostile, []string{hostile, "a"}, hostile, []string{hostile}
@@ -100,12 +103,12 @@ func longSamples() []sample {
 	return []sample{
 		{"signedin-long", signedIn(func(p *pages.SignedInPage) {
 			p.Name, p.Client, p.Groups, p.Tools = "סיגל שרה לוי", hostile, groups(2000), 2000
-			p.GroupsWhy = "2 aliases of the configuration are not known to the directory."
+			p.GroupsWhy = "the directory does not know 2 of the names in the configuration"
 			p.Continue = "javascript:alert(1)"
 		})},
 		{"me-long", me(func(m *pages.MePage) {
 			m.Name, m.Groups, m.Tools = "عبد الرحمن بن عوف", groups(2000), tools(2000)
-			m.GroupsWhy = "2 aliases of the configuration are not known to the directory."
+			m.GroupsWhy = "the directory does not know 2 of the names in the configuration"
 			for i := range 150 {
 				m.Sessions = append(m.Sessions, pages.Session{ID: fmt.Sprint("s", i), Client: fmt.Sprint("Program ", i)})
 				m.Denials = append(m.Denials, m.Denials[i%2])

@@ -22,21 +22,25 @@ func SignIn(w http.ResponseWriter, p SignInPage) {
 	response{page: signInPage, data: p, forms: formSources(p.FormTargets), apart: true}.write(w)
 }
 
-// A LeavePage takes a person to their provider.
+// A LeavePage takes a person who answered a form to somewhere else.
 type LeavePage struct {
-	Gateway  string // the host that the person knows it by
-	Provider string // such as "contoso (Microsoft Entra ID)"
-	URL      string // of the provider, where the browser goes by itself
+	Gateway string // the host that the person knows it by
+	// Provider is where they sign in next, such as "contoso (Microsoft Entra ID)"; ""
+	// if they denied a program access and go back to it.
+	Provider string
+	Client   string // the name of that program; "" if it has none
+	URL      string // where the browser goes by itself
 }
 
 var leavePage = parse("leave.html")
 
-// Leave answers a form with a page that goes on to the provider by itself.
+// Leave answers a form with a page that goes on by itself.
 //
 // A redirect would do the same, but browsers hold all that follows a form to the
-// page's form-action, to the end of the chain: the provider, whom it sends people
-// on to (an AD FS, say), and where the client is, if nobody has to be asked on
-// the way. Not all of these are known beforehand.
+// form-action of its page (CSP level 3, section 6.4.1.1), to the end of the chain:
+// the provider, whom that sends people on to, such as an AD FS, and the client's
+// redirect URI, if nobody has to be asked on the way. Not all of these are known
+// beforehand, and some, such as [::1], cannot be written in a policy.
 func Leave(w http.ResponseWriter, p LeavePage) {
 	view := leaveView{LeavePage: p, Onward: followable(p.URL)}
 	response{page: leavePage, data: view, onward: string(view.Onward)}.write(w)
@@ -55,10 +59,13 @@ type SignedInPage struct {
 	Name    string // of the person; "" if it is not known
 	Client  string // the name of the program; "" if it has none
 
+	// GroupsWhy says why the groups are not known, or not all, in words that follow a
+	// colon, such as "they are too many for the token"; "" if all are known.
 	Groups    []string // by name
-	GroupsWhy string   // why they are not known, or not all; "" if they are
-	Tools     int      // how many the person may use
-	ToolsWhy  string   // why there are none
+	GroupsWhy string
+	// ToolsWhy says in such words why there are no tools.
+	Tools    int // how many the person may use
+	ToolsWhy string
 
 	Continue string // the redirect URI with the answer, where the browser goes by itself
 	Me       string // the URL of the page about the person; "" for none
@@ -68,8 +75,8 @@ var signedInPage = parse("signedin.html")
 
 // SignedIn shows who is signed in and takes them back to the program.
 func SignedIn(w http.ResponseWriter, p SignedInPage) {
-	view := signedInView{SignedInPage: p, Onward: followable(p.Continue), GroupList: listOf(p.Groups)}
-	response{page: signedInPage, data: view, onward: string(view.Onward)}.write(w)
+	view := signedInView{SignedInPage: p, Onward: followable(p.Continue), GroupList: listOf(p.Groups, fewOpen)}
+	response{page: signedInPage, data: view, onward: string(view.Onward), pause: 1}.write(w)
 }
 
 type signedInView struct {
