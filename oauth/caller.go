@@ -39,9 +39,10 @@ type Caller struct {
 
 	// Expires is when the token ends, with the allowed skew of clocks.
 	Expires time.Time
-	// Ended is closed when the session that the token is of ends before the token
-	// does; nil if there is no such session.
-	Ended <-chan struct{}
+	// Session is the id of the gateway's own session that the token is of, and Ended
+	// is closed when that ends before the token does; "" and nil if there is none.
+	Session string
+	Ended   <-chan struct{}
 	// Claims is the payload of the token: one JSON object without duplicate
 	// members. It holds what people call private; it must not be logged.
 	Claims json.RawMessage

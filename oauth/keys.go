@@ -189,7 +189,7 @@ func (s *keySource) read(ctx context.Context) (*keySet, error) {
 	if m.Issuer != s.issuer {
 		return nil, fmt.Errorf("%s is the metadata of the issuer %.200q, not of %q; correct the issuer or the tenant in the configuration", s.discovery, m.Issuer, s.issuer)
 	}
-	if !secureURL(m.KeysURL) || isHTTPS(s.discovery) && !isHTTPS(m.KeysURL) {
+	if !IsSecureURL(m.KeysURL) || isHTTPS(s.discovery) && !isHTTPS(m.KeysURL) {
 		return nil, fmt.Errorf("%s has the keys at %.200q, which is not an https URL", s.discovery, m.KeysURL)
 	}
 	s.known.Store(&m)

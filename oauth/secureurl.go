@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// secureURL reports whether what comes from a URL can be believed: it is https,
+// IsSecureURL reports whether what comes from a URL can be believed: it is https,
 // or on this machine.
-func secureURL(raw string) bool {
+func IsSecureURL(raw string) bool {
 	u, err := url.Parse(raw)
 	if err != nil || u.Hostname() == "" || u.User != nil {
 		return false

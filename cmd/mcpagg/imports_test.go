@@ -18,7 +18,7 @@ var allowed = map[string][]string{
 	"upstream/upstreamtest":        {"upstream/rawjson"},
 	"policy":                       nil,
 	"oauth":                        {"oauth/entra"},
-	"oauth/authserver":             {"oauth/redirect"},
+	"oauth/authserver":             {"oauth/pages", "oauth/redirect"},
 	"oauth/client":                 nil,
 	"oauth/compat":                 {"oauth/authserver", "oauth/client", "oauth/entra", "oauth/redirect"},
 	"oauth/entra":                  {"oauth/client"},
@@ -26,14 +26,14 @@ var allowed = map[string][]string{
 	"oauth/pages":                  nil,
 	"oauth/redirect":               nil,
 	"aggregator":                   {"oauth", "upstream", "upstream/rawjson", "policy"},
-	"cmd/mcpagg/internal/config":   {"aggregator", "oauth", "oauth/compat", "oauth/entra", "oauth/redirect", "upstream", "upstream/egress", "cmd/mcpagg/internal/control", "cmd/mcpagg/internal/secrets"},
+	"cmd/mcpagg/internal/config":   {"aggregator", "oauth", "oauth/client", "oauth/compat", "oauth/entra", "oauth/redirect", "upstream", "upstream/egress", "cmd/mcpagg/internal/control", "cmd/mcpagg/internal/secrets"},
 	"cmd/mcpagg/internal/importer": {"cmd/mcpagg/internal/config"},
 	"cmd/mcpagg/internal/control":  nil,
 	"cmd/mcpagg/internal/secrets":  nil,
 	"cmd/mcpagg/internal/bench":    nil,
-	"cmd/mcpagg/internal/doctor":   {"oauth", "oauth/entra"},
+	"cmd/mcpagg/internal/doctor":   {"oauth", "oauth/client", "oauth/entra"},
 	"cmd/mcpagg/internal/e2e":      nil,
-	"cmd/mcpagg":                   {"aggregator", "oauth", "oauth/compat", "oauth/entra", "oauth/fakeentra", "upstream", "upstream/egress", "upstream/entry", "upstream/rawjson", "policy", "cmd/mcpagg/internal/config", "cmd/mcpagg/internal/doctor", "cmd/mcpagg/internal/importer", "cmd/mcpagg/internal/control"},
+	"cmd/mcpagg":                   {"aggregator", "oauth", "oauth/compat", "oauth/entra", "oauth/fakeentra", "oauth/pages", "upstream", "upstream/egress", "upstream/entry", "upstream/rawjson", "policy", "cmd/mcpagg/internal/config", "cmd/mcpagg/internal/doctor", "cmd/mcpagg/internal/importer", "cmd/mcpagg/internal/control"},
 }
 
 // TestImports keeps the arrows of CONTRIBUTING.md, and HCL in one package.
