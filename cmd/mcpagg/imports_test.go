@@ -23,6 +23,7 @@ var allowed = map[string][]string{
 	"oauth/compat":                 {"oauth/authserver", "oauth/client", "oauth/entra", "oauth/redirect"},
 	"oauth/entra":                  {"oauth/client"},
 	"oauth/fakeentra":              nil,
+	"oauth/guard":                  nil,
 	"oauth/pages":                  nil,
 	"oauth/redirect":               nil,
 	"aggregator":                   {"oauth", "upstream", "upstream/rawjson", "policy"},

@@ -6,6 +6,10 @@ import "net/netip"
 // those that the IANA special-purpose address registries (RFC 6890) call not
 // globally reachable, and the address at which Azure serves its virtual
 // machines.
+//
+// The guard for URLs of strangers, oauth/guard, has the same list, since
+// neither of the two packages may import the other. A test in cmd/mcpagg compares
+// them.
 var special = []struct {
 	network netip.Prefix
 	what    string
@@ -45,6 +49,11 @@ var (
 	// nat64 holds IPv4 addresses in their last four bytes (RFC 6052 section 2.1).
 	nat64 = netip.MustParsePrefix("64:ff9b::/96")
 )
+
+// Public reports whether an address is one of the public Internet, to which a
+// name may lead. An IPv4 address in an IPv6 one counts as itself. The zero Addr
+// is not public.
+func Public(addr netip.Addr) bool { return addr.IsValid() && whySpecial(addr) == "" }
 
 // whySpecial says what kind of address that a name must not lead to this is,
 // "" if it is none. An IPv4 address in an IPv6 one counts as itself.
