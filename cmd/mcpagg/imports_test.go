@@ -20,6 +20,7 @@ var allowed = map[string][]string{
 	"oauth":                        {"oauth/entra"},
 	"oauth/authserver":             {"oauth/pages", "oauth/redirect"},
 	"oauth/client":                 nil,
+	"oauth/clientdoc":              {"oauth/guard", "oauth/redirect"},
 	"oauth/compat":                 {"oauth/authserver", "oauth/client", "oauth/entra", "oauth/redirect"},
 	"oauth/entra":                  {"oauth/client"},
 	"oauth/fakeentra":              nil,
