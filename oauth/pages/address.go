@@ -22,8 +22,8 @@ var (
 const maxTargets = 8
 
 // formSources writes where a form may be sent: to the gateway, and to those of
-// the targets that name one origin or one scheme of a program's own. Others are
-// left out, and the browser does not go there.
+// the targets that name one origin, one scheme of a program's own, or all of
+// https. Others are left out, and the browser does not go there.
 func formSources(targets []string) string {
 	sources := "'self'"
 	for _, target := range targets[:min(len(targets), maxTargets)] {
@@ -39,7 +39,7 @@ func harmlessSource(s string) bool {
 		return true
 	}
 	scheme, isScheme := strings.CutSuffix(s, ":")
-	return isScheme && customScheme.MatchString(scheme) && !slices.Contains(active, scheme) && scheme != "http" && scheme != "https"
+	return isScheme && customScheme.MatchString(scheme) && !slices.Contains(active, scheme) && scheme != "http"
 }
 
 // followable is a URL that a page may lead to, or "" if it may not: that of a web

@@ -13,7 +13,7 @@ const (
 	// maxBrief bounds what tells a tool from others.
 	maxBrief = 160
 	// maxText bounds what is longer than a name, such as the reason for something.
-	maxText = 600
+	maxText = 1000
 	// maxHost bounds a host, in bytes: DNS names have 253, and a port 6.
 	maxHost = 260
 	// maxMarks bounds the combining marks on one letter. Languages do with two; more

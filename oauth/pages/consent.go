@@ -36,9 +36,9 @@ type ConsentPage struct {
 	// which is "approve" or "deny", and the fields "request" and "token" as given.
 	Action, Request, Token string
 	// FormTargets are further origins (https://login.contoso.com) and schemes
-	// (cursor:) to which the answer to the form may redirect, at once or at the end
-	// of a chain: browsers follow no others. Where the form is answered with [Leave]
-	// none are needed, which is better.
+	// (https:, cursor:) to which the answer to the form may redirect, at once or at
+	// the end of a chain: browsers follow no others. Where the form is answered with
+	// [Leave] none are needed, which is better.
 	FormTargets []string
 
 	// Me is where the person can take back what they allow, such as

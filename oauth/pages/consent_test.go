@@ -64,12 +64,12 @@ func TestWhoGetsAccess(t *testing.T) {
 		{
 			"without a name",
 			pages.Client{Redirect: "https://evil.example/"},
-			"A program that gives no name " + itself, "evil.example", unchecked,
+			"A program that gives no name Unverified: it registered itself", "evil.example", unchecked,
 		},
 		{
 			"with nothing but what cannot be seen for a name",
 			pages.Client{Name: "\u200b \u2066", Redirect: "https://evil.example/"},
-			"A program that gives no name " + itself, "evil.example", unchecked,
+			"A program that gives no name Unverified: it registered itself", "evil.example", unchecked,
 		},
 		{
 			"a host that is claimed",
@@ -224,5 +224,36 @@ func checkCharacters(t testing.TB, text string) {
 func TestHostileText(t *testing.T) {
 	for _, s := range append(samples(), longSamples()...) {
 		checkCharacters(t, visible(check(t, bodyOf(t, written(s.write)))))
+	}
+}
+
+// TestFormTargets lets a form lead to what names one place, and to nothing that
+// changes the rest of the policy.
+func TestFormTargets(t *testing.T) {
+	for target, want := range map[string]string{
+		"https://login.microsoftonline.com": "'self' https://login.microsoftonline.com",
+		"http://127.0.0.1:5000":             "'self' http://127.0.0.1:5000",
+		"https:":                            "'self' https:",
+		"cursor:":                           "'self' cursor:",
+		"http:":                             "'self'",
+		"":                                  "'self'",
+		"*":                                 "'self'",
+		"https://*.example":                 "'self'",
+		"http://[::1]:5000":                 "'self'",
+		"https://a.example/b":               "'self'",
+		"https://a.example;script-src":      "'self'",
+		"https://a.example 'unsafe-inline'": "'self'",
+		"https://a.example\n":               "'self'",
+		"'unsafe-inline'":                   "'self'",
+		"javascript:":                       "'self'",
+		"data:":                             "'self'",
+		"blob:":                             "'self'",
+	} {
+		c := consentPage()
+		c.FormTargets = []string{target}
+		policy := written(func(w http.ResponseWriter) { pages.Consent(w, c) }).Header.Get("Content-Security-Policy")
+		if _, got, _ := strings.Cut(policy, "form-action "); got != want {
+			t.Errorf("with %q form-action is %q, want %q", target, got, want)
+		}
 	}
 }

@@ -68,7 +68,7 @@ func TestHeaders(t *testing.T) {
 		"problem": "'none'", "leave": "'none'", "signedin": "'none'",
 		"consent-host": "'self'", "signin": "'self'", "me": "'self'",
 		"signin-notice":   "'self' https://login.microsoftonline.com",
-		"consent-hostile": "'self' https://login.microsoftonline.com cursor:",
+		"consent-hostile": "'self' https://login.microsoftonline.com cursor: https:",
 	}
 	for _, s := range append(samples(), longSamples()...) {
 		t.Run(s.name, func(t *testing.T) {
