@@ -20,7 +20,7 @@ type MePage struct {
 	ToolsWhy string // why there are none, as in SignedInPage
 
 	Denials  []Denial  // the most recent first
-	Sessions []Session // the person's own
+	Sessions []Session // the person's own, the most important first
 
 	// The forms are sent by POST with the field "token" as given. Those of
 	// RevokeAction also have "session", which is the ID of one or AllSessions.
@@ -54,10 +54,11 @@ type Session struct {
 }
 
 const (
-	// maxLatest is how many denials are shown at once, and maxDenials how many there
-	// are behind a click as well.
+	// maxLatest is how many denials are shown at once, and maxDenials how many with
+	// those behind a click.
 	maxLatest, maxDenials = 3, 20
-	maxSessions           = 100
+	// maxRecent and maxSessions are the same for sessions.
+	maxRecent, maxSessions = 8, 100
 )
 
 var mePage = parse("me.html")
@@ -72,8 +73,9 @@ func Me(w http.ResponseWriter, m MePage) {
 	denials := m.Denials[:min(len(m.Denials), maxDenials)]
 	latest := min(len(denials), maxLatest)
 	view.Latest, view.Older = denials[:latest], denials[latest:]
-	view.Sessions = m.Sessions[:min(len(m.Sessions), maxSessions)]
-	view.MoreSessions = len(m.Sessions) - len(view.Sessions)
+	sessions := m.Sessions[:min(len(m.Sessions), maxSessions)]
+	recent := min(len(sessions), maxRecent)
+	view.Recent, view.Others, view.MoreSessions = sessions[:recent], sessions[recent:], len(m.Sessions)-len(sessions)
 	response{page: mePage, data: view, forms: formSources(m.FormTargets), apart: true}.write(w)
 }
 
@@ -82,6 +84,7 @@ type meView struct {
 	GroupList, RoleList list
 	Shelves             []*shelf
 	Latest, Older       []Denial
+	Recent, Others      []Session
 	MoreSessions        int
 }
 
@@ -91,8 +94,17 @@ type denialRow struct {
 	At moment
 }
 
-// Row tells of a denial.
-func (v meView) Row(d Denial) denialRow { return denialRow{d, v.At(d.Time)} }
+// DenialRow tells of a denial.
+func (v meView) DenialRow(d Denial) denialRow { return denialRow{d, v.At(d.Time)} }
+
+// A sessionRow is a session with what its form has.
+type sessionRow struct {
+	Session
+	Page meView
+}
+
+// SessionRow tells of a session.
+func (v meView) SessionRow(s Session) sessionRow { return sessionRow{s, v} }
 
 // At tells a time as seen from when the page is written.
 func (v meView) At(t time.Time) moment { return momentAt(t, v.Now) }

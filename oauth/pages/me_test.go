@@ -171,3 +171,32 @@ func TestDenials(t *testing.T) {
 		t.Errorf("the denials begin with %.60q; none has a time", text)
 	}
 }
+
+// TestSessions counts all sessions, and lists those that fit.
+func TestSessions(t *testing.T) {
+	for _, tt := range []struct {
+		sessions, shown, folded int
+		says                    string
+	}{
+		{0, 0, 0, "Where you are signed in 0 In no program."},
+		{8, 8, 0, "Where you are signed in 8 Program 0"},
+		{9, 9, 1, "Show 1 more"},
+		{1234, 100, 92, "Where you are signed in 1,234 Program 0"},
+		{1234, 100, 92, "And 1,134 more, which revoking all ends as well."},
+	} {
+		page := meWith(t, func(m *pages.MePage) {
+			m.Sessions = nil
+			for i := range tt.sessions {
+				m.Sessions = append(m.Sessions, pages.Session{ID: fmt.Sprint("s-", i), Client: fmt.Sprint("Program ", i)})
+			}
+		})
+		part, text := section(t, page, "sessions")
+		folded := 0
+		for _, d := range elements(part, "details") {
+			folded += len(elements(d, "li"))
+		}
+		if shown := len(elements(part, "li")); shown != tt.shown || folded != tt.folded || !strings.Contains(text, tt.says) {
+			t.Errorf("of %d sessions %d are shown, %d of them after a click; want %d, %d, and %q: %.200s", tt.sessions, shown, folded, tt.shown, tt.folded, tt.says, text)
+		}
+	}
+}
