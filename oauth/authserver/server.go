@@ -16,6 +16,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/mcpagg/mcpagg/oauth/pages"
 )
 
 // An Endpoint is what a path leads to.
@@ -117,7 +119,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, e Endpoint, p *P
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(p.Wait.Seconds()))))
 	}
 	if e.Page && !WantsJSON(r) {
-		s.page(w, p)
+		pages.Problem(w, p.Status, pages.ProblemPage{Gateway: s.public.Host, Text: p.Text, Advice: p.Advice, Error: p.OAuth})
 		return
 	}
 	body := map[string]string{"error": p.OAuth, "error_description": Plain(p.Text)}
@@ -129,10 +131,10 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, e Endpoint, p *P
 
 // SendBack tells a client of a problem at its redirect URI (RFC 6749 section
 // 4.1.2.1), which must have been found right.
-func SendBack(w http.ResponseWriter, redirectURI string, answer url.Values, p *Problem) {
+func SendBack(w http.ResponseWriter, r *http.Request, redirectURI string, answer url.Values, p *Problem) {
 	answer.Set("error", p.OAuth)
 	answer.Set("error_description", Plain(p.Text))
-	Redirect(w, WithQuery(redirectURI, answer))
+	Redirect(w, r, WithQuery(redirectURI, answer))
 }
 
 // WithQuery adds parameters to those that a URI has.
@@ -144,8 +146,13 @@ func WithQuery(uri string, more url.Values) string {
 	return uri + separator + more.Encode()
 }
 
-// Redirect sends a browser on as it is written, with a GET.
-func Redirect(w http.ResponseWriter, to string) {
+// Redirect sends a browser on to a URL as it is written, with a GET: after a form
+// that takes another status (RFC 9700 section 4.12).
+func Redirect(w http.ResponseWriter, r *http.Request, to string) {
+	status := http.StatusFound
+	if r.Method == http.MethodPost {
+		status = http.StatusSeeOther
+	}
 	w.Header().Set("Location", to)
-	w.WriteHeader(http.StatusFound)
+	w.WriteHeader(status)
 }

@@ -31,10 +31,10 @@ func (f *Facade) authorize(w http.ResponseWriter, r *http.Request) *authserver.P
 	query, refusal := f.authorizeUpstream(r, p)
 	if refusal != nil {
 		f.server.Journal.Refused(r, "authorize", refusal)
-		sendBack(w, p, refusal)
+		sendBack(w, r, p, refusal)
 		return nil
 	}
-	authserver.Redirect(w, f.upstream.authorizeURL+"?"+query.Encode())
+	authserver.Redirect(w, r, f.upstream.authorizeURL+"?"+query.Encode())
 	return nil
 }
 
@@ -57,12 +57,12 @@ func (f *Facade) checkReturn(p authserver.Params) *authserver.Problem {
 
 // sendBack tells the client of a refusal. The answer has no iss (RFC 9207), as
 // the metadata promises none.
-func sendBack(w http.ResponseWriter, p authserver.Params, refusal *authserver.Problem) {
+func sendBack(w http.ResponseWriter, r *http.Request, p authserver.Params, refusal *authserver.Problem) {
 	answer := url.Values{}
 	if state := p.Get("state"); state != "" {
 		answer.Set("state", state)
 	}
-	authserver.SendBack(w, p.Get("redirect_uri"), answer, refusal)
+	authserver.SendBack(w, r, p.Get("redirect_uri"), answer, refusal)
 }
 
 // authorizeUpstream writes the query for Entra. Of the parameters that clients
