@@ -1,0 +1,242 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	// The names are those of a NATS key-value bucket called mcpagg, so that its
+	// tools can look at one.
+	streamName = "KV_mcpagg"
+	subjects   = "$KV.mcpagg."
+	keyring    = subjects + "_keyring" // which is no kind
+
+	// markerTTL is for how long a deletion or an expiry can be heard of.
+	markerTTL = time.Hour
+	// maxWait is how long a method waits when its context would have it wait longer.
+	maxWait = 10 * time.Second
+	// startWait is how long starting the engine may take.
+	startWait = time.Minute
+	// closeWait is how long closing waits for the engine.
+	closeWait = 5 * time.Second
+
+	maxBytes       = 8 << 30
+	maxMemoryBytes = 256 << 20
+
+	anySequence = ^uint64(0)
+)
+
+// errSequence means that the engine had another message under a subject than the
+// one that was expected.
+var errSequence = errors.New("at another revision")
+
+// A message is what the engine has under a subject.
+type message struct {
+	subject  string
+	sequence uint64
+	deleted  bool // a marker: something was deleted or has expired
+	initial  bool // what a reader found when it began
+	data     []byte
+}
+
+// A write is what the engine shall have under a subject.
+type write struct {
+	subject string
+	data    []byte
+	expect  uint64        // the sequence that is there: 0 nothing, anySequence whatever
+	ttl     time.Duration // 0 for ever
+	remove  bool          // leave a marker
+}
+
+// An engine is a NATS server of our own, with one stream.
+type engine struct {
+	server *server.Server
+	conn   *nats.Conn
+	js     jetstream.JetStream
+	stream jetstream.Stream
+}
+
+// openEngine starts a server whose files are in dir, "" for in memory.
+func openEngine(ctx context.Context, dir string, log *slog.Logger) (_ *engine, err error) {
+	e := &engine{}
+	defer func() {
+		if err != nil {
+			e.close()
+		}
+	}()
+	folder := dir
+	if dir == "" {
+		if folder, err = os.MkdirTemp("", "mcpagg-store-"); err != nil {
+			return nil, fmt.Errorf("the store's engine wants a folder even in memory, for a moment: %w", err)
+		}
+		defer os.RemoveAll(folder)
+	}
+	e.server, err = server.NewServer(serverOptions(folder))
+	if err != nil {
+		return nil, fmt.Errorf("starting the store: %w", err)
+	}
+	logger := &engineLog{log: log}
+	e.server.SetLoggerV2(logger, log.Enabled(ctx, slog.LevelDebug), false, false)
+	e.server.Start()
+	if !e.server.JetStreamEnabled() {
+		return nil, fmt.Errorf("starting the store: %s", logger.fatal())
+	}
+	e.conn, err = nats.Connect("", nats.InProcessServer(e.server), nats.NoReconnect(), nats.Timeout(closeWait),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			log.Debug("store engine", "err", err)
+		}))
+	if err != nil {
+		return nil, fmt.Errorf("starting the store: %w", err)
+	}
+	e.js, err = jetstream.New(e.conn)
+	if err != nil {
+		return nil, fmt.Errorf("starting the store: %w", err)
+	}
+	e.stream, err = e.js.CreateOrUpdateStream(ctx, streamConfig(dir))
+	if err != nil {
+		return nil, fmt.Errorf("starting the store: %w", err)
+	}
+	return e, nil
+}
+
+// serverOptions are those of a server that nobody reaches but us.
+func serverOptions(dir string) *server.Options {
+	return &server.Options{
+		ServerName:             "mcpagg-store",
+		DontListen:             true,
+		NoSigs:                 true,
+		JetStream:              true,
+		DisableJetStreamBanner: true,
+		StoreDir:               dir,
+		SyncAlways:             true,
+		JetStreamMaxMemory:     maxMemoryBytes,
+		JetStreamMaxStore:      maxBytes,
+		MaxPayload:             2 * maxValue,
+	}
+}
+
+func streamConfig(dir string) jetstream.StreamConfig {
+	c := jetstream.StreamConfig{
+		Name:              streamName,
+		Subjects:          []string{subjects + ">"},
+		MaxMsgsPerSubject: 1,
+		MaxBytes:          maxBytes,
+		MaxMsgSize:        2 * maxValue,
+		Discard:           jetstream.DiscardNew,
+		Storage:           jetstream.FileStorage,
+		Replicas:          1,
+		AllowRollup:       true,
+		DenyDelete:        true,
+		AllowDirect:       true,
+		AllowMsgTTL:       true,
+		// Expiry leaves a marker, so that watchers hear of it.
+		SubjectDeleteMarkerTTL: markerTTL,
+	}
+	if dir == "" {
+		c.Storage, c.MaxBytes = jetstream.MemoryStorage, maxMemoryBytes
+	}
+	return c
+}
+
+// close stops the server, and returns after closeWait if that takes longer.
+func (e *engine) close() error {
+	if e.conn != nil {
+		e.conn.Close()
+	}
+	if e.server == nil {
+		return nil
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		e.server.Shutdown()
+		e.server.WaitForShutdown()
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-time.After(closeWait):
+		return fmt.Errorf("the store's engine did not stop in %s", closeWait)
+	}
+}
+
+// last returns the message under a subject, or ErrNotFound.
+func (e *engine) last(ctx context.Context, subject string) (message, error) {
+	m, err := e.stream.GetLastMsgForSubject(ctx, subject)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return message{}, ErrNotFound
+	}
+	if err != nil {
+		return message{}, err
+	}
+	return message{subject: m.Subject, sequence: m.Sequence, deleted: isMarker(m.Header), data: m.Data}, nil
+}
+
+func isMarker(h nats.Header) bool {
+	return h.Get("KV-Operation") != "" || h.Get(jetstream.MarkerReasonHeader) != ""
+}
+
+// write returns the sequence of what was written, when that is on the disk.
+func (e *engine) write(ctx context.Context, w write) (uint64, error) {
+	m := nats.NewMsg(w.subject)
+	m.Data = w.data
+	if w.remove {
+		m.Header.Set("KV-Operation", "PURGE")
+		m.Header.Set(jetstream.MsgRollup, jetstream.MsgRollupSubject)
+	}
+	if w.expect != anySequence {
+		m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(w.expect, 10))
+	}
+	if w.ttl > 0 {
+		// The engine counts in whole seconds.
+		seconds := (w.ttl + time.Second - 1) / time.Second
+		m.Header.Set(jetstream.MsgTTLHeader, strconv.FormatInt(int64(seconds), 10))
+	}
+	ack, err := e.js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0))
+	var problem *jetstream.APIError
+	if errors.As(err, &problem) && (problem.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || problem.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant) {
+		return 0, errSequence
+	}
+	if err != nil {
+		return 0, err
+	}
+	return ack.Sequence, nil
+}
+
+// storeFailed is the code of the engine for a write that failed. After one it
+// refuses all others until it is started anew.
+const storeFailed = 10077
+
+// isBroken reports whether an error of an engine means that it has to be started
+// anew.
+func isBroken(err error) bool {
+	var problem *jetstream.APIError
+	if errors.As(err, &problem) {
+		return problem.ErrorCode == storeFailed || problem.ErrorCode == jetstream.JSErrCodeJetStreamNotEnabled || problem.ErrorCode == jetstream.JSErrCodeStreamNotFound
+	}
+	return errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse)
+}
+
+// subject is where the value of a kind and key is.
+func subject(kind, key string) string { return subjects + kind + "." + key }
+
+// splitSubject is the reverse of subject.
+func splitSubject(s string) (kind, key string, ok bool) {
+	s, ok = strings.CutPrefix(s, subjects)
+	if !ok {
+		return "", "", false
+	}
+	kind, key, ok = strings.Cut(s, ".")
+	return kind, key, ok && checkName(kind, key) == nil
+}

@@ -1,0 +1,201 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	// batch is how many messages a reader has in flight.
+	batch = 256
+	// settle is after how long a reader that has not come to the end looks whether
+	// it has: the last message may have been replaced meanwhile.
+	settle = time.Second
+	// fetchWait is how long one request for messages lasts. The client would want a
+	// heartbeat from 10 seconds on, which nothing in one process needs.
+	fetchWait = 8 * time.Second
+)
+
+var (
+	// errSynced ends what is to see only what is there.
+	errSynced = errors.New("that was all")
+	// errGap means that the engine has to be asked anew for what follows.
+	errGap = errors.New("a message was not delivered")
+)
+
+// A reader reads the messages under the subjects that a filter matches.
+type reader struct {
+	filter string
+	each   func(m message, synced bool) error
+
+	begun  bool   // something was read before the engine was started anew
+	after  uint64 // the last sequence that was read
+	synced bool
+	ended  error // what each returned
+}
+
+// follow calls each with the last message under every subject that a filter
+// matches, then once with synced, then with what comes, until each returns an
+// error, which follow returns, or ctx ends. It goes on when the engine is started
+// anew.
+func (s *Store) follow(ctx context.Context, filter string, each func(m message, synced bool) error) error {
+	r := &reader{filter: filter, each: each}
+	for {
+		e := s.engine.Load()
+		err := r.run(ctx, e)
+		switch {
+		case r.ended != nil:
+			return r.ended
+		case s.life.Err() != nil:
+			return ErrClosed
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case isBroken(err):
+			err = s.mend(ctx, e, err)
+		case errors.Is(err, errGap), errors.Is(err, jetstream.ErrConsumerDeleted):
+			err = nil
+		}
+		if err != nil && !r.synced {
+			return err
+		}
+		if err != nil && !pause(ctx, mendEvery) {
+			return ctx.Err()
+		}
+	}
+}
+
+// pause reports whether ctx is alive after a while.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// run reads until something goes wrong, or each has enough.
+func (r *reader) run(ctx context.Context, e *engine) error {
+	info, err := e.stream.Info(ctx)
+	if err != nil {
+		return err
+	}
+	c, err := e.stream.CreateConsumer(ctx, r.consumer())
+	if err != nil {
+		return err
+	}
+	defer e.forget(ctx, c)
+	r.begun = r.after > 0
+	if c.CachedInfo().NumPending == 0 {
+		r.sync()
+	}
+	for next := uint64(1); r.ended == nil && ctx.Err() == nil; {
+		read, err := r.fetch(ctx, c, next, info.State.LastSeq)
+		if err != nil {
+			return err
+		}
+		if read == 0 && !r.synced {
+			err = r.settle(ctx, c)
+		}
+		if err != nil {
+			return err
+		}
+		next += read
+	}
+	return nil
+}
+
+func (r *reader) consumer() jetstream.ConsumerConfig {
+	c := jetstream.ConsumerConfig{
+		FilterSubject:     r.filter,
+		AckPolicy:         jetstream.AckNonePolicy,
+		DeliverPolicy:     jetstream.DeliverLastPerSubjectPolicy,
+		MemoryStorage:     true,
+		InactiveThreshold: 5 * time.Minute,
+	}
+	if r.after > 0 {
+		c.DeliverPolicy, c.OptStartSeq = jetstream.DeliverByStartSequencePolicy, r.after+1
+	}
+	return c
+}
+
+// forget has the engine forget a consumer, be it that ctx has ended.
+func (e *engine) forget(ctx context.Context, c jetstream.Consumer) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	e.stream.DeleteConsumer(ctx, c.CachedInfo().Name) // it would go by itself, later
+}
+
+// sync tells that everything up to now was told, once.
+func (r *reader) sync() {
+	if !r.synced && r.ended == nil {
+		r.synced = true
+		r.ended = r.each(message{}, true)
+	}
+}
+
+// settle looks whether there is nothing more to come.
+func (r *reader) settle(ctx context.Context, c jetstream.Consumer) error {
+	info, err := c.Info(ctx)
+	if err == nil && info.NumPending == 0 {
+		r.sync()
+	}
+	return err
+}
+
+// fetch reads a batch, of which the first is to have a number of the consumer, and
+// returns how many it has read. After the sequence upto, everything that was there
+// at the start has come.
+func (r *reader) fetch(ctx context.Context, c jetstream.Consumer, next, upto uint64) (read uint64, err error) {
+	wait := settle
+	if r.synced {
+		wait = fetchWait
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	b, err := c.Fetch(batch, jetstream.FetchContext(ctx))
+	if err != nil {
+		return 0, err
+	}
+	for m := range b.Messages() {
+		meta, err := m.Metadata()
+		if err != nil {
+			return read, err
+		}
+		if meta.Sequence.Consumer != next+read {
+			return read, errGap
+		}
+		read++
+		r.read(m, meta, upto)
+		if r.ended != nil {
+			return read, nil
+		}
+	}
+	if err := b.Error(); err != nil && ctx.Err() == nil {
+		return read, err
+	}
+	return read, nil
+}
+
+func (r *reader) read(m jetstream.Msg, meta *jetstream.MsgMetadata, upto uint64) {
+	sequence := meta.Sequence.Stream
+	if sequence > upto {
+		r.sync()
+	}
+	if r.ended != nil {
+		return
+	}
+	r.after = sequence
+	r.ended = r.each(message{
+		subject: m.Subject(), sequence: sequence, data: m.Data(),
+		deleted: isMarker(m.Headers()), initial: sequence <= upto && !r.begun,
+	}, false)
+	if sequence == upto || meta.NumPending == 0 {
+		r.sync()
+	}
+}

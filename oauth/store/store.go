@@ -1,0 +1,408 @@
+// Package store keeps what the gateway has to remember beyond a restart, such as
+// who is signed in: a small key-value store whose values are sealed before they
+// reach the disk.
+//
+//	s, err := store.Open(ctx, store.Options{Dir: "/var/lib/mcpagg", Log: log})
+//	…
+//	defer s.Close()
+//	revision, err := s.Create(ctx, "session", id, value, 30*24*time.Hour)
+//	…
+//	code, err := s.Take(ctx, "code", id) // by one caller only, ever
+//
+// Below it is NATS JetStream, embedded: it listens nowhere, and what a method has
+// acknowledged is on the disk and survives a kill at any moment. Every value is
+// encrypted and bound to its kind and key, so that whoever can write to the disk
+// can neither read one nor put it in the place of another. Names of kinds and keys
+// are not encrypted: a key that must stay secret is to be hashed by the caller.
+// What it does not protect from is an old copy of the whole folder being put back.
+//
+// Nothing waits for ever: a method returns when its context ends, and after
+// [maxWait] at the latest.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+var (
+	// ErrNotFound means that there is no such value, or not any more.
+	ErrNotFound = errors.New("not found in the store")
+	// ErrExists means that Create found a value.
+	ErrExists = errors.New("exists in the store already")
+	// ErrConflict means that Update found another revision than the one it was to
+	// replace, or none.
+	ErrConflict = errors.New("changed in the store meanwhile")
+	// ErrClosed means that Close was called.
+	ErrClosed = errors.New("the store is closed")
+)
+
+// Options are the settings of a store.
+type Options struct {
+	// Dir is the folder it is kept in, which is made with mode 0700 if it is not
+	// there: the data are in Dir/store, a generated key is Dir/store.key, and
+	// Dir/store.lock keeps a second gateway out.
+	Dir string
+	// Memory keeps everything in memory instead, the key included. Dir is unused.
+	Memory bool
+	// Key returns the text that everything is sealed under, at least 16 bytes. It
+	// is asked once, by Open. If it is nil, one is generated as Dir/store.key.
+	Key func(context.Context) (string, error)
+	// PreviousKey is tried where Key does not open what is there, which is then
+	// sealed under Key. May be nil.
+	PreviousKey func(context.Context) (string, error)
+	// Log gets what an operator has to know. It never gets values. nil for none.
+	Log *slog.Logger
+}
+
+// An Entry is a value that is stored.
+type Entry struct {
+	Key   string
+	Value []byte
+	// Revision changes whenever somebody stores the value anew. It is never 0.
+	Revision uint64
+}
+
+// A Store is an open store. It is safe for concurrent use.
+type Store struct {
+	// Set by Open, never changed.
+	dir  string // "" if in memory
+	log  *slog.Logger
+	lock *os.File
+	mark *mark
+
+	engine atomic.Pointer[engine]
+	master master // set by unlock, never changed
+	keys   keys
+
+	saving  chan struct{} // holds a token while nobody changes the keyring
+	rotated chan struct{} // holds a token while values have to be sealed anew
+
+	life    context.Context // until Close
+	end     context.CancelFunc
+	running sync.WaitGroup
+
+	mu     sync.Mutex
+	closed bool // guarded by mu: nothing may start any more
+
+	mending chan struct{} // holds a token while nobody mends the engine
+	mended  time.Time     // when that was last tried; guarded by the token
+	broken  error         // what came of it; guarded by the token
+}
+
+// Open opens the store, and makes it if there is none. It starts goroutines that
+// end with Close; ctx bounds the opening only. It never makes a new store, or a
+// new key, where something is that it cannot read.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	s := &Store{log: o.Log, saving: token(), rotated: make(chan struct{}, 1), mending: token()}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	s.life, s.end = context.WithCancel(context.Background())
+	err := s.open(ctx, o)
+	if err != nil {
+		s.Close()
+		return nil, err
+	}
+	s.running.Go(s.keepSealing)
+	return s, nil
+}
+
+// token is a lock that one can stop waiting for: who takes the token has it.
+func token() chan struct{} {
+	c := make(chan struct{}, 1)
+	c <- struct{}{}
+	return c
+}
+
+func (s *Store) open(ctx context.Context, o Options) error {
+	if !o.Memory {
+		if err := s.prepare(o.Dir); err != nil {
+			return err
+		}
+	}
+	e, err := s.start(ctx)
+	if err != nil {
+		return err
+	}
+	s.engine.Store(e)
+	return s.unlock(ctx, o)
+}
+
+// prepare makes the folder ours alone, and finds out whether it can be used.
+func (s *Store) prepare(dir string) (err error) {
+	if dir, err = filepath.Abs(dir); err != nil {
+		return fmt.Errorf("the store's folder: %w", err)
+	}
+	s.dir = dir
+	if err := makeFolder(dir); err != nil {
+		return err
+	}
+	if s.lock, err = lockFolder(dir); err != nil {
+		return err
+	}
+	if err := probe(dir); err != nil {
+		return diskError(dir, err)
+	}
+	s.mark, err = openMark(s.data())
+	if err != nil {
+		return diskError(dir, err)
+	}
+	return nil
+}
+
+// data is the folder of the engine, or "" in memory.
+func (s *Store) data() string {
+	if s.dir == "" {
+		return ""
+	}
+	return filepath.Join(s.dir, "store")
+}
+
+// start starts the engine, if everything that was acknowledged is there.
+func (s *Store) start(ctx context.Context) (*engine, error) {
+	ctx, cancel := context.WithTimeout(ctx, startWait)
+	defer cancel()
+	last := s.mark.last()
+	if err := checkBlocks(s.data(), last); err != nil {
+		return nil, damaged(s.dir, err)
+	}
+	e, err := openEngine(ctx, s.data(), s.log)
+	if err != nil {
+		return nil, err
+	}
+	info, err := e.stream.Info(ctx)
+	if err == nil && info.State.LastSeq < last {
+		err = damaged(s.dir, fmt.Errorf("it ends at revision %d, but %d was stored", info.State.LastSeq, last))
+	}
+	if err != nil {
+		return nil, errors.Join(err, e.close())
+	}
+	return e, nil
+}
+
+// damaged says that the store in a folder is not whole.
+func damaged(dir string, err error) error {
+	return fmt.Errorf("the store in %s is damaged: %w; put the folder back from a backup, or move %s and the files beside it away to begin anew: everybody has to sign in again then",
+		dir, err, filepath.Join(dir, "store"))
+}
+
+// Close ends all watches, and waits until everything is written, 5 seconds at the
+// most. It may be called twice. What is stored needs no Close.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	first := !s.closed
+	s.closed = true
+	s.mu.Unlock()
+	if !first {
+		return nil
+	}
+	s.end()
+	s.running.Wait()
+	<-s.mending // for good
+	var err error
+	if e := s.engine.Load(); e != nil {
+		err = e.close()
+	}
+	s.mark.close()
+	if s.lock != nil {
+		s.lock.Close()
+	}
+	return err
+}
+
+// Get returns a value, or ErrNotFound.
+func (s *Store) Get(ctx context.Context, kind, key string) (Entry, error) {
+	f, err := s.find(ctx, kind, key)
+	if err == nil && !f.there {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return Entry{}, failed("reading", kind, key, err)
+	}
+	return f.entry, nil
+}
+
+// Put stores a value, whatever is there. After ttl it is gone; 0 is never.
+func (s *Store) Put(ctx context.Context, kind, key string, value []byte, ttl time.Duration) (revision uint64, err error) {
+	revision, err = s.store(ctx, kind, key, value, ttl, anySequence)
+	return revision, failed("storing", kind, key, err)
+}
+
+// Create stores a value where none is. Otherwise the error is ErrExists.
+func (s *Store) Create(ctx context.Context, kind, key string, value []byte, ttl time.Duration) (revision uint64, err error) {
+	for {
+		f, err := s.find(ctx, kind, key)
+		if err == nil && f.there {
+			err = ErrExists
+		}
+		if err == nil {
+			revision, err = s.store(ctx, kind, key, value, ttl, f.sequence)
+		}
+		if errors.Is(err, errSequence) { // somebody else was faster, maybe to delete
+			continue
+		}
+		return revision, failed("creating", kind, key, err)
+	}
+}
+
+// Update replaces a value, if it is still at a revision. Otherwise the error is
+// ErrConflict.
+func (s *Store) Update(ctx context.Context, kind, key string, value []byte, revision uint64, ttl time.Duration) (next uint64, err error) {
+	for {
+		f, err := s.find(ctx, kind, key)
+		if err == nil && (!f.there || f.entry.Revision != revision) {
+			err = ErrConflict
+		}
+		if err == nil {
+			next, err = s.store(ctx, kind, key, value, ttl, f.sequence)
+		}
+		if errors.Is(err, errSequence) { // changed, or only sealed anew
+			continue
+		}
+		return next, failed("updating", kind, key, err)
+	}
+}
+
+// Take returns a value and deletes it. Of all who call it, one gets the value and
+// the others ErrNotFound.
+func (s *Store) Take(ctx context.Context, kind, key string) (Entry, error) {
+	for {
+		f, err := s.find(ctx, kind, key)
+		if err == nil && !f.there {
+			err = ErrNotFound
+		}
+		if err == nil {
+			err = s.remove(ctx, kind, key, f)
+		}
+		if errors.Is(err, errSequence) {
+			continue
+		}
+		if err != nil {
+			return Entry{}, failed("taking", kind, key, err)
+		}
+		return f.entry, nil
+	}
+}
+
+// Delete removes a value, even one that cannot be opened. That there is none is no
+// error.
+func (s *Store) Delete(ctx context.Context, kind, key string) error {
+	for {
+		f, err := s.find(ctx, kind, key)
+		if errors.Is(err, errSealed) {
+			err = nil
+		}
+		if err == nil && f.sequence != 0 && !f.deleted {
+			err = s.remove(ctx, kind, key, f)
+		}
+		if !errors.Is(err, errSequence) {
+			return failed("deleting", kind, key, err)
+		}
+	}
+}
+
+// failed says what was being done. The key may be one that nobody is to know.
+func failed(doing, kind, key string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if checkName(kind, key) != nil {
+		return err
+	}
+	return fmt.Errorf("%s a %s: %w", doing, kind, err)
+}
+
+// found is what the engine has under a key.
+type found struct {
+	sequence uint64 // 0 if there never was anything
+	deleted  bool
+	there    bool // a value that was opened and has not expired
+	entry    Entry
+	expires  time.Time // zero for never
+}
+
+// find looks a value up. With errSealed, there is one that cannot be opened.
+func (s *Store) find(ctx context.Context, kind, key string) (found, error) {
+	if err := checkName(kind, key); err != nil {
+		return found{}, err
+	}
+	var m message
+	err := s.do(ctx, func(ctx context.Context, e *engine) (err error) {
+		m, err = e.last(ctx, subject(kind, key))
+		return err
+	})
+	if errors.Is(err, ErrNotFound) {
+		return found{}, nil
+	}
+	if err != nil {
+		return found{}, err
+	}
+	return s.opened(kind, key, m)
+}
+
+// opened is what the engine has under a key, with its value opened.
+func (s *Store) opened(kind, key string, m message) (found, error) {
+	f := found{sequence: m.sequence, deleted: m.deleted}
+	if m.deleted {
+		return f, nil
+	}
+	v, err := s.keys.open(kind, key, m.data)
+	if err != nil {
+		return f, err
+	}
+	f.expires, f.there = v.expires, !v.expired(time.Now())
+	f.entry = Entry{Key: key, Value: v.data, Revision: v.revision}
+	if f.entry.Revision == 0 {
+		f.entry.Revision = m.sequence
+	}
+	return f, nil
+}
+
+// store seals a value and stores it, if the engine has expect under its key.
+func (s *Store) store(ctx context.Context, kind, key string, data []byte, ttl time.Duration, expect uint64) (uint64, error) {
+	if err := checkName(kind, key); err != nil {
+		return 0, err
+	}
+	v, err := newValue(data, ttl)
+	if err != nil {
+		return 0, err
+	}
+	return s.write(ctx, kind, key, v, expect)
+}
+
+func (s *Store) write(ctx context.Context, kind, key string, v value, expect uint64) (uint64, error) {
+	k := s.keys.use()
+	defer k.done()
+	return s.publish(ctx, write{subject: subject(kind, key), data: k.seal(kind, key, v), expect: expect, ttl: v.ttl(time.Now())})
+}
+
+// remove puts a marker in the place of a value. It outlives the value, so that
+// nothing the engine may find in its files after a crash is newer.
+func (s *Store) remove(ctx context.Context, kind, key string, f found) error {
+	w := write{subject: subject(kind, key), expect: f.sequence, remove: true}
+	if !f.expires.IsZero() {
+		w.ttl = max(time.Until(f.expires), 0) + markerTTL
+	}
+	_, err := s.publish(ctx, w)
+	return err
+}
+
+// publish has the engine write, and remembers that it has.
+func (s *Store) publish(ctx context.Context, w write) (sequence uint64, err error) {
+	err = s.do(ctx, func(ctx context.Context, e *engine) (err error) {
+		sequence, err = e.write(ctx, w)
+		return err
+	})
+	if err == nil {
+		s.mark.raise(sequence)
+	}
+	return sequence, err
+}
