@@ -19,6 +19,7 @@ var allowed = map[string][]string{
 	"policy":                       nil,
 	"oauth":                        {"oauth/entra"},
 	"oauth/authserver":             {"oauth/pages", "oauth/redirect"},
+	"oauth/broker":                 {"oauth", "oauth/authserver", "oauth/client", "oauth/clientdoc", "oauth/entra", "oauth/pages", "oauth/redirect", "oauth/store"},
 	"oauth/client":                 nil,
 	"oauth/clientdoc":              {"oauth/guard", "oauth/redirect"},
 	"oauth/compat":                 {"oauth/authserver", "oauth/client", "oauth/entra", "oauth/redirect"},
@@ -29,14 +30,14 @@ var allowed = map[string][]string{
 	"oauth/redirect":               nil,
 	"oauth/store":                  nil,
 	"aggregator":                   {"oauth", "upstream", "upstream/rawjson", "policy"},
-	"cmd/mcpagg/internal/config":   {"aggregator", "oauth", "oauth/client", "oauth/compat", "oauth/entra", "oauth/redirect", "oauth/store", "upstream", "upstream/egress", "cmd/mcpagg/internal/control", "cmd/mcpagg/internal/secrets"},
+	"cmd/mcpagg/internal/config":   {"aggregator", "oauth", "oauth/broker", "oauth/client", "oauth/compat", "oauth/entra", "oauth/redirect", "oauth/store", "upstream", "upstream/egress", "cmd/mcpagg/internal/control", "cmd/mcpagg/internal/secrets"},
 	"cmd/mcpagg/internal/importer": {"cmd/mcpagg/internal/config"},
 	"cmd/mcpagg/internal/control":  nil,
 	"cmd/mcpagg/internal/secrets":  nil,
 	"cmd/mcpagg/internal/bench":    nil,
 	"cmd/mcpagg/internal/doctor":   {"oauth", "oauth/client", "oauth/entra"},
 	"cmd/mcpagg/internal/e2e":      {"oauth/store"},
-	"cmd/mcpagg":                   {"aggregator", "oauth", "oauth/compat", "oauth/entra", "oauth/fakeentra", "oauth/pages", "oauth/store", "upstream", "upstream/egress", "upstream/entry", "upstream/rawjson", "policy", "cmd/mcpagg/internal/config", "cmd/mcpagg/internal/doctor", "cmd/mcpagg/internal/importer", "cmd/mcpagg/internal/control"},
+	"cmd/mcpagg":                   {"aggregator", "oauth", "oauth/broker", "oauth/compat", "oauth/entra", "oauth/fakeentra", "oauth/pages", "oauth/store", "upstream", "upstream/egress", "upstream/entry", "upstream/rawjson", "policy", "cmd/mcpagg/internal/config", "cmd/mcpagg/internal/doctor", "cmd/mcpagg/internal/importer", "cmd/mcpagg/internal/control"},
 }
 
 // TestImports keeps the arrows of CONTRIBUTING.md, and HCL in one package.

@@ -1,0 +1,376 @@
+package broker
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/mcpagg/mcpagg/oauth/store"
+)
+
+// maxSessions bounds how many sessions a person has: who signs in once more loses
+// the one that was used the longest time ago.
+const maxSessions = 100
+
+// A record is a session as it is stored: one sign-in of a person with a client.
+type record struct {
+	Person   string // the principal
+	Name     string // what they are called; only to be read
+	Provider string // the name of the auth block
+
+	ClientID, ClientName, ClientHost string
+	Scopes                           []string
+
+	// Claims are those of the person's Identity, and Refresh the provider's refresh
+	// token; "" if it gave none, so that the session cannot outlive its first access
+	// token.
+	Claims  []byte
+	Refresh string
+
+	Created, Refreshed, Ends time.Time
+	// Key is what refresh tokens are made with, and Generation the number of the one
+	// that counts, since Rotated.
+	Key        []byte
+	Generation uint32
+	Rotated    time.Time
+}
+
+// A session is what is in memory of a record: what a request needs. The address
+// stays the same while the session lasts.
+type session struct {
+	id   string
+	now  atomic.Pointer[sessionData]
+	once sync.Once
+	over chan struct{} // closed when it ends
+}
+
+// sessionData is one state of a session. It never changes.
+type sessionData struct {
+	revision                         uint64
+	person, name, provider           string
+	clientID, clientName, clientHost string
+	claims                           []byte
+	created, refreshed, ends         time.Time
+}
+
+func (s *session) end() { s.once.Do(func() { close(s.over) }) }
+
+func (r *record) data(revision uint64) *sessionData {
+	return &sessionData{
+		revision, r.Person, r.Name, r.Provider, r.ClientID, r.ClientName, r.ClientHost, r.Claims, r.Created, r.Refreshed, r.Ends,
+	}
+}
+
+// applySession makes a session in memory what it is in the store.
+func (s *State) applySession(e store.Event) {
+	if e.Deleted {
+		s.forget(e.Key, e.Revision)
+		return
+	}
+	var r record
+	if err := json.Unmarshal(e.Value, &r); err != nil {
+		s.log.Error("a session in the store cannot be read", "session", e.Key, "err", err)
+		return
+	}
+	s.remember(e.Key, &r, e.Revision)
+}
+
+func (s *State) remember(id string, r *record, revision uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	known := s.sessions[id]
+	if known == nil {
+		known = &session{id: id, over: make(chan struct{})}
+		s.sessions[id] = known
+		if s.persons[r.Person] == nil {
+			s.persons[r.Person] = map[string]*session{}
+		}
+		s.persons[r.Person][id] = known
+	}
+	if old := known.now.Load(); old == nil || old.revision < revision {
+		known.now.Store(r.data(revision))
+	}
+}
+
+// forget ends a session, unless it has changed since a revision; 0 means in any
+// case.
+func (s *State) forget(id string, revision uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	known := s.sessions[id]
+	if known == nil || revision != 0 && known.now.Load().revision > revision {
+		return
+	}
+	person := known.now.Load().person
+	delete(s.sessions, id)
+	delete(s.persons[person], id)
+	if len(s.persons[person]) == 0 {
+		delete(s.persons, person)
+	}
+	known.end()
+}
+
+// keepSessions ends all sessions but some.
+func (s *State) keepSessions(kept map[string]bool) {
+	s.mu.RLock()
+	var gone []string
+	for id := range s.sessions {
+		if !kept[id] {
+			gone = append(gone, id)
+		}
+	}
+	s.mu.RUnlock()
+	for _, id := range gone {
+		s.forget(id, 0)
+	}
+}
+
+// session is the one with an id, or nil if there is none, or it has ended by
+// itself.
+func (s *State) session(id string) *session {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	found := s.sessions[id]
+	if found == nil || time.Now().After(found.now.Load().ends) {
+		return nil
+	}
+	return found
+}
+
+// createSession keeps a new one.
+func (s *State) createSession(ctx context.Context, r *record) (id string, err error) {
+	if err := s.makeRoom(ctx, r.Person); err != nil {
+		return "", err
+	}
+	text, err := json.Marshal(r)
+	if err != nil {
+		return "", err
+	}
+	id = randomID()
+	revision, err := s.store.Create(ctx, kindSession, id, text, time.Until(r.Ends))
+	if err != nil {
+		return "", s.noted(err)
+	}
+	s.remember(id, r, revision)
+	return id, s.noted(nil)
+}
+
+// makeRoom ends the sessions of a person that are too many for another one.
+func (s *State) makeRoom(ctx context.Context, person string) error {
+	s.mu.RLock()
+	var own []*session
+	for _, one := range s.persons[person] {
+		own = append(own, one)
+	}
+	s.mu.RUnlock()
+	if len(own) < maxSessions {
+		return nil
+	}
+	slices.SortFunc(own, func(a, b *session) int { return b.now.Load().refreshed.Compare(a.now.Load().refreshed) })
+	for _, old := range own[maxSessions-1:] {
+		if err := s.endSession(ctx, old.id, "the person has too many"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// record is a session as it is stored, and its revision.
+func (s *State) record(ctx context.Context, id string) (*record, uint64, error) {
+	e, err := s.store.Get(ctx, kindSession, id)
+	if err != nil {
+		return nil, 0, err
+	}
+	var r record
+	if err := json.Unmarshal(e.Value, &r); err != nil {
+		return nil, 0, fmt.Errorf("a session in the store cannot be read: %w", err)
+	}
+	r.Refresh = first(s.takeUnsaved(id), r.Refresh)
+	return &r, e.Revision, nil
+}
+
+// updateSession replaces what is stored, if it is still at a revision.
+func (s *State) updateSession(ctx context.Context, id string, r *record, revision uint64) error {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	next, err := s.store.Update(ctx, kindSession, id, text, revision, time.Until(r.Ends))
+	if err != nil {
+		if !errors.Is(err, store.ErrConflict) {
+			s.keepUnsaved(id, r.Refresh)
+		}
+		return s.noted(err)
+	}
+	s.remember(id, r, next)
+	return s.noted(nil)
+}
+
+// maxUnsaved bounds the refresh tokens that could not be stored.
+const maxUnsaved = 10_000
+
+// keepUnsaved remembers a refresh token of the provider while it cannot be stored:
+// the one in the store may not count any more.
+func (s *State) keepUnsaved(id, refresh string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.unsaved) < maxUnsaved {
+		s.unsaved[id] = refresh
+	}
+}
+
+// takeUnsaved is the refresh token that could not be stored, or "".
+func (s *State) takeUnsaved(id string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	refresh := s.unsaved[id]
+	delete(s.unsaved, id)
+	return refresh
+}
+
+// endSession ends one, at once and for ever. It has ended here even if the store
+// cannot be written; then the error says so.
+func (s *State) endSession(ctx context.Context, id, why string) error {
+	known := s.session(id)
+	s.forget(id, 0)
+	err := s.noted(s.store.Delete(ctx, kindSession, id))
+	if known != nil {
+		d := known.now.Load()
+		s.log.Info("session ended", "caller", d.person, "client", logID(d.clientID), "session", id, "why", why)
+	}
+	return err
+}
+
+// A Session is a session as its operator sees it.
+type Session struct {
+	ID string
+	// Person is the principal, Name what they are called, and Provider the auth block
+	// that they signed in with.
+	Person, Name, Provider string
+	// Client is the client id, ClientName what the client calls itself, and
+	// ClientHost where its metadata document is from; "" if it has none.
+	Client, ClientName, ClientHost string
+	// Created is when they signed in, Refreshed when the provider was last asked, and
+	// Ends when the session does unless it is refreshed before.
+	Created, Refreshed, Expires time.Time
+}
+
+// Sessions are all of them, the latest sign-in first.
+func (s *State) Sessions() []Session {
+	s.mu.RLock()
+	all := make([]Session, 0, len(s.sessions))
+	for id, one := range s.sessions {
+		all = append(all, one.now.Load().shown(id))
+	}
+	s.mu.RUnlock()
+	return latestFirst(slices.DeleteFunc(all, func(one Session) bool { return time.Now().After(one.Expires) }))
+}
+
+func latestFirst(all []Session) []Session {
+	slices.SortFunc(all, func(a, b Session) int {
+		if c := b.Created.Compare(a.Created); c != 0 {
+			return c
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return all
+}
+
+func (d *sessionData) shown(id string) Session {
+	return Session{id, d.person, d.name, d.provider, d.clientID, d.clientName, d.clientHost, d.created, d.refreshed, d.ends}
+}
+
+// sessionsOf are those of one person, the latest sign-in first.
+func (s *State) sessionsOf(person string) []Session {
+	s.mu.RLock()
+	var own []Session
+	for id, one := range s.persons[person] {
+		own = append(own, one.now.Load().shown(id))
+	}
+	s.mu.RUnlock()
+	return latestFirst(own)
+}
+
+// A Match says which sessions are meant. What is "" means any; Person is the
+// principal, the subject in it, or the name, as a whole; Client the id or the name.
+type Match struct{ ID, Person, Client string }
+
+// Matches reports whether a session is meant.
+func (m Match) Matches(one Session) bool {
+	return (m.ID == "" || m.ID == one.ID) &&
+		(m.Person == "" || m.Person == one.Person || m.Person == subjectOf(one.Person) || m.Person == one.Name) &&
+		(m.Client == "" || m.Client == one.Client || m.Client == one.ClientName)
+}
+
+// subjectOf is what a principal has between its quotes.
+func subjectOf(person string) string {
+	_, rest, _ := strings.Cut(person, `"`)
+	return strings.TrimSuffix(rest, `"`)
+}
+
+// Revoke ends all sessions that are meant, and says how many. Where a person is
+// named, and no client, their pages in browsers end as well.
+func (s *State) Revoke(ctx context.Context, m Match) (int, error) {
+	ended := 0
+	var failed error
+	for _, one := range s.Sessions() {
+		if m.Matches(one) {
+			failed = errors.Join(failed, s.endSession(ctx, one.ID, "an operator revoked it"))
+			ended++
+		}
+	}
+	if m.ID == "" && m.Client == "" {
+		failed = errors.Join(failed, s.endPages(ctx, m))
+	}
+	return ended, failed
+}
+
+// refreshPrefix tells refresh tokens from other secrets, for those who look for
+// ones that were left lying about.
+const refreshPrefix = "mcpagg_rt_"
+
+const (
+	sessionIDBytes = 16
+	refreshBytes   = sessionIDBytes + 4 + sha256.Size
+)
+
+// refreshToken is that of a generation. It can be made again, so that a client
+// that asks twice gets the same.
+func (r *record) refreshToken(id string, generation uint32) string {
+	raw, err := b64.DecodeString(id)
+	if err != nil || len(raw) != sessionIDBytes {
+		panic("broker: a session id that was not made here: " + id)
+	}
+	raw = binary.BigEndian.AppendUint32(raw, generation)
+	h := hmac.New(sha256.New, r.Key)
+	h.Write(raw)
+	return refreshPrefix + b64.EncodeToString(h.Sum(raw))
+}
+
+// parseRefresh takes a refresh token apart. What it says is not verified.
+func parseRefresh(token string) (id string, generation uint32, ok bool) {
+	rest, ok := strings.CutPrefix(token, refreshPrefix)
+	if !ok {
+		return "", 0, false
+	}
+	raw, err := b64.DecodeString(rest)
+	if err != nil || len(raw) != refreshBytes {
+		return "", 0, false
+	}
+	return b64.EncodeToString(raw[:sessionIDBytes]), binary.BigEndian.Uint32(raw[sessionIDBytes:]), true
+}
+
+// isOwn reports whether the session made a refresh token.
+func (r *record) isOwn(token, id string, generation uint32) bool {
+	return hmac.Equal([]byte(token), []byte(r.refreshToken(id, generation)))
+}
