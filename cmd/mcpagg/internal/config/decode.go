@@ -18,8 +18,9 @@ type decoder struct {
 	contexts map[string]*hcl.EvalContext // by folder, without variables
 	mistakes *Mistakes
 	inputs   *Inputs
-	secrets  map[string]origin // values that must not be printed
-	fetched  *references       // to secrets that are fetched later
+	secrets  map[string]origin  // values that must not be printed
+	literal  map[hcl.Range]bool // where secrets are written out
+	fetched  *references        // to secrets that are fetched later
 
 	// unreadable says that a part of the configuration could not be read, so
 	// that what the rest lacks means nothing.
@@ -38,6 +39,7 @@ func newDecoder(paths []string, env func(string) (string, bool)) *decoder {
 		mistakes: &Mistakes{Inputs: inputs, files: parser.Files()},
 		inputs:   inputs,
 		secrets:  map[string]origin{},
+		literal:  map[hcl.Range]bool{},
 		fetched:  newReferences(),
 		local:    cty.EmptyObjectVal,
 	}
@@ -45,12 +47,16 @@ func newDecoder(paths []string, env func(string) (string, bool)) *decoder {
 
 // mistake notes what is wrong at a place, or nowhere in particular if at is nil.
 func (d *decoder) mistake(at *hcl.Range, summary, format string, args ...any) {
-	d.mistakes.add(&hcl.Diagnostic{
+	diag := &hcl.Diagnostic{
 		Severity: hcl.DiagError,
 		Summary:  summary,
 		Detail:   fmt.Sprintf(format, args...),
 		Subject:  at,
-	})
+	}
+	if at != nil && d.literal[*at] {
+		diag.Extra = concealLine{}
+	}
+	d.mistakes.add(diag)
 }
 
 // report notes what HCL complains about.

@@ -38,6 +38,9 @@ func (v *secret) kind() kind { return textKind("text, secret") }
 
 func (v *secret) take(in input) {
 	in.conceal = true
+	if !in.secret() {
+		in.d.literal[in.at] = true
+	}
 	s, ok := in.text()
 	if ok && in.isFieldValue(s) {
 		v.value = in.secretText(s, fieldProblem)
