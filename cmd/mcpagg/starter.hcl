@@ -41,12 +41,11 @@ upstream "notes" {
 # }
 
 # People sign in with Microsoft Entra ID. Other machines may then reach the
-# gateway, under the URL in server.public_url.
+# gateway, under the URL in server.public_url. The app registration has one
+# redirect URI, of the platform Web: that URL with /oauth2/callback behind it.
 #
 # auth "entra" "contoso" {
-#   mode      = "entra-compat"
-#   tenant_id = "6c1f6c8e-0000-0000-0000-000000000000"
-#   client_id = "0b7a2f1c-0000-0000-0000-000000000000"   # the app that clients sign in with
-#   audiences = ["9d3e5a7b-0000-0000-0000-000000000000"] # the app that has the scopes
-#   scopes    = ["mcp.access"]
+#   tenant_id     = "6c1f6c8e-0000-0000-0000-000000000000"
+#   client_id     = "0b7a2f1c-0000-0000-0000-000000000000"
+#   client_secret = env("MCPAGG_ENTRA_SECRET")
 # }

@@ -1,19 +1,17 @@
 package config
 
-// An identity provider whose tokens the gateway takes, of the kind `entra`, which
-// is Microsoft Entra ID, or `oidc`, which is any other provider of OpenID
-// Connect, and under a name for it. Once there is one, every request needs a
-// token, and the gateway may be reached from other machines. There can be several
-// for tokens of several providers. Clients are told to sign in at the gateway itself
-// if it stands in front of Entra, and else at any of the providers, and to ask
-// for the scopes of the first.
+// An identity provider by which people sign in, of the kind `entra`, which is
+// Microsoft Entra ID, or `oidc`, which is any other provider of OpenID Connect,
+// and under a name for it. Once there is one, every request needs a token, and the
+// gateway may be reached from other machines. There can be several for tokens of
+// several providers. Clients are told to sign in at the gateway itself if one of
+// them is for that, and else at any of the providers, and to ask for the scopes of
+// the first.
 //
 //	auth "entra" "contoso" {
-//	  mode      = "entra-compat"
-//	  tenant_id = "6c1f6c8e-0000-0000-0000-000000000000"
-//	  client_id = "0b7a2f1c-0000-0000-0000-000000000000"
-//	  audiences = ["9d3e5a7b-0000-0000-0000-000000000000"]
-//	  scopes    = ["mcp.access"]
+//	  tenant_id     = "6c1f6c8e-0000-0000-0000-000000000000"
+//	  client_id     = "0b7a2f1c-0000-0000-0000-000000000000"
+//	  client_secret = "…"
 //	}
 //
 //	auth "oidc" "keycloak" {
@@ -23,38 +21,62 @@ package config
 //	}
 type authBlock struct {
 	header
-	// How clients get their tokens; it must be given. With `resource-server` they
-	// go to the provider themselves, and the gateway only verifies what they bring.
-	// With `entra-compat` the gateway stands in front of Entra, and every client
-	// signs in as the one in `client_id`; there can be one such block. Kind `oidc`
-	// has `resource-server` only. The mode `broker` is not there yet.
-	Mode authMode `hcl:"mode"`
+	// How clients get their tokens. With `broker` the gateway signs people in
+	// itself, with the provider behind it, and gives clients tokens of its own: all
+	// clients can sign in, and none gets a token of the provider. With
+	// `entra-compat` the gateway stands in front of Entra, and every client signs in
+	// as the one in `client_id` and gets Entra's tokens; kind `entra`. With
+	// `resource-server` clients go to the provider themselves, and the gateway only
+	// verifies what they bring. There can be one block with one of the first two.
+	Mode authMode `hcl:"mode" default:"broker"`
 
 	// The tenant whose people may use the gateway, by its id; or, for several of
 	// them, `common` or `organizations`, which need `allowed_tenants`. Kind `entra`,
 	// where it must be given.
 	TenantID tenantID `hcl:"tenant_id"`
-	// The application (client) id. In the mode `entra-compat`, that of the public
-	// client which every client of the gateway signs in as; it must be given. In the
-	// mode `resource-server`, that of the application which tokens are for. Kind
-	// `entra`.
-	ClientID guid `hcl:"client_id"`
+	// The client id of an application at the provider; with the kind `entra` its
+	// Application (client) ID. In the mode `broker`, that of the gateway, and in
+	// `entra-compat`, that of the public client which every client of the gateway
+	// signs in as; there it must be given. In the mode `resource-server`, that of
+	// the application which tokens are for; kind `entra`.
+	ClientID clientID `hcl:"client_id"`
 	// The issuer of the provider, exactly as its metadata has it. Kind `oidc`, where
 	// it must be given.
 	Issuer issuer `hcl:"issuer"`
 
+	// The client secret of the gateway at the provider. Mode `broker`; with the kind
+	// `entra` exactly one of this and the next two, and with the kind `oidc` it can
+	// be left out if the client is a public one. Secret.
+	ClientSecret secret `hcl:"client_secret"`
+	// A file with a certificate of the application and its private key, which is RSA
+	// with 2048 bits or more, in PEM, relative to the folder of the configuration
+	// file. It is read each time it is needed. Mode `broker`, kind `entra`.
+	CertificateFile path `hcl:"certificate_file"`
+	// A file with a token that the application trusts, such as that of a Kubernetes
+	// service account (federated credential), relative to the folder of the
+	// configuration file. It is read each time it is needed. Mode `broker`, kind
+	// `entra`.
+	FederatedTokenFile path `hcl:"federated_token_file"`
+
 	// What tokens may have as their `aud`; one of these is enough. With the kind
 	// `entra` that is the client id of the application which has the scopes, and
 	// for tokens of version 1 its App ID URI as well. Without it, `client_id`, or
-	// with the kind `oidc` the URL of the MCP endpoint.
+	// with the kind `oidc` the URL of the MCP endpoint. Modes `entra-compat` and
+	// `resource-server`: the tokens of the mode `broker` are the gateway's own.
 	Audiences identifiers `hcl:"audiences"`
 	// The scopes that a person's token must have, all of them, and with the kind
-	// `oidc` a program's as well. Clients are told to ask for these. With the kind `entra` a scope without its application belongs
-	// to the first of the `audiences` in the mode `entra-compat`, and to the
-	// application whose App ID URI is the URL of the MCP endpoint in the mode
-	// `resource-server`. The mode `entra-compat` needs at least one, unless `token`
-	// is `id_token`.
+	// `oidc` a program's as well. Clients are told to ask for these. In the mode
+	// `broker` they are names of the gateway's own, which the provider does not know;
+	// without it, `mcp.access`. Elsewhere, with the kind `entra`, a scope without its
+	// application belongs to the first of the `audiences` in the mode `entra-compat`,
+	// and to the application whose App ID URI is the URL of the MCP endpoint in the
+	// mode `resource-server`. The mode `entra-compat` needs at least one, unless
+	// `token` is `id_token`.
 	Scopes scopes `hcl:"scopes"`
+	// What a scope allows, by its name, in words for people who are asked whether to
+	// let a client in. They follow "It asks to", such as `use the tools of your team`.
+	// Without one, `use the tools that are open to you`. Mode `broker`.
+	ScopeTexts scopeTexts `hcl:"scope_texts"`
 	// Which of its tokens clients get from Entra as theirs. An ID token says who
 	// somebody is, not what they may do here, and every one that is made for the
 	// client in `client_id` is accepted: it is for applications that cannot be
@@ -66,10 +88,12 @@ type authBlock struct {
 	// Kind `entra`.
 	AllowedTenants guids `hcl:"allowed_tenants"`
 	// The client ids of the programs that may use the gateway, as tokens name them
-	// (`azp`, `appid` or `client_id`). Without it, any that gets a token.
+	// (`azp`, `appid` or `client_id`). Without it, any that gets a token. Modes
+	// `entra-compat` and `resource-server`.
 	AllowedClients identifiers `hcl:"allowed_clients"`
 	// Whether programs that no person is behind may use the gateway, with tokens of
-	// their own. With the kind `entra` they need an app role as well.
+	// their own. With the kind `entra` they need an app role as well. Modes
+	// `entra-compat` and `resource-server`.
 	AllowAppTokens boolean `hcl:"allow_app_tokens" default:"false"`
 	// How far the clocks of the gateway and the provider may be apart, at most five
 	// minutes.
@@ -94,15 +118,40 @@ type authBlock struct {
 
 	// Where people may be sent back to once they have signed in: exact URIs, and the
 	// words `loopback` for programs on their own machine at any port, and `vscode`,
-	// `cursor` and `claude` for what these have elsewhere. All of them have to be
-	// registered with Entra as well. Without it, `loopback`, `vscode` and `cursor`.
-	// Mode `entra-compat`.
+	// `cursor` and `claude` for what these have elsewhere. In the mode `entra-compat`
+	// all of them have to be registered with Entra as well. Without it, `loopback`,
+	// `vscode` and `cursor`. Modes `broker` and `entra-compat`.
 	Redirects redirects `hcl:"redirects"`
 
-	// No mode takes a client secret: the client of the mode `entra-compat` is a
-	// public one, and the application that asks Microsoft Graph has its own in the
-	// `graph` block.
-	ClientSecret noSecret `hcl:"client_secret"`
+	// How long a token of the gateway counts, from a minute to 12 hours. Clients
+	// renew theirs by themselves, and each time the provider is asked whether the
+	// person may still sign in, and with the kind `entra` for groups. Without it,
+	// `15m`. Mode `broker`.
+	AccessTTL accessTTL `hcl:"access_ttl"`
+	// For how long a client that renews nothing stays signed in, from five minutes
+	// to a year. Without it, `720h`, which is 30 days. Mode `broker`.
+	SessionTTL sessionTTL `hcl:"session_ttl"`
+	// Whether a client may be known by the URL of a document about it (client ID
+	// metadata documents), which the gateway fetches from the internet. Clients that
+	// cannot have one register themselves. Without it, `true`. Mode `broker`.
+	MetadataDocuments boolean `hcl:"metadata_documents"`
+	// Whether the gateway keeps who is signed in in memory only: everybody signs in
+	// again when it was restarted. It writes nothing to `store.dir` then. Without
+	// it, `false`. Mode `broker`.
+	Ephemeral boolean `hcl:"ephemeral"`
+	// What the provider asks of somebody who is signed in there already:
+	// `select_account`, which account to use, or `login`, to sign in again. Without
+	// it, nothing. Mode `broker`.
+	Prompt prompt `hcl:"prompt"`
+	// The scopes that the gateway asks the provider for, among them `openid`.
+	// `offline_access` stands for refresh tokens at most providers: without one, a
+	// person signs in again as often as `access_ttl` says. Without it, `openid`,
+	// `profile`, `email` and `offline_access`. Mode `broker`, kind `oidc`.
+	RequestScopes requestScopes `hcl:"request_scopes"`
+	// Further parameters of the page where people sign in, by name, such as
+	// `domain_hint` of Entra and `access_type` of Google. They stand in the address
+	// of the page, so they are no secrets. Mode `broker`.
+	AuthorizeParameters parameters `hcl:"authorize_parameters"`
 
 	// The cloud that the tenant is in. Without it, `global`. Kind `entra`.
 	Cloud       cloudName         `hcl:"cloud"`
@@ -165,14 +214,23 @@ type groupBlock struct {
 }
 
 // A name for a program that people use the gateway with, by which policies can
-// call it.
+// call it. With `redirects` it is also one that need not register itself with a
+// gateway in the mode `broker`.
 //
 //	app "vscode" {
 //	  client_id = "aebc6443-996d-45c2-90f0-388ff96faa56"
 //	}
 type appBlock struct {
 	header
-	// Its client id as tokens name it. In the mode `entra-compat` all programs have
-	// the one of the auth block.
+	// Its client id as tokens name it. In the mode `broker`, that is the URL of the
+	// document about it, or an id of your choice with `redirects`. In the mode
+	// `entra-compat` all programs have the one of the auth block.
 	ClientID identifier `hcl:"client_id"`
+	// Where people may be sent back to once they have signed in with it: exact URIs,
+	// and the word `loopback` for their own machine at any port. The program has to
+	// be set up with the client id, and has no secret. Mode `broker`.
+	Redirects redirects `hcl:"redirects"`
+	// Its name for people who are asked whether to let it in. Without it, the label
+	// of the block. It goes with `redirects`.
+	Name displayName `hcl:"name"`
 }

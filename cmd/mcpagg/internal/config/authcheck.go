@@ -14,9 +14,12 @@ var authKinds = kinds{
 	of: map[string]kindSettings{
 		"entra": {
 			[]string{"tenant_id"},
-			[]string{"client_id", "token", "allowed_tenants", "group_overage", "groups_max_age", "redirects", "cloud", "custom_cloud", "graph"},
+			[]string{
+				"certificate_file", "federated_token_file", "token", "allowed_tenants", "group_overage", "groups_max_age",
+				"cloud", "custom_cloud", "graph",
+			},
 		},
-		"oidc": {[]string{"issuer"}, []string{"groups_claim", "roles_claim"}},
+		"oidc": {[]string{"issuer"}, []string{"groups_claim", "roles_claim", "request_scopes"}},
 	},
 	unknown:   "Unknown kind of auth",
 	noSuch:    "There is no auth of the kind %q; there are %s.%s",
@@ -24,15 +27,12 @@ var authKinds = kinds{
 	missing:   "Auth of the kind %s needs its %s.",
 }
 
-// authModesFor says what the modes are for.
-const authModesFor = `mode = "entra-compat", with which the gateway stands in front of Entra and all clients can sign in, or mode = "resource-server", with which clients get their tokens themselves`
-
 // settings are the attributes and blocks that only one kind has.
 func (b *authBlock) settings() []setting {
 	all := []setting{
-		b.TenantID.setting, b.ClientID.setting, b.Issuer.setting, b.Token.setting, b.AllowedTenants.setting,
-		b.GroupsClaim.setting, b.RolesClaim.setting, b.GroupOverage.setting, b.GroupsMaxAge.setting,
-		b.Redirects.setting, b.Cloud.setting,
+		b.TenantID.setting, b.Issuer.setting, b.CertificateFile.setting, b.FederatedTokenFile.setting, b.Token.setting,
+		b.AllowedTenants.setting, b.GroupsClaim.setting, b.RolesClaim.setting, b.GroupOverage.setting,
+		b.GroupsMaxAge.setting, b.RequestScopes.setting, b.Cloud.setting,
 	}
 	if b.CustomCloud != nil {
 		all = append(all, setting{given: true, name: "custom_cloud", at: b.CustomCloud.at})
@@ -57,22 +57,24 @@ func (b *authBlock) check(d *decoder) {
 
 // checkMode checks what goes with how clients get their tokens.
 func (b *authBlock) checkMode(d *decoder) {
-	switch {
-	case !b.Mode.given && b.kind == "oidc":
-		d.mistake(&b.at, "Missing mode", `Write mode = "resource-server", the only one that auth of the kind oidc has.`)
-	case !b.Mode.given:
-		d.mistake(&b.at, "Missing mode", "Write %s.", authModesFor)
-	case b.Mode.value == entraCompat && b.kind == "oidc":
-		d.mistake(&b.Mode.at, "Invalid mode", `The gateway stands in front of Entra only. Write mode = "resource-server".`)
-	case b.Mode.value == entraCompat:
+	switch b.Mode.value {
+	case brokerMode:
+		b.checkBroker(d)
+	case entraCompat:
+		b.refuseBroker(d)
 		b.checkCompat(d)
-	case b.Mode.value == resourceServer && b.kind == "entra":
+	case resourceServer:
+		b.refuseBroker(d)
 		b.checkResourceServer(d)
 	}
 }
 
 // checkCompat checks what the facade in front of Entra needs.
 func (b *authBlock) checkCompat(d *decoder) {
+	if b.kind == "oidc" {
+		d.mistake(&b.Mode.at, "Invalid mode", `The mode entra-compat is for Entra only. Write mode = "broker", with which all clients can sign in, or mode = "resource-server", with which they get their tokens from the provider themselves.`)
+		return
+	}
 	if !b.ClientID.given {
 		d.mistake(&b.at, "Missing client_id", "The mode entra-compat needs a client_id: that of the public client which every client of the gateway signs in as.")
 	}
@@ -151,9 +153,12 @@ func (b *authBlock) checkResourceServer(d *decoder) {
 		d.mistake(&b.Token.at, "Invalid token", "This goes with the mode entra-compat only.")
 	}
 	if b.Redirects.given {
-		d.mistake(&b.Redirects.at, "Invalid redirects", "This goes with the mode entra-compat only; here, Entra alone decides where people are sent back to.")
+		d.mistake(&b.Redirects.at, "Invalid redirects", "This goes with the modes broker and entra-compat only; here, the provider alone decides where people are sent back to.")
 	}
-	if !b.ClientID.given && !b.Audiences.given {
+	if b.ClientID.given && b.kind == "oidc" {
+		d.mistake(&b.ClientID.at, "Invalid client_id", "This does not go with the mode resource-server here: tokens are told apart by audiences.")
+	}
+	if b.kind == "entra" && !b.ClientID.given && !b.Audiences.given {
 		d.mistake(&b.at, "Missing client_id", "The gateway needs to know which tokens are for it: give the client_id of the application that has the scopes, or audiences.")
 	}
 }
@@ -163,6 +168,7 @@ func (b *authBlock) checkEntra(d *decoder) {
 	if b.Cloud.given && b.CustomCloud != nil {
 		d.mistake(&b.CustomCloud.at, "Both cloud and custom_cloud", "The tenant is in one of Microsoft's clouds (cloud), or elsewhere (custom_cloud).")
 	}
+	b.ClientID.in.checkGUID(b.ClientID.value, "Entra names an application by its Application (client) ID.")
 	b.checkTenants(d)
 	b.checkOverage(d)
 	for i, id := range b.AllowedClients.value {
@@ -172,6 +178,9 @@ func (b *authBlock) checkEntra(d *decoder) {
 		if b.cloud().IsGraph(audience) {
 			b.Audiences.elements[i].mistake("Tokens for Microsoft Graph are not for the gateway: whoever gets one, for whatever purpose, could use it here.")
 		}
+	}
+	if b.Mode.value == brokerMode {
+		return // its scopes are not Entra's
 	}
 	for i, scope := range b.Scopes.value {
 		b.checkEntraScope(scope, b.Scopes.elements[i])
@@ -279,6 +288,9 @@ func (b *appBlock) check(d *decoder) {
 // fill gives a block what it has without being written, where that depends on
 // what else is.
 func (b *authBlock) fill() {
+	if b.Mode.value == brokerMode {
+		b.fillBroker()
+	}
 	if b.kind == "oidc" {
 		b.GroupsClaim.otherwise("groups")
 		b.RolesClaim.otherwise("roles")
@@ -297,7 +309,9 @@ func (b *authBlock) fill() {
 		b.Token.otherwise(accessToken)
 		b.Redirects.otherwise(loopback, "vscode", "cursor")
 	}
-	b.Audiences.otherwise(&b.ClientID.text)
+	if b.Mode.value != brokerMode {
+		b.Audiences.otherwise(&b.ClientID.identifier)
+	}
 }
 
 // otherwise is the value where none is written.
@@ -327,7 +341,7 @@ func (v *redirects) otherwise(words ...string) {
 	v.keep(cty.TupleVal(raw))
 }
 
-func (v *identifiers) otherwise(only *text) {
+func (v *identifiers) otherwise(only *identifier) {
 	if !v.given && only.value != "" {
 		v.value = []string{only.value}
 		v.keep(cty.TupleVal([]cty.Value{only.raw}))

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"slices"
 
+	"github.com/hashicorp/hcl/v2"
+
 	"github.com/mcpagg/mcpagg/oauth/entra"
 	"github.com/mcpagg/mcpagg/oauth/redirect"
 )
@@ -12,34 +14,44 @@ import (
 // checkAuth checks what only shows when all providers are known.
 func (b *fileBlock) checkAuth(d *decoder) {
 	b.checkReach()
+	b.checkApps(d)
 	if len(b.Auth) == 0 {
 		return
 	}
 	b.checkPublicURL(d)
-	kinds, compat := map[string]string{}, ""
+	kinds, front := map[string]string{}, ""
 	for i := range b.Auth {
 		a := &b.Auth[i]
 		if kinds[a.label] != "" && kinds[a.label] != a.kind {
 			d.mistake(&a.at, "Duplicate auth", "There is auth of the kind %s named %q already.", kinds[a.label], a.label)
 		}
 		kinds[a.label] = a.kind
-		if a.Mode.value == entraCompat && compat != "" {
-			d.mistake(&a.Mode.at, "Invalid mode", "The gateway stands in front of %q already, and can do so once.", compat)
-		} else if a.Mode.value == entraCompat {
-			compat = a.label
+		if a.atGateway() && front != "" {
+			d.mistake(a.modeOrBlock(), "Invalid mode", "Clients sign in at the gateway with %q already, and it can be for one provider. For tokens of another one, write mode = \"resource-server\".", front)
+		} else if a.atGateway() {
+			front = a.label
 		}
 		b.checkOverlap(d, i)
-		a.checkOwnAddress(b.publicURL())
+		a.Redirects.checkOwnAddress(b.publicURL())
 	}
+	b.checkStore(d)
 	b.checkNames(d)
 }
 
+// modeOrBlock is where the mode is written, or else the block.
+func (b *authBlock) modeOrBlock() *hcl.Range {
+	if b.Mode.given {
+		return &b.Mode.at
+	}
+	return &b.at
+}
+
 // checkOwnAddress refuses to send people to the gateway itself.
-func (b *authBlock) checkOwnAddress(public *url.URL) {
-	rules := redirect.Rules{Loopback: true, Allowed: b.Redirects.uris.value, Own: public}
-	for i, uri := range b.Redirects.uris.value {
+func (v *redirects) checkOwnAddress(public *url.URL) {
+	rules := redirect.Rules{Loopback: true, Allowed: v.uris.value, Own: public}
+	for i, uri := range v.uris.value {
 		if err := rules.Check(uri); err != nil {
-			b.Redirects.uris.elements[i].mistake("%v %v.", b.Redirects.uris.elements[i], err)
+			v.uris.elements[i].mistake("%v %v.", v.uris.elements[i], err)
 		}
 	}
 }
@@ -87,6 +99,9 @@ func (b *fileBlock) checkOverlap(d *decoder, i int) {
 	a := &b.Auth[i]
 	for j := range b.Auth[:i] {
 		other := &b.Auth[j]
+		if a.Mode.value == brokerMode || other.Mode.value == brokerMode {
+			continue // its tokens are the gateway's own
+		}
 		if overlap(a.issuers(), other.issuers()) && overlap(a.audiences(b.publicURL()), other.audiences(b.publicURL())) {
 			d.mistake(&a.at, "Duplicate auth", "A token of its issuer and audience would belong to %q as well. Give each block audiences of its own, or make one of both.", other.label)
 			return
@@ -120,6 +135,9 @@ func (b *authBlock) tenants() []string {
 
 // audiences are what tokens may have as their aud.
 func (b *authBlock) audiences(public *url.URL) []string {
+	if b.Mode.value == brokerMode {
+		return []string{b.ClientID.value} // of the provider's ID tokens
+	}
 	if b.kind == "oidc" && !b.Audiences.given {
 		return []string{mcpURL(public), mcpURL(public) + "/"} // clients send either as the resource
 	}
@@ -150,7 +168,7 @@ func (b *fileBlock) checkNames(d *decoder) {
 	for i := range b.Apps {
 		a := &b.Apps[i]
 		a.ClientID.checkOnce(apps, a.label, "app")
-		if onlyEntra {
+		if onlyEntra && b.broker() == nil {
 			a.ClientID.in.checkGUID(a.ClientID.value, "Entra names a client by its Application (client) ID.")
 		}
 	}

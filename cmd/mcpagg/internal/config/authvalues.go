@@ -171,30 +171,16 @@ func (v *redirects) addWord(s string) bool {
 type authMode struct{ text }
 
 const (
-	broker         = "broker"
+	brokerMode     = "broker"
 	entraCompat    = "entra-compat"
 	resourceServer = "resource-server"
 )
 
-var authModes = []string{entraCompat, resourceServer}
+var authModes = []string{brokerMode, entraCompat, resourceServer}
 
 func (v *authMode) kind() kind { return kind{codeWords(authModes), map[string]any{"enum": authModes}} }
 
-func (v *authMode) take(in input) {
-	if s, ok := in.text(); ok && s == broker {
-		in.mistake("The mode broker, in which the gateway itself signs people in, is not there yet. Write %s.", authModesFor)
-		return
-	}
-	v.value = in.oneOf(authModes)
-}
-
-// A noSecret is one that must not be given.
-type noSecret struct{ secret }
-
-func (v *noSecret) take(in input) {
-	in.conceal = true
-	in.mistake("No mode takes a secret here: the client that people sign in with is a public one. For the application that asks Microsoft Graph who is in which group, write it in a graph block.")
-}
+func (v *authMode) take(in input) { v.value = in.oneOf(authModes) }
 
 // redirects is a list of where people may be sent back to.
 type redirects struct {

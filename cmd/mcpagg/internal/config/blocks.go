@@ -104,7 +104,8 @@ type namesBlock struct {
 	Separator separator `hcl:"separator" default:"_"`
 }
 
-// What the gateway keeps on disk.
+// What the gateway keeps on disk: in the mode `broker`, who is signed in. It is
+// kept encrypted. A change of this block shows only after a restart.
 //
 //	store {
 //	  dir = "/var/lib/mcpagg"
@@ -116,6 +117,18 @@ type storeBlock struct {
 	// `mcpagg` in `$XDG_STATE_HOME`, or else `/var/lib/mcpagg` for root and
 	// `~/.local/state/mcpagg` for others.
 	Dir storePath `hcl:"dir"`
+	// What the key is made from with which all that is kept is encrypted, any text
+	// of 32 characters or more that nobody can guess. Without it, the gateway makes
+	// one, and keeps it beside what it encrypts, in the file `store.key`. Without its
+	// key, what is kept is lost, and everybody signs in again. Secret.
+	Key storeKey `hcl:"key"`
+	// The key until lately, while what it encrypted is encrypted anew. Leave it
+	// out again after that. Secret.
+	PreviousKey storeKey `hcl:"previous_key"`
+	// How often the gateway makes a new key to sign its tokens with, from a day to
+	// two years. The one before counts until the last of its tokens has expired.
+	// Without it, `2160h`, which is 90 days.
+	RotateKeys rotation `hcl:"rotate_keys"`
 }
 
 // A place where secrets are kept, of the kind `env`, `file`, `exec`, `vault` or

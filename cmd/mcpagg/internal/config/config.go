@@ -12,7 +12,7 @@
 // The shape of the file is the block structs of blocks.go and authblocks.go:
 // their tags name the attributes and defaults, their types check the values, and
 // their comments are the reference in docs/configuration.md. A new attribute is a
-// field there and a line in options.go or signin.go.
+// field there and a line in options.go, signin.go or broker.go.
 //
 // The package fills the structs itself instead of with gohcl, which panics on
 // marked values; marks are how a value from the environment is kept out of
@@ -41,6 +41,9 @@ type Config struct {
 	// SignInFingerprint is equal where the configurations of one process say the same
 	// of sign-in; "" if there is none.
 	SignInFingerprint string
+	// State says what keeps who is signed in; nil where the gateway does not sign
+	// people in itself.
+	State *State
 	// Warnings are what its writer may not be aware of, though it is no mistake,
 	// each in a sentence without a full stop.
 	Warnings []string
@@ -82,7 +85,7 @@ func Load(paths []string, env func(string) (string, bool)) (*Config, error) {
 	d.connectSecrets(&file)
 	c := &Config{
 		Server: file.server(env), Gateway: file.gateway(), Inputs: d.inputs,
-		SignInFingerprint: d.signInFingerprint(&file), Warnings: file.warnings(),
+		SignInFingerprint: d.signInFingerprint(&file), State: d.state(&file), Warnings: file.warnings(),
 		file: &file, secrets: d.fetched.sources,
 	}
 	if c.Server.Socket != "" {

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"reflect"
 
+	"github.com/zclconf/go-cty/cty"
+
 	"github.com/mcpagg/mcpagg/upstream"
 )
 
@@ -59,6 +61,17 @@ func (d *decoder) signInFingerprint(f *fileBlock) string {
 	for i := range f.Apps {
 		describe(&f.Apps[i])
 	}
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+// attributeFingerprint is equal for attributes that say the same, in hex; "" for one
+// that is not given.
+func (d *decoder) attributeFingerprint(v value) string {
+	if v.rawValue() == cty.NilVal {
+		return ""
+	}
+	mac := hmac.New(sha256.New, fingerprintKey)
+	d.describeOne(mac, "", v.rawValue())
 	return hex.EncodeToString(mac.Sum(nil))
 }
 

@@ -41,3 +41,17 @@ func (k *kinds) check(d *decoder, h *header, settings []setting) bool {
 	}
 	return true
 }
+
+// misplaces reports whether a setting belongs to other kinds alone, which check
+// has reported.
+func (k *kinds) misplaces(kind, name string) bool {
+	elsewhere := false
+	for other, settings := range k.of {
+		has := slices.Contains(settings.needs, name) || slices.Contains(settings.takes, name)
+		if has && other == kind {
+			return false
+		}
+		elsewhere = elsewhere || has
+	}
+	return elsewhere
+}

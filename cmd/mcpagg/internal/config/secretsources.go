@@ -330,14 +330,16 @@ func (d *decoder) define(file *fileBlock, b *secretsBlock) {
 
 // describe writes all that a block says, with secrets in it.
 func (d *decoder) describe(w io.Writer, v reflect.Value) {
-	eachRaw(v, func(name string, raw cty.Value) {
-		bare, _ := raw.UnmarkDeep()
-		text, err := ctyjson.Marshal(bare, bare.Type())
-		if err != nil {
-			text = []byte(bare.GoString()) // it is made of texts, but a reload is no time to panic
-		}
-		fmt.Fprintf(w, " %s=%q", name, d.fetched.described(string(text)))
-	})
+	eachRaw(v, func(name string, raw cty.Value) { d.describeOne(w, name, raw) })
+}
+
+func (d *decoder) describeOne(w io.Writer, name string, raw cty.Value) {
+	bare, _ := raw.UnmarkDeep()
+	text, err := ctyjson.Marshal(bare, bare.Type())
+	if err != nil {
+		text = []byte(bare.GoString()) // it is made of texts, but a reload is no time to panic
+	}
+	fmt.Fprintf(w, " %s=%q", name, d.fetched.described(string(text)))
 }
 
 // described is text with what each secret is in place of its placeholder.

@@ -12,9 +12,10 @@ import (
 	"github.com/mcpagg/mcpagg/oauth/entra"
 )
 
-// SignIn is how callers sign in, and false if nobody does. A publicURL that is
-// nil stands for server.public_url, or else for the address to listen on: whoever
-// listens on another one, or on any port, has to give it.
+// SignIn is how callers sign in, and false if nobody does; with [Config.Broker], it
+// is what a broker is made of besides. A publicURL that is nil stands for
+// server.public_url, or else for the address to listen on: whoever listens on
+// another one, or on any port, has to give it.
 func (c *Config) SignIn(publicURL *url.URL, log *slog.Logger) (oauth.Options, bool) {
 	if publicURL == nil {
 		publicURL = c.file.publicURL()
@@ -35,12 +36,12 @@ func (c *Config) SignIn(publicURL *url.URL, log *slog.Logger) (oauth.Options, bo
 	return options, len(options.Providers) > 0
 }
 
-// inOrder are the providers, with the one that the gateway stands in front of
-// first, since clients sign in there.
+// inOrder are the providers, with the one first that clients sign in with at the
+// gateway.
 func (f *fileBlock) inOrder() []*authBlock {
 	var blocks []*authBlock
 	for i := range f.Auth {
-		if f.Auth[i].Mode.value == entraCompat {
+		if f.Auth[i].atGateway() {
 			blocks = slices.Insert(blocks, 0, &f.Auth[i])
 		} else {
 			blocks = append(blocks, &f.Auth[i])
@@ -58,6 +59,7 @@ func (b *authBlock) provider(public *url.URL) oauth.Provider {
 		AllowAppTokens: *b.AllowAppTokens.value,
 		IDTokens:       b.Token.value == idToken,
 		GroupsClaim:    b.GroupsClaim.value,
+		Behind:         b.Mode.value == brokerMode,
 		RolesClaim:     b.RolesClaim.value,
 		Skew:           b.ClockSkew.value,
 	}
@@ -84,7 +86,7 @@ func (b *authBlock) scope(scope string, public *url.URL) oauth.Scope {
 	}
 	resource, name := splitScope(scope)
 	switch {
-	case b.Mode.value == entraCompat:
+	case b.atGateway():
 		return oauth.Scope{Name: name, Advertised: name}
 	case resource == "":
 		return oauth.Scope{Name: name, Advertised: mcpURL(public) + "/" + name}
@@ -133,6 +135,9 @@ func (f *fileBlock) warnings() []string {
 		}
 		if a.kind == "entra" && len(a.Audiences.value) > 0 && !slices.ContainsFunc(a.Audiences.value, guidPattern.MatchString) {
 			all = append(all, fmt.Sprintf("auth %q has no client id among its audiences: tokens of version 2 name the API app by it, never by an App ID URI, and are refused", a.label))
+		}
+		if a.isEphemeral() {
+			all = append(all, fmt.Sprintf("auth %q is ephemeral: everybody signs in again when the gateway was restarted", a.label))
 		}
 		if slices.Contains(a.tenants(), personalAccounts) {
 			all = append(all, fmt.Sprintf("auth %q lets in the tenant of personal accounts, which is everybody who has one at Microsoft", a.label))

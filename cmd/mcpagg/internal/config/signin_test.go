@@ -23,7 +23,7 @@ import (
 const (
 	tenantA = "6c1f6c8e-0000-0000-0000-000000000000"
 	tenantB = "7c1f6c8e-0000-0000-0000-000000000000"
-	client  = "0b7a2f1c-0000-0000-0000-000000000000"
+	clientA = "0b7a2f1c-0000-0000-0000-000000000000"
 	api     = "9d3e5a7b-0000-0000-0000-000000000000"
 )
 
@@ -61,14 +61,14 @@ func TestSignIn(t *testing.T) {
 					Name:      "contoso",
 					Audiences: []string{api, "api://mcp"},
 					Scopes:    []oauth.Scope{{Name: "mcp.access", Advertised: "mcp.access"}, {Name: "mcp.admin", Advertised: "mcp.admin"}},
-					Clients:   []string{client},
+					Clients:   []string{clientA},
 					Skew:      2 * time.Minute, AllowAppTokens: true,
 					Entra: &oauth.EntraTenant{
 						Cloud: entra.Clouds["usgov"], Tenant: "organizations", Allowed: []string{tenantA, tenantB}, GroupsMaxAge: 10 * time.Minute,
 					},
 				}},
 				GroupAliases:  map[string]string{"4f1c2d3e-0000-0000-0000-000000000001": "platform"},
-				ClientAliases: map[string]string{client: "gateway"},
+				ClientAliases: map[string]string{clientA: "gateway"},
 			},
 		},
 		"several on loopback": {
@@ -104,7 +104,7 @@ func several(t *testing.T, public string) oauth.Options {
 		PublicURL: parseURL(t, public),
 		Providers: []oauth.Provider{
 			{
-				Name: "contoso", Audiences: []string{client}, IDTokens: true, Skew: time.Minute,
+				Name: "contoso", Audiences: []string{clientA}, IDTokens: true, Skew: time.Minute,
 				Entra: &oauth.EntraTenant{Cloud: entra.Clouds["global"], Tenant: tenantA},
 			},
 			{
@@ -154,7 +154,7 @@ func TestFacade(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			options, _ := loadFile(t, "testdata/valid/"+test.file+".txtar").SignIn(nil, slog.New(slog.DiscardHandler))
 			query := url.Values{
-				"response_type": {"code"}, "client_id": {client}, "redirect_uri": {test.redirect}, "state": {"s"},
+				"response_type": {"code"}, "client_id": {clientA}, "redirect_uri": {test.redirect}, "state": {"s"},
 				"code_challenge": {challenge}, "code_challenge_method": {"S256"},
 			}
 			w := httptest.NewRecorder()
@@ -165,7 +165,7 @@ func TestFacade(t *testing.T) {
 			at := parseURL(t, w.Header().Get("Location"))
 			asked := at.Query()
 			at.RawQuery = ""
-			if test.wantAt != "" && (at.String() != test.wantAt || asked.Get("client_id") != client || asked.Get("scope") != test.wantScope) {
+			if test.wantAt != "" && (at.String() != test.wantAt || asked.Get("client_id") != clientA || asked.Get("scope") != test.wantScope) {
 				t.Errorf("sent to %s with %v", at, asked)
 			}
 		})
@@ -236,7 +236,7 @@ func TestNoSignIn(t *testing.T) {
 	}
 }
 
-const verifying = "auth \"entra\" \"a\" {\n  mode = \"resource-server\"\n  tenant_id = \"" + tenantA + "\"\n  client_id = \"" + client + "\"\n%s}\n"
+const verifying = "auth \"entra\" \"a\" {\n  mode = \"resource-server\"\n  tenant_id = \"" + tenantA + "\"\n  client_id = \"" + clientA + "\"\n%s}\n"
 
 // TestCompatIsFirst checks that clients are sent to the gateway, wherever the block
 // with entra-compat stands: it is the first provider whose scopes they are told.
@@ -248,7 +248,7 @@ auth "entra" "b" {
   client_id = %q
   audiences = [%q]
   scopes    = ["mcp.access"]
-}`, tenantA, client, api))
+}`, tenantA, clientA, api))
 	got, _ := c.SignIn(nil, slog.New(slog.DiscardHandler))
 	if len(got.Providers) != 2 || got.Providers[0].Name != "b" {
 		t.Errorf("got %+v", got.Providers)
@@ -325,7 +325,7 @@ func TestSignInFingerprint(t *testing.T) {
 	const (
 		kv    = "secrets \"file\" \"kv\" {\n  dir = \"%s\"\n}\n"
 		graph = "graph {\n  client_id = \"" + api + "\"\n  client_secret = %s\n}\n"
-		names = "group \"g\" {\n  id = \"" + tenantA + "\"\n}\napp \"a\" {\n  client_id = \"" + client + "\"\n}\n"
+		names = "group \"g\" {\n  id = \"" + tenantA + "\"\n}\napp \"a\" {\n  client_id = \"" + clientA + "\"\n}\n"
 	)
 	base := fmt.Sprintf(kv, "/a") + fmt.Sprintf(verifying, fmt.Sprintf(graph, `secret("kv", "x")`)) + names
 	fingerprint := loadText(t, base).SignInFingerprint
@@ -345,7 +345,7 @@ func TestSignInFingerprint(t *testing.T) {
 		"where secrets are": {`"/a"`, `"/b"`, false},
 		"name of group":     {`group "g"`, `group "h"`, false},
 		"name of app":       {`app "a"`, `app "b"`, false},
-		"client of app":     {"client_id = \"" + client + "\"\n}\n", "client_id = \"" + api + "\"\n}\n", false},
+		"client of app":     {"client_id = \"" + clientA + "\"\n}\n", "client_id = \"" + api + "\"\n}\n", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			changed := loadText(t, strings.Replace(base, test.from, test.to, 1)).SignInFingerprint
