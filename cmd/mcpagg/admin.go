@@ -38,7 +38,8 @@ type readyUpstream struct {
 // serveReady answers 200 once no upstream, and no identity provider, is still being
 // tried for the first time, and tokens of one provider at least can be verified:
 // from then on the lists are as complete as they get by themselves. A
-// reload that failed is told, and leaves it ready: the old configuration serves.
+// reload that failed is told, and leaves it ready: the old configuration serves. So
+// does a store that cannot be written: who is signed in still is.
 func serveReady(w http.ResponseWriter, o *operated) {
 	g, providers := o.gateway, o.signIns.status()
 	ready := canVerify(providers)
@@ -54,6 +55,9 @@ func serveReady(w http.ResponseWriter, o *operated) {
 	answer := map[string]any{"ready": ready, "tools": len(g.Catalog().Tools()), "upstreams": upstreams}
 	if len(providers) > 0 {
 		answer["sign_in"] = providerStatuses(providers)
+	}
+	if b := o.signIns.brokerStatus(); b != nil {
+		answer["broker"] = b
 	}
 	if failed := o.reloads.status().Failure; failed != nil {
 		answer["reload_failed"] = failed

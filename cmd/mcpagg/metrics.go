@@ -48,6 +48,10 @@ var (
 	sessionsOpen = describe("sessions", "Open sessions of clients of the revisions up to 2025-11-25.")
 	streamsOpen  = describe("streams", "Streams that clients hold open to hear of changes.")
 
+	brokerSessions   = describe("broker_sessions", "Sign-ins of people with a client, in the mode broker. Only there are this and the next two.")
+	brokerKeyCreated = describe("broker_signing_key_created_timestamp_seconds", "When the key was made that the gateway signs its tokens with.")
+	brokerStore      = describe("broker_store_writable", "Whether the gateway could keep lately what it has to: 0 if nobody can sign in.")
+
 	catalogEntries    = describe("catalog_entries", "What is published.", "kind")
 	catalogHidden     = describe("catalog_not_published", "Definitions of upstreams that are not published, such as those whose name is taken.")
 	catalogGeneration = describe("catalog_generation", "Counts the changes of what is published.")
@@ -65,6 +69,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		buildInfo, upstreamUp, upstreamState, upstreamSince, upstreamRestarts, upstreamOwn, upstreamInFlight, upstreamCalls, upstreamDuration, upstreamEgress,
 		sessionsOpen, streamsOpen, catalogEntries, catalogHidden, catalogGeneration, containerMemory, containerMemoryLimit, reloadSuccess, reloadTime,
+		brokerSessions, brokerKeyCreated, brokerStore,
 	} {
 		ch <- d
 	}
@@ -90,6 +95,11 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	gauge(catalogGeneration, float64(f.Generation))
 	gauge(containerMemory, float64(f.Memory))
 	gauge(containerMemoryLimit, float64(f.MemoryLimit))
+	if b := m.signIns.brokerStatus(); b != nil {
+		gauge(brokerSessions, float64(b.Sessions))
+		gauge(brokerKeyCreated, seconds(b.KeyCreated))
+		gauge(brokerStore, oneIf(b.LastError == ""))
+	}
 	c := m.reloads.status()
 	gauge(reloadSuccess, oneIf(c.Failure == nil))
 	gauge(reloadTime, seconds(c.Loaded))

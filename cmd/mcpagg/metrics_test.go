@@ -16,13 +16,18 @@ import (
 	"github.com/mcpagg/mcpagg/upstream"
 )
 
-// idle is a gateway that does not run.
+// ephemeral is an auth block with which the gateway signs people in, and keeps
+// nothing.
+const ephemeral = "auth \"oidc\" \"idp\" {\n  issuer    = \"http://127.0.0.1:1\"\n  client_id = \"mcpagg\"\n  ephemeral = true\n}\n"
+
+// idle is a gateway that does not run, and signs people in.
 func idle(t *testing.T, labels ...string) *operated {
 	t.Helper()
 	var text strings.Builder
 	for _, label := range labels {
 		fmt.Fprintf(&text, configured, label)
 	}
+	text.WriteString(ephemeral)
 	file := t.TempDir() + "/gateway.hcl"
 	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
 		t.Fatal(err)
@@ -34,7 +39,8 @@ func idle(t *testing.T, labels ...string) *operated {
 	}
 	log := slog.New(slog.DiscardHandler)
 	g := newGateway(cfg, log)
-	s := newSignIns(t.Context(), "127.0.0.1:0", log)
+	s := newTestSignIns(t, log)
+	prepared(t, s, cfg)(true)
 	return &operated{g, newReloader(f, cfg, s.reload(g), log), s, time.Now()}
 }
 

@@ -68,7 +68,9 @@ type status struct {
 	Catalog catalogStatus `json:"catalog"`
 	Memory  memoryStatus  `json:"container_memory"`
 	// SignIn are the identity providers; null if nobody signs in.
-	SignIn    []providerStatus `json:"sign_in"`
+	SignIn []providerStatus `json:"sign_in"`
+	// Broker is how the gateway does as an authorization server; null if it is none.
+	Broker    *brokerStatus    `json:"broker"`
 	Upstreams []upstreamStatus `json:"upstreams"`
 }
 
@@ -149,6 +151,7 @@ func (o *operated) status() status {
 		Clients: clientsStatus{f.Sessions, f.Streams},
 		Catalog: catalogStatus{f.Generation, f.Tools, f.Prompts, f.Resources, f.Templates, f.Hidden},
 		Memory:  memoryStatus{f.Memory, f.MemoryLimit}, SignIn: providerStatuses(o.signIns.status()),
+		Broker: o.signIns.brokerStatus(),
 	}
 	for _, u := range o.gateway.Upstreams() {
 		s.Upstreams = append(s.Upstreams, upstreamStatus{

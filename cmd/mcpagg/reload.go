@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,11 +19,12 @@ import (
 // come while it is at it become one more reload.
 type reloader struct {
 	// Set by newReloader, never changed.
-	flags serveFlags
-	first config.Server // what only a restart changes is as here
-	swap  func(context.Context, *config.Config) (aggregator.Changes, error)
-	log   *slog.Logger
-	wake  chan struct{} // holds a token while next is not nil
+	flags  serveFlags
+	first  config.Server // what only a restart changes is as here
+	swap   func(context.Context, *config.Config) (aggregator.Changes, error)
+	opened func(*config.Config) []string // attributes of what is open until a restart that differ; nil for none
+	log    *slog.Logger
+	wake   chan struct{} // holds a token while next is not nil
 
 	mu      sync.Mutex
 	next    *reload        // that has not begun; nil if nobody asked; guarded by mu
@@ -111,7 +113,7 @@ func (r *reloader) attempt(ctx context.Context) reloadResult {
 	if err != nil {
 		return r.refuse(fmt.Errorf("reloading: %w", err))
 	}
-	restart := restartNeeded(r.first, cfg.Server)
+	restart := r.restartNeeded(cfg)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.current, r.loaded, r.failure = cfg, time.Now(), nil
@@ -248,6 +250,20 @@ func (r *reloader) drain() time.Duration {
 	return r.current.Server.Drain
 }
 
+// restartNeeded lists the attributes whose change in cfg shows only after a restart.
+func (r *reloader) restartNeeded(cfg *config.Config) []string {
+	attributes := restartNeeded(r.first, cfg.Server)
+	if r.opened == nil {
+		return attributes
+	}
+	for _, attribute := range r.opened(cfg) {
+		if !slices.Contains(attributes, attribute) { // the socket is in store.dir, too
+			attributes = append(attributes, attribute)
+		}
+	}
+	return attributes
+}
+
 // restartNeeded lists the attributes that differ and that a reload cannot change.
 func restartNeeded(first, now config.Server) []string {
 	attributes := []string{}
@@ -274,6 +290,6 @@ func (r *reloader) status() configStatus {
 	in := r.current.Inputs
 	return configStatus{
 		Paths: absolute(r.flags.config), Files: in.Files, Digest: in.Digest(), Loaded: r.loaded,
-		RestartNeeded: restartNeeded(r.first, r.current.Server), Failure: r.failure,
+		RestartNeeded: r.restartNeeded(r.current), Failure: r.failure,
 	}
 }

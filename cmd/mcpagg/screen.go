@@ -68,6 +68,7 @@ func (sc *screen) lines(s status, now time.Time) []string {
 	for _, p := range s.SignIn {
 		lines, name = append(lines, sc.provider(name, p, now)...), ""
 	}
+	lines = append(lines, sc.broker(s.Broker, now)...)
 	lines = append(lines, sc.failure(s.Config.Failure, now)...)
 	return append(append(lines, ""), sc.table(s.Upstreams, now)...)
 }
@@ -106,6 +107,26 @@ func (sc *screen) provider(name string, p providerStatus, now time.Time) []strin
 		colour = yellow
 	}
 	return sc.paint(colour, sc.field(name, text))
+}
+
+// broker is how the gateway does as an authorization server.
+func (sc *screen) broker(b *brokerStatus, now time.Time) []string {
+	if b == nil {
+		return nil
+	}
+	text := fmt.Sprintf("%s, kept in %s; the signing key is %s old", count(b.Sessions, "session"), b.where(), ago(b.KeyCreated, now))
+	if b.LastError == "" {
+		return sc.field("signed in", text)
+	}
+	return sc.paint(red, sc.field("signed in", text+"; keeping it failed lately: "+visible(b.LastError)))
+}
+
+// where is what it is kept in.
+func (b *brokerStatus) where() string {
+	if b.Store == "" {
+		return "memory only"
+	}
+	return visible(b.Store)
 }
 
 // field is a name and a text beside it.

@@ -31,6 +31,7 @@ func sampleStatus() status {
 		SignIn: []providerStatus{
 			{Name: "contoso", Issuer: "https://login.microsoftonline.com/6c1f6c8e-0000-0000-0000-000000000000/v2.0", Keys: 6, Fetched: noon.Add(-20 * time.Minute)},
 		},
+		Broker: &brokerStatus{Sessions: 41, Key: "2026-11", KeyCreated: noon.Add(-200 * time.Hour), Store: "/var/lib/mcpagg"},
 		Upstreams: []upstreamStatus{
 			{
 				Name: "github", State: upstream.Connected, Since: noon.Add(-75 * time.Hour), Era: upstream.ModernEra,
@@ -104,7 +105,7 @@ func TestRedraw(t *testing.T) {
 	if n := strings.Count(got, "\n"); n != 9 {
 		t.Errorf("%d lines on a screen of 10, want 9", n)
 	}
-	for _, want := range []string{"\x1b[Hmcpagg v0.1.0", "… and 15 more lines\x1b[K\n\x1b[J"} {
+	for _, want := range []string{"\x1b[Hmcpagg v0.1.0", "… and 16 more lines\x1b[K\n\x1b[J"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is missing in %q", want, got)
 		}

@@ -102,18 +102,28 @@ func serve(ctx context.Context, f serveFlags, stdout, stderr io.Writer) error {
 		return err
 	}
 
-	// Upstreams outlive the HTTP server, so that calls in flight can finish.
+	// Upstreams outlive the HTTP server, so that calls in flight can finish, and who
+	// is signed in is kept beyond that.
 	upCtx, stopUpstreams := context.WithCancel(context.WithoutCancel(ctx))
-	signIns := newSignIns(upCtx, ln.Addr().String(), log)
+	kept := newKept(upCtx, log)
+	defer kept.close()
+	signIns := newSignIns(upCtx, ln.Addr().String(), kept, log)
 	defer signIns.running.Wait()
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer stopUpstreams()
-	signIns.prepare(cfg)(true)
+	cfg.UseSecrets(log, nil)
+	settle, err := signIns.prepare(ctx, cfg)
+	if err != nil {
+		cfg.CloseSecrets()
+		return &exitError{exitRunTime, err}
+	}
+	settle(true)
 	gateway := newGateway(cfg, log)
 	running.Go(func() { gateway.Run(upCtx) })
 
 	o := &operated{gateway, newReloader(f, cfg, signIns.reload(gateway), log), signIns, time.Now()}
+	o.reloads.opened = signIns.restartNeeded
 	defer o.reloads.closeSecrets()
 	reloadCtx, stopReloads := context.WithCancel(ctx)
 	defer stopReloads()

@@ -11,6 +11,7 @@ import (
 	"github.com/mcpagg/mcpagg/aggregator"
 	"github.com/mcpagg/mcpagg/cmd/mcpagg/internal/config"
 	"github.com/mcpagg/mcpagg/oauth"
+	"github.com/mcpagg/mcpagg/oauth/broker"
 )
 
 // signIns say who is calling, each for as long as its configuration is served.
@@ -18,23 +19,28 @@ type signIns struct {
 	// Set by newSignIns, never changed.
 	life     context.Context // until all of them end
 	listener string          // the address that clients connect to
+	kept     *kept
 	log      *slog.Logger
 
 	running sync.WaitGroup
 	mu      sync.Mutex
 	current *oauth.SignIn      // nil if nobody signs in; guarded by mu
 	made    string             // the fingerprint of what current was made of; guarded by mu
+	brokers bool               // current signs people in itself; guarded by mu
 	end     context.CancelFunc // of current; guarded by mu
 }
 
-func newSignIns(life context.Context, listener string, log *slog.Logger) *signIns {
-	return &signIns{life: life, listener: listener, log: log, end: func() {}}
+func newSignIns(life context.Context, listener string, kept *kept, log *slog.Logger) *signIns {
+	return &signIns{life: life, listener: listener, kept: kept, log: log, end: func() {}}
 }
 
 // reload is that of the gateway together with who says who is calling.
 func (s *signIns) reload(g *aggregator.Gateway) func(context.Context, *config.Config) (aggregator.Changes, error) {
 	return func(ctx context.Context, cfg *config.Config) (aggregator.Changes, error) {
-		settle := s.prepare(cfg)
+		settle, err := s.prepare(ctx, cfg)
+		if err != nil {
+			return aggregator.Changes{}, err
+		}
 		changes, err := g.Reload(ctx, cfg.Gateway)
 		settle(err == nil)
 		return changes, err
@@ -44,30 +50,78 @@ func (s *signIns) reload(g *aggregator.Gateway) func(context.Context, *config.Co
 // prepare makes the gateway of cfg ask who is calling, and starts what that needs.
 // What is served so far goes on until settle says that cfg is served instead, and
 // beyond if that says the same of sign-in: it remembers groups, and who asks often.
-func (s *signIns) prepare(cfg *config.Config) (settle func(served bool)) {
+// It fails if what is kept of who is signed in cannot be opened.
+func (s *signIns) prepare(ctx context.Context, cfg *config.Config) (settle func(served bool), err error) {
+	state, fresh, err := s.kept.open(ctx, cfg.State)
+	if err != nil {
+		return nil, err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.current != nil && cfg.SignInFingerprint == s.made {
 		cfg.Gateway.Authenticate, cfg.Gateway.SignIn = s.current.Authenticate, s.current
-		return func(bool) {}
+		return func(bool) {}, nil
 	}
-	var next *oauth.SignIn
+	next := s.make(cfg, state)
 	ctx, end := context.WithCancel(s.life)
-	if opts, ok := cfg.SignIn(publicURL(cfg, s.listener), s.log); ok {
-		next = oauth.New(opts, s.current)
+	if next != nil {
 		cfg.Gateway.Authenticate, cfg.Gateway.SignIn = next.Authenticate, next
 		s.running.Go(func() { next.Run(ctx) })
 	}
 	return func(served bool) {
 		if !served {
 			end()
+			if fresh {
+				s.kept.close()
+			}
 			return
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.end()
-		s.current, s.made, s.end = next, cfg.SignInFingerprint, end
+		s.current, s.made, s.brokers, s.end = next, cfg.SignInFingerprint, cfg.State != nil, end
+	}, nil
+}
+
+// make returns who says who is calling, or nil if nobody signs in.
+func (s *signIns) make(cfg *config.Config, state *broker.State) *oauth.SignIn {
+	public := publicURL(cfg, s.listener)
+	signIn, ok := cfg.SignIn(public, s.log)
+	if !ok {
+		return nil
 	}
+	opts, ok := cfg.Broker(public, s.log)
+	if !ok {
+		return oauth.New(signIn, s.current)
+	}
+	opts.State = state
+	return broker.New(opts, signIn, s.current)
+}
+
+// broker is the state of the authorization server, or nil if the gateway that is
+// served is none.
+func (s *signIns) broker() *broker.State {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.brokers {
+		return nil
+	}
+	state, _ := s.kept.opened()
+	return state
+}
+
+// brokerStatus is how the authorization server does, or nil if there is none.
+func (s *signIns) brokerStatus() *brokerStatus {
+	if s.broker() == nil {
+		return nil
+	}
+	return s.kept.status()
+}
+
+// restartNeeded lists the attributes of what is kept that a reload does not change.
+func (s *signIns) restartNeeded(cfg *config.Config) []string {
+	_, as := s.kept.opened()
+	return as.Changed(cfg.State)
 }
 
 // status tells the state of every provider.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -16,8 +17,7 @@ import (
 // where that changes, and only once it is served.
 func TestSignInStays(t *testing.T) {
 	const provider = "auth \"oidc\" \"idp\" {\n  mode   = \"resource-server\"\n  issuer = \"http://127.0.0.1:%d\"\n}\n"
-	s := newSignIns(t.Context(), "127.0.0.1:8080", slog.New(slog.DiscardHandler))
-	t.Cleanup(s.running.Wait)
+	s := newTestSignIns(t, slog.New(slog.DiscardHandler))
 	steps := []struct {
 		what, text string
 		served     bool
@@ -34,7 +34,7 @@ func TestSignInStays(t *testing.T) {
 	for _, step := range steps {
 		before := s.current
 		cfg := loaded(t, step.text+fmt.Sprintf(configured, "first"))
-		s.prepare(cfg)(step.served)
+		prepared(t, s, cfg)(step.served)
 		if replaced := s.current != before; replaced != step.replaced {
 			t.Errorf("%s: replaced is %v, want %v", step.what, replaced, step.replaced)
 		}
@@ -42,6 +42,27 @@ func TestSignInStays(t *testing.T) {
 			t.Errorf("%s: the gateway does not ask who is calling as it should", step.what)
 		}
 	}
+}
+
+// newTestSignIns are signIns that end with the test.
+func newTestSignIns(t *testing.T, log *slog.Logger) *signIns {
+	t.Helper()
+	kept := newKept(t.Context(), log)
+	t.Cleanup(kept.close)
+	life, end := context.WithCancel(t.Context())
+	s := newSignIns(life, "127.0.0.1:8080", kept, log)
+	t.Cleanup(s.running.Wait)
+	t.Cleanup(end)
+	return s
+}
+
+func prepared(t *testing.T, s *signIns, cfg *config.Config) (settle func(bool)) {
+	t.Helper()
+	settle, err := s.prepare(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return settle
 }
 
 // loaded is a configuration that has no mistakes.
