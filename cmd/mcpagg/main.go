@@ -102,7 +102,8 @@ client at one URL.`,
 	})
 	root.AddCommand(
 		newServeCommand(), newValidateCommand(), newFmtCommand(), newInitCommand(), newImportCommand(), newConfigCommand(),
-		newCatalogCommand(), newCallCommand(), newImageCommand(), newStatusCommand(), newReloadCommand(), newDoctorCommand(),
+		newCatalogCommand(), newCallCommand(), newImageCommand(), newStatusCommand(), newReloadCommand(),
+		newSessionsCommand(), newKeysCommand(), newDoctorCommand(),
 		newDevCommand(), newRelayCommand(), newEnterCommand(), newVersionCommand(),
 	)
 	for _, cmd := range root.Commands() {

@@ -54,6 +54,9 @@ func controlHandler(o *operated) http.Handler {
 		case <-r.Context().Done(): // nobody waits, or the gateway stops
 		}
 	})
+	mux.HandleFunc("GET /sessions", o.brokered(listSessions))
+	mux.HandleFunc("POST /sessions/revoke", o.brokered(revokeSessions))
+	mux.HandleFunc("POST /keys/rotate", o.brokered(rotateKeys))
 	return mux
 }
 

@@ -53,7 +53,7 @@ func (g *runningGateway) reload(ctx context.Context) (result reloadResult, err e
 	if _, err := g.status(ctx); err != nil { // it may be another gateway
 		return result, err
 	}
-	err = g.ask(ctx, http.MethodPost, "/reload", &result)
+	err = g.ask(ctx, http.MethodPost, "/reload", nil, &result)
 	return result, err
 }
 

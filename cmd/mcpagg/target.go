@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"os"
@@ -79,7 +81,7 @@ func absolute(paths []string) []string {
 
 // status asks how the gateway does.
 func (g *runningGateway) status(ctx context.Context) (s status, err error) {
-	if err := g.ask(ctx, http.MethodGet, "/status", &s); err != nil {
+	if err := g.ask(ctx, http.MethodGet, "/status", nil, &s); err != nil {
 		return s, err
 	}
 	if g.config != nil && !slices.EqualFunc(g.config, s.Config.Paths, sameFile) {
@@ -98,9 +100,17 @@ func sameFile(a, b string) bool {
 	return err == nil && err2 == nil && os.SameFile(one, other)
 }
 
-// ask sends a request and decodes the answer.
-func (g *runningGateway) ask(ctx context.Context, method, path string, into any) error {
-	req, err := http.NewRequestWithContext(ctx, method, control.URL+path, http.NoBody)
+// ask sends a request, with a body unless that is nil, and decodes the answer.
+func (g *runningGateway) ask(ctx context.Context, method, path string, body, into any) error {
+	var content io.Reader = http.NoBody
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		content = bytes.NewReader(text)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, control.URL+path, content)
 	if err != nil {
 		return err
 	}
@@ -117,10 +127,19 @@ func (g *runningGateway) ask(ctx context.Context, method, path string, into any)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("the gateway at %s answers %s; is it of another version?", g.socket, resp.Status)
+		return g.refusal(resp)
 	}
 	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
 		return fmt.Errorf("the answer of the gateway at %s: %w", g.socket, err)
 	}
 	return nil
+}
+
+// refusal is why the gateway has not done what it was asked to.
+func (g *runningGateway) refusal(resp *http.Response) error {
+	var said refusal
+	if json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&said) != nil || said.Error == "" {
+		return fmt.Errorf("the gateway at %s answers %s; is it of another version?", g.socket, resp.Status)
+	}
+	return errors.New(said.Error)
 }
