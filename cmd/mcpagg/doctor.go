@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -9,7 +10,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mcpagg/mcpagg/cmd/mcpagg/internal/config"
 	"github.com/mcpagg/mcpagg/cmd/mcpagg/internal/doctor"
+	"github.com/mcpagg/mcpagg/oauth"
+	"github.com/mcpagg/mcpagg/oauth/broker"
+	"github.com/mcpagg/mcpagg/oauth/store"
 )
 
 // doctorFlags are the flags of mcpagg doctor.
@@ -27,7 +32,8 @@ func newDoctorCommand() *cobra.Command {
 		Short: "Find out what is wrong with how people sign in",
 		Long: `Find out what is wrong with how people sign in, and what to do about it: the
 configuration, the provider's metadata and keys, the clock, what a running gateway
-serves at public_url, how Entra takes each client's redirect URI, and groups. With
+serves at public_url, how the provider takes the gateway and its redirect URI or those
+of clients, groups, and the folder of who is signed in. With
 --token or --token-file, what a token is, and why the gateway would refuse it. Nobody
 has to sign in, and the gateway need not run.
 
@@ -73,6 +79,11 @@ func (f *doctorFlags) examine(cmd *cobra.Command) error {
 	report := &doctor.Report{Findings: []doctor.Finding{nobodySignsIn}}
 	if signIn, ok := cfg.SignIn(nil, log); ok {
 		opts.SignIn, opts.Warnings = signIn, cfg.Warnings
+		forget, err := f.addBroker(cmd.Context(), cfg, &opts)
+		if err != nil {
+			return err
+		}
+		defer forget()
 		report = doctor.Examine(cmd.Context(), opts)
 	}
 	if cmd.Context().Err() != nil {
@@ -87,6 +98,27 @@ func (f *doctorFlags) examine(cmd *cobra.Command) error {
 		return &exitError{code: exitRunTime}
 	}
 	return err
+}
+
+// addBroker has the doctor look at the gateway as an authorization server, if it is
+// one, which keeps nothing here until forget.
+func (f *doctorFlags) addBroker(ctx context.Context, cfg *config.Config, opts *doctor.Options) (forget func(), err error) {
+	own, ok := cfg.Broker(nil, opts.SignIn.Log)
+	if !ok {
+		return func() {}, nil
+	}
+	kept := newKept(ctx, opts.SignIn.Log)
+	if own.State, _, err = kept.open(ctx, &config.State{Store: store.Options{Memory: true}}); err != nil {
+		return nil, err
+	}
+	opts.New = func(o oauth.Options) *oauth.SignIn { return broker.New(own, o, nil) }
+	opts.Broker = &doctor.Broker{
+		Credential: own.Credential, Callback: broker.CallbackPath, Request: own.Request, Parameters: own.Parameters, Documents: own.Documents,
+	}
+	if !cfg.State.Store.Memory {
+		opts.Broker.Store = cfg.State.Store.Dir
+	}
+	return kept.close, nil
 }
 
 var nobodySignsIn = doctor.Finding{

@@ -12,8 +12,8 @@ import (
 	"github.com/mcpagg/mcpagg/oauth/entra"
 )
 
-// authorize does what clients do to sign in at Entra, as far as that goes without
-// a person: it registers with the facade, asks it for the sign-in page with each
+// authorize does what clients do to sign in at Entra, or the gateway for all of them,
+// as far as that goes without a person. Where clients do, it registers with the facade, asks it for the sign-in page with each
 // redirect URI, and reads what Entra makes of that. What Entra looks at only when
 // somebody has signed in cannot be seen this way: consent, assignment, Conditional
 // Access.
@@ -21,6 +21,8 @@ func (x *examination) authorize(ctx context.Context) []Finding {
 	switch {
 	case x.signIn.Status()[0].Keys == 0:
 		return nil // which metadata tells
+	case x.opts.Broker != nil:
+		return x.authorizeItself(ctx)
 	case x.opts.SignIn.Facade == nil:
 		return x.authorizeDirectly(ctx)
 	}

@@ -23,6 +23,11 @@ type Options struct {
 	// SignIn is how callers sign in, as the gateway would have it; at least one
 	// provider. Its HTTP and Log are not used.
 	SignIn oauth.Options
+	// Broker says how the gateway signs people in itself; nil if it does not.
+	Broker *Broker
+	// New makes who says who is calling of SignIn; nil means oauth.New alone. What it
+	// makes is served to nobody.
+	New func(oauth.Options) *oauth.SignIn
 	// Warnings are those of the configuration.
 	Warnings []string
 	// Client is the one whose redirect URIs are tried; nil for all clients.
@@ -86,6 +91,9 @@ var checks = []check{
 	{"clients", (*examination).registration},
 	{"gateway", (*examination).gateway},
 	{"sign-in", (*examination).authorize},
+	{"credential", (*examination).credential},
+	{"refresh", (*examination).refresh},
+	{"store", (*examination).store},
 	{"groups", (*examination).groups},
 	{"token", (*examination).token},
 }
@@ -139,7 +147,10 @@ func newExamination(opts Options) *examination {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	opts.SignIn.HTTP, opts.SignIn.Log = x.http, slog.New(slog.DiscardHandler)
-	x.signIn = oauth.New(opts.SignIn, nil)
+	if opts.New == nil {
+		opts.New = func(o oauth.Options) *oauth.SignIn { return oauth.New(o, nil) }
+	}
+	x.signIn = opts.New(opts.SignIn)
 	return x
 }
 

@@ -29,8 +29,13 @@ func (x *examination) gateway(ctx context.Context) []Finding {
 			findings = append(findings, f)
 		}
 	}
+	if x.opts.Broker != nil {
+		findings = append(findings, x.signingKeys(ctx)...)
+	}
 	return findings
 }
+
+const passOn = "A proxy in front has to pass on /.well-known/, /oauth2/, /authorize, /token and /register as well as /mcp."
 
 const startIt = "Start the gateway, or see what is between this machine and it. What it serves was not looked at."
 
@@ -75,7 +80,7 @@ func (x *examination) document(ctx context.Context, path string) (Finding, bool)
 	if resp.StatusCode != http.StatusOK {
 		return Finding{
 			Verdict: Problem, Seen: fmt.Sprintf("%s answers %s", url, resp.Status),
-			Remedy: "A proxy in front has to pass on /.well-known/, /oauth2/, /authorize, /token and /register as well as /mcp.",
+			Remedy: passOn,
 		}, true
 	}
 	var got map[string]any

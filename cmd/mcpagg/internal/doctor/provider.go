@@ -20,7 +20,11 @@ func (x *examination) configuration(context.Context) []Finding {
 	var findings []Finding
 	for i, p := range x.opts.SignIn.Providers {
 		mode := "resource-server"
-		if i == 0 && x.opts.SignIn.Facade != nil {
+		switch {
+		case i == 0 && x.opts.Broker != nil:
+			findings = append(findings, x.brokered(p)...)
+			continue
+		case i == 0 && x.opts.SignIn.Facade != nil:
 			mode = "entra-compat"
 		}
 		findings = append(findings, Finding{Verdict: OK, Seen: fmt.Sprintf("%s: %s, for tokens of %s for %s", p.Name, mode, issuerOf(p), strings.Join(p.Audiences, " or "))})
@@ -29,6 +33,19 @@ func (x *examination) configuration(context.Context) []Finding {
 		findings = append(findings, Finding{Verdict: Warning, Seen: w})
 	}
 	return findings
+}
+
+// brokered says how people sign in at the gateway, and what the provider has to know
+// of it.
+func (x *examination) brokered(p oauth.Provider) []Finding {
+	platform := ""
+	if p.Entra != nil {
+		platform = ", on the platform Web"
+	}
+	return []Finding{
+		{Verdict: OK, Seen: fmt.Sprintf("%s: broker, with people of %s", p.Name, issuerOf(p))},
+		{Verdict: OK, Seen: fmt.Sprintf("%s: the client %s there has to have the redirect URI %s%s", p.Name, x.opts.Broker.Credential.ClientID, x.callback(), platform)},
+	}
 }
 
 // issuerOf is what a provider's metadata has as its issuer.
@@ -182,9 +199,15 @@ func (k publicKey) String() string {
 	return fmt.Sprintf("%.60s (%s)", k.ID, kind)
 }
 
-// registration says what a provider that clients go to themselves has for them.
+// registration says how clients become known: to the gateway, or to a provider that
+// they go to themselves.
 func (x *examination) registration(context.Context) []Finding {
-	if x.opts.SignIn.Facade != nil {
+	switch {
+	case x.opts.Broker != nil && x.opts.Broker.Documents:
+		return []Finding{{Verdict: OK, Seen: "clients register by themselves, or by the URL of a document, which the gateway fetches from the internet"}}
+	case x.opts.Broker != nil:
+		return []Finding{{Verdict: OK, Seen: "clients register by themselves"}}
+	case x.opts.SignIn.Facade != nil:
 		return nil
 	}
 	p := x.opts.SignIn.Providers[0]

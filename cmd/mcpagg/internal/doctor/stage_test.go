@@ -45,7 +45,8 @@ type stage struct {
 	registered []string                        // redirect URIs
 	refuse     func(q url.Values) (code int)   // 0 for the sign-in page
 	serve      func(http.Handler) http.Handler // around the gateway
-	secret     string                          // of the app that asks Graph
+	secret     string                          // of the app that asks Graph, or that the gateway is
+	metadata   map[string]any                  // more of it
 	known      []string                        // ids of groups
 }
 
@@ -139,7 +140,12 @@ func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Date", time.Now().Add(s.ahead).UTC().Format(http.TimeFormat))
 	switch path := strings.TrimPrefix(r.URL.Path, "/"+tenant); path {
 	case "/v2.0/.well-known/openid-configuration":
-		answer(w, map[string]any{"issuer": s.issuer, "jwks_uri": s.entra.URL + "/" + tenant + "/discovery/v2.0/keys"})
+		metadata := map[string]any{
+			"issuer": s.issuer, "jwks_uri": s.entra.URL + "/" + tenant + "/discovery/v2.0/keys",
+			"authorization_endpoint": s.entra.URL + "/" + tenant + "/oauth2/v2.0/authorize", "token_endpoint": s.entra.URL + "/" + tenant + "/oauth2/v2.0/token",
+		}
+		maps.Copy(metadata, s.metadata)
+		answer(w, metadata)
 	case "/.well-known/openid-configuration":
 		answer(w, map[string]any{"issuer": s.cloud().IssuerV1(tenant), "jwks_uri": s.entra.URL + "/" + tenant + "/discovery/v2.0/keys"})
 	case "/discovery/v2.0/keys":
@@ -149,6 +155,10 @@ func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/oauth2/v2.0/token":
 		if r.FormValue("client_secret") != s.secret {
 			refuse(w, http.StatusUnauthorized, `{"error":"invalid_client","error_description":"AADSTS7000215: Invalid client secret.","error_codes":[7000215]}`)
+			return
+		}
+		if r.FormValue("grant_type") == "authorization_code" {
+			refuse(w, http.StatusBadRequest, `{"error":"invalid_grant"}`)
 			return
 		}
 		answer(w, map[string]any{"access_token": "graph-token", "token_type": "Bearer", "expires_in": 3600})

@@ -98,6 +98,12 @@ func (x *examination) token(ctx context.Context) []Finding {
 	if r.Problem == nil {
 		return []Finding{x.accepted(r.Caller)}
 	}
+	if readable && x.opts.Broker != nil && string(c.Issuer) == x.publicURL("") {
+		return []Finding{{
+			Verdict: Warning, Seen: "it is one of the gateway's own, and only the gateway that runs can tell whether it counts",
+			Remedy: "See whether its session is there: mcpagg sessions.",
+		}}
+	}
 	f := Finding{Verdict: Problem}
 	f.Seen, f.Remedy = split(r.Problem)
 	f.Seen = "the gateway refuses it: " + f.Seen
