@@ -87,7 +87,7 @@ People, whose password is anything:
 		fmt.Fprintf(table, "  %s\t%s\t%s\n", u.Name, u.ID, fake.About(u.ID))
 	}
 	fmt.Fprintf(table, "\nApps:\n")
-	for _, a := range []fakeentra.App{demo.API, demo.Client, demo.Graph, demo.Daemon} {
+	for _, a := range []fakeentra.App{demo.API, demo.Client, demo.Broker, demo.Graph, demo.Daemon} {
 		about := "public client"
 		switch {
 		case len(a.Scopes) > 0:

@@ -1,7 +1,6 @@
 package fakeentra
 
 import (
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
@@ -25,7 +24,8 @@ type authorizeRequest struct {
 	method    string
 	prompt    string
 	loginHint string
-	acrs      []string // authentication contexts that claims asks for
+	claims    string   // the parameter, as JSON
+	contexts  contexts // that claims asks for
 }
 
 // authorize is the authorization endpoint (RFC 6749 section 3.1). Before the
@@ -124,7 +124,8 @@ func (s *Server) whatFor(req *authorizeRequest, p params) *failure {
 	if req.prompt != "" && !slices.Contains([]string{"login", "none", "consent", "select_account"}, req.prompt) {
 		return fail(90023, "invalid_request", "Unsupported 'prompt' value.")
 	}
-	req.acrs, bad = requestedContexts(p["claims"])
+	req.claims = p["claims"]
+	req.contexts, bad = requestedContexts(req.claims)
 	return bad
 }
 
@@ -166,30 +167,6 @@ func checkChallenge(req *authorizeRequest, given bool) *failure {
 	return nil
 }
 
-// requestedContexts reads which authentication contexts the parameter claims asks
-// for (OpenID Connect Core 1.0 section 5.5).
-func requestedContexts(claims string) ([]string, *failure) {
-	if claims == "" {
-		return nil, nil
-	}
-	var asked struct {
-		AccessToken struct {
-			ACRs struct {
-				Value  string   `json:"value"`
-				Values []string `json:"values"`
-			} `json:"acrs"`
-		} `json:"access_token"`
-	}
-	if json.Unmarshal([]byte(claims), &asked) != nil {
-		return nil, fail(9002332, "invalid_request", "The claims parameter is not valid JSON.")
-	}
-	all := asked.AccessToken.ACRs.Values
-	if v := asked.AccessToken.ACRs.Value; v != "" {
-		all = append(all, v)
-	}
-	return all, nil
-}
-
 // redirectError sends an error to the client.
 func (s *Server) redirectError(w http.ResponseWriter, r *http.Request, req *authorizeRequest, f *failure) {
 	i := s.incident(f)
@@ -224,7 +201,7 @@ func (s *Server) issueCode(w http.ResponseWriter, r *http.Request, req *authoriz
 	u := s.directory.users[in.user]
 	s.grants.codes.add(code, &grant{
 		tenant: u.Tenant, user: u.ID, client: req.client.ClientID, redirect: req.redirect, platform: req.platform,
-		scope: req.scopes.written(), nonce: req.nonce, challenge: req.challenge, method: req.method, acrs: req.acrs, session: in,
+		scope: req.scopes.written(), nonce: req.nonce, challenge: req.challenge, method: req.method, contexts: req.contexts, session: in,
 		code: true, issued: now, expires: now.Add(or(s.switches.CodeLifetime, codeLifetime)),
 	})
 	s.mu.Unlock()

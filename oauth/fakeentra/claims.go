@@ -19,11 +19,11 @@ type subject struct {
 	tenant string
 	// proof is how the client authenticated: "0" not at all, "1" with a secret, "2"
 	// with a certificate or an assertion.
-	proof   string
-	session session
-	nonce   string
-	acrs    []string
-	groups  []string // of the person, all
+	proof    string
+	session  session
+	nonce    string
+	contexts contexts
+	groups   []string // of the person, all
 }
 
 // issuedBefore is how far in the past Entra dates its tokens.
@@ -50,7 +50,7 @@ func (s *Server) accessClaims(sub subject, version int, now time.Time, lifetime 
 	c["scp"] = strings.Join(sub.scopes, " ")
 	s.personClaims(c, sub, version)
 	c["xms_ftd"], c["xms_idrel"] = noise(16), "1 2"
-	addStrings(c, "acrs", sub.acrs)
+	addStrings(c, "acrs", sub.contexts.access)
 	addStrings(c, "roles", sub.user.Roles[sub.api.ClientID])
 	if sub.api.AccessTokenGroups {
 		addGroups(c, sub, sw)
@@ -73,6 +73,7 @@ func (s *Server) idClaims(sub subject, now time.Time, lifetime time.Duration, sw
 	if sub.nonce != "" {
 		c["nonce"] = sub.nonce
 	}
+	addStrings(c, "acrs", sub.contexts.id)
 	addStrings(c, "roles", sub.user.Roles[sub.client.ClientID])
 	if sub.client.IDTokenGroups {
 		addGroups(c, sub, sw)

@@ -8,6 +8,9 @@ type Demo struct {
 	// API is the app that exposes mcp.access, and Client the public client that
 	// people's programs use.
 	API, Client App
+	// Broker is the confidential app of a gateway that signs people in itself, at
+	// port 8080 of this machine.
+	Broker App
 	// Graph is the confidential app that may ask Microsoft Graph about groups, and
 	// Daemon a program that nobody is behind, with the app role Mcp.Agent.
 	Graph, Daemon App
@@ -21,6 +24,7 @@ type Demo struct {
 const (
 	demoAPI    = "20000000-7e57-4000-8000-0000000000a1"
 	demoClient = "20000000-7e57-4000-8000-0000000000c1"
+	demoBroker = "20000000-7e57-4000-8000-0000000000c4"
 	demoGraph  = "20000000-7e57-4000-8000-0000000000c2"
 	demoDaemon = "20000000-7e57-4000-8000-0000000000c3"
 
@@ -54,7 +58,7 @@ func (s *Server) AddDemo() Demo {
 	for i := range 299 {
 		many = append(many, s.AddGroup(Group{Name: fmt.Sprintf("project-%03d", i+1)}).ID)
 	}
-	admin := map[string][]string{demoAPI: {"Mcp.Admin"}, demoClient: {"Mcp.Admin"}}
+	admin := map[string][]string{demoAPI: {"Mcp.Admin"}, demoClient: {"Mcp.Admin"}, demoBroker: {"Mcp.Admin"}}
 	for i, u := range []User{
 		{Name: "alice", DisplayName: "Alice Young", Groups: []string{demoPlatform, demoData}, Roles: admin},
 		{Name: "bob", DisplayName: "Bob Hansen", Groups: []string{demoData}},
@@ -82,6 +86,12 @@ func (s *Server) addDemoApps() Demo {
 		Client: s.AddApp(App{
 			ClientID: demoClient, Name: "MCP clients", Redirects: redirects, Permissions: []string{demoAPI + "/mcp.access"},
 			AppRoles: []string{"Mcp.Admin"}, IDTokenGroups: true,
+		}),
+		Broker: s.AddApp(App{
+			ClientID: demoBroker, Name: "MCP gateway, sign-in", Secrets: []string{"demo-broker-secret"}, AppRoles: []string{"Mcp.Admin"}, IDTokenGroups: true,
+			Redirects: []Redirect{
+				{URI: "http://localhost:8080/oauth2/callback", Platform: Web}, {URI: "http://127.0.0.1:8080/oauth2/callback", Platform: Web},
+			},
 		}),
 		Graph: s.AddApp(App{
 			ClientID: demoGraph, Name: "MCP gateway, groups", Secrets: []string{"demo-graph-secret"},

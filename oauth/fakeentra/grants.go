@@ -20,7 +20,8 @@ type session struct {
 	user    string
 	signed  time.Time
 	mfa     bool
-	revoked int // how often the person's sessions had been revoked before it
+	claims  string // the claims parameter that they signed in with
+	revoked int    // how often the person's sessions had been revoked before it
 }
 
 // A grant is what an authorization code or a refresh token stands for.
@@ -30,7 +31,7 @@ type grant struct {
 	scope                string // as it was asked for
 	nonce                string
 	challenge, method    string // of PKCE
-	acrs                 []string
+	contexts             contexts
 	session              session
 	issued               time.Time
 	expires              time.Time

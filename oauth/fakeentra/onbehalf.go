@@ -51,7 +51,7 @@ func (s *Server) onBehalfLocked(req *tokenRequest) (*tokenAnswer, *failure) {
 	case u == nil || u.Disabled:
 		return nil, fail(50057, "invalid_grant", "The user account is disabled.")
 	case s.switches.RequireMFA:
-		return nil, mfaRequired()
+		return nil, mfaRequired(mfaChallenge)
 	}
 	g := &grant{tenant: token.Tenant, user: u.ID, client: req.client.ClientID, platform: Web, scope: req.params["scope"], session: session{id: token.Session, user: u.ID, revoked: s.directory.revoked[u.ID]}}
 	return s.issueLocked(req, g, false)

@@ -14,7 +14,7 @@ const sessionCookie = "fake_entra_session"
 func (s *Server) startSignIn(w http.ResponseWriter, r *http.Request, req *authorizeRequest) {
 	sw := s.Switches()
 	if sw.AutoSignIn != "" {
-		if in, ok := s.newSession(sw.AutoSignIn); ok {
+		if in, ok := s.newSession(sw.AutoSignIn, req.claims); ok {
 			s.finish(w, r, req, in, true)
 			return
 		}
@@ -31,15 +31,15 @@ func (s *Server) startSignIn(w http.ResponseWriter, r *http.Request, req *author
 	}
 }
 
-// newSession signs somebody in.
-func (s *Server) newSession(idOrName string) (session, bool) {
+// newSession signs somebody in, who shows what a claims parameter asks for.
+func (s *Server) newSession(idOrName, claims string) (session, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	u := s.directory.user(idOrName)
 	if u == nil {
 		return session{}, false
 	}
-	return session{id: newGUID(), user: u.ID, signed: s.timeLocked(), mfa: s.switches.RequireMFA, revoked: s.directory.revoked[u.ID]}, true
+	return session{id: newGUID(), user: u.ID, signed: s.timeLocked(), mfa: s.switches.RequireMFA, claims: claims, revoked: s.directory.revoked[u.ID]}, true
 }
 
 // currentSession is that of the browser, if it is one of the tenant's people.
@@ -57,7 +57,7 @@ func (s *Server) currentSession(r *http.Request, req *authorizeRequest) (session
 		return session{}, false
 	case req.loginHint != "" && !strings.EqualFold(req.loginHint, u.Name):
 		return session{}, false
-	case s.switches.RequireMFA && !in.mfa:
+	case s.switches.RequireMFA && !in.mfa, !claimsInclude(in.claims, req.claims):
 		return session{}, false
 	}
 	return in, isAlias(req.tenant.ID) || u.Tenant == req.tenant.ID
@@ -118,7 +118,7 @@ func expiredFlow() *failure {
 
 // signIn notes that somebody is signed in in this browser, and goes on.
 func (s *Server) signIn(w http.ResponseWriter, r *http.Request, req *authorizeRequest, u User) {
-	in, ok := s.newSession(u.ID)
+	in, ok := s.newSession(u.ID, req.claims)
 	if !ok || u.Disabled {
 		s.errorPage(w, fail(50057, "invalid_grant", "The user account is disabled."))
 		return

@@ -33,6 +33,10 @@ type Switches struct {
 	// RequireMFA is one that wants multi-factor authentication, which people do
 	// when they sign in. A session from before cannot be refreshed (AADSTS50076).
 	RequireMFA bool `json:"require_mfa"`
+	// Challenge is a claims parameter (OpenID Connect Core 1.0 section 5.5), as JSON,
+	// that a policy wants people to have signed in with; "" for none. Codes and
+	// refresh tokens of other sign-ins are answered with it (AADSTS50076).
+	Challenge string `json:"challenge"`
 	// AutoSignIn is the name or id of who is signed in without a page; "" shows one.
 	AutoSignIn string `json:"auto_sign_in"`
 

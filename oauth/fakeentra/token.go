@@ -123,6 +123,9 @@ func (s *Server) redeemLocked(req *tokenRequest) (*tokenAnswer, *failure) {
 	if bad := checkVerifier(g, req.params["code_verifier"]); bad != nil {
 		return nil, bad
 	}
+	if bad := s.challengedLocked(g); bad != nil {
+		return nil, bad
+	}
 	answer, bad := s.issueLocked(req, g, false)
 	if bad == nil {
 		g.redeemed = true
@@ -150,21 +153,14 @@ func (s *Server) refreshLocked(req *tokenRequest) (*tokenAnswer, *failure) {
 		return nil, fail(50057, "invalid_grant", "The user account is disabled.")
 	case g.session.revoked != s.directory.revoked[g.user]:
 		return nil, fail(50173, "invalid_grant", "The provided grant has expired due to it being revoked, a fresh auth token is needed. The user might have changed or reset their password.")
-	case s.switches.RequireMFA && !g.session.mfa:
-		return nil, mfaRequired()
 	}
 	if bad := req.checkClient(g); bad != nil {
 		return nil, bad
 	}
+	if bad := s.challengedLocked(g); bad != nil {
+		return nil, bad
+	}
 	return s.issueLocked(req, g, true)
-}
-
-// mfaRequired is a claims challenge of a Conditional Access policy.
-func mfaRequired() *failure {
-	f := fail(50076, "interaction_required", "Due to a configuration change made by your administrator, or because you moved to a new location, you must use multi-factor authentication to access the resource.")
-	f.suberror = "basic_action"
-	f.claims = `{"access_token":{"polids":{"essential":true,"values":["9ab03e19-ed42-4168-b6b7-7001fb3e933a"]}}}`
-	return f
 }
 
 // checkClient applies the rules of the platform whose redirect URI a grant came by.
@@ -253,7 +249,7 @@ func (s *Server) issueLocked(req *tokenRequest, g *grant, refreshing bool) (*tok
 	}
 	sub := subject{
 		user: u, client: req.client, api: api, aud: audience(asked, api), scopes: names, tenant: g.tenant, proof: req.proof.kind(),
-		session: g.session, acrs: g.acrs, groups: s.directory.groupsOf(u), nonce: g.nonce,
+		session: g.session, contexts: g.contexts, groups: s.directory.groupsOf(u), nonce: g.nonce,
 	}
 	if len(asked) == 0 { // the APIs of OpenID Connect are Graph's
 		sub.scopes = slices.DeleteFunc(strings.Fields(list.written()), func(n string) bool { return n == "offline_access" })
