@@ -120,6 +120,7 @@ func serve(ctx context.Context, f serveFlags, stdout, stderr io.Writer) error {
 	}
 	settle(true)
 	gateway := newGateway(cfg, log)
+	signIns.page.gateway.Store(gateway)
 	running.Go(func() { gateway.Run(upCtx) })
 
 	o := &operated{gateway, newReloader(f, cfg, signIns.reload(gateway), log), signIns, time.Now()}

@@ -20,6 +20,7 @@ type signIns struct {
 	life     context.Context // until all of them end
 	listener string          // the address that clients connect to
 	kept     *kept
+	page     ownPage
 	log      *slog.Logger
 
 	running sync.WaitGroup
@@ -94,7 +95,7 @@ func (s *signIns) make(cfg *config.Config, state *broker.State) *oauth.SignIn {
 	if !ok {
 		return oauth.New(signIn, s.current)
 	}
-	opts.State = state
+	opts.State, opts.Tools, opts.Denials = state, s.page.tools, s.page.denials
 	return broker.New(opts, signIn, s.current)
 }
 
