@@ -55,6 +55,7 @@ type issuer struct {
 // of metadata and the issuer in it.
 func newProvider(o Provider, source func(discovery, issuer string) *keySource) *provider {
 	p := &provider{Provider: o}
+	p.IDTokens = o.IDTokens || o.Behind
 	if p.Skew == 0 {
 		p.Skew = defaultSkew
 	}
