@@ -143,8 +143,10 @@ func (s *SignIn) reporter(k *keySource) func(error) {
 var (
 	// ErrNotOwn means that the gateway has not issued a token itself.
 	ErrNotOwn = errors.New("it is not one of the gateway's own")
-	// ErrExpired is the end of every token, and of every session.
+	// ErrExpired is the end of every token, and ErrEnded means that its session ended
+	// before it.
 	ErrExpired = errors.New("it has expired")
+	ErrEnded   = errors.New("its session has ended")
 )
 
 // Authenticate says who sends a request. Identity is taken from this request

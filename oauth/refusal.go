@@ -55,7 +55,7 @@ func (s *SignIn) refuse(r *http.Request, sort *refusals, subject string, err err
 	case errors.Is(err, errScope):
 		s.logRefusal(r, sort, slog.LevelWarn, "refused a token", attrs)
 		return s.challenge(r, http.StatusForbidden, "insufficient_scope", "the token lacks a scope")
-	case errors.Is(err, ErrExpired): // as every token does, some day
+	case errors.Is(err, ErrExpired), errors.Is(err, ErrEnded): // as every token does, some day
 		s.logRefusal(r, sort, slog.LevelInfo, "refused a token", attrs)
 	default:
 		s.logRefusal(r, sort, slog.LevelWarn, "refused a token", attrs)

@@ -111,7 +111,7 @@ func (b *broker) authenticate(ctx context.Context, token string) (*oauth.Caller,
 	}
 	s := b.state.session(known.claims.Session)
 	if s == nil {
-		return nil, fmt.Errorf("its session has ended: %w", oauth.ErrExpired)
+		return nil, oauth.ErrEnded
 	}
 	data := s.now.Load()
 	if known.data == data && now.Before(known.counts) {
