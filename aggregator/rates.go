@@ -15,51 +15,60 @@ import (
 // codeBusy is a JSON-RPC server error: the request is fine, the moment is not.
 const codeBusy = -32000
 
-// maxRates bounds how many callers are counted at once.
-const maxRates = 10_000
+const (
+	// maxRates bounds how many callers are counted in a generation.
+	maxRates = 10_000
+	// wholeAgain is after what time without a call an allowance is whole again.
+	wholeAgain = time.Minute
+)
 
-// rates bound the tool calls of each caller.
+// rates bound the tool calls of each caller. There are two generations of callers:
+// when the younger one is a minute old, or full, the older one is forgotten. Who
+// is forgotten after a minute without a call would be treated the same anyway.
 type rates struct {
-	mu        sync.Mutex
-	perMinute int                      // 0: no bound; guarded by mu
-	byCaller  map[string]*rate.Limiter // guarded by mu
+	mu         sync.Mutex
+	perMinute  int                      // 0: no bound; guarded by mu
+	young, old map[string]*rate.Limiter // by Caller.ID; guarded by mu
+	born       time.Time                // when young was empty; guarded by mu
 }
 
-func newRates(perMinute int) *rates {
-	return &rates{perMinute: perMinute, byCaller: map[string]*rate.Limiter{}}
-}
+func newRates(perMinute int) *rates { return &rates{perMinute: perMinute} }
 
 // allow takes one call from the caller's allowance, or says when to come back.
 func (r *rates) allow(c *oauth.Caller) error {
-	limiter, perMinute := r.limiter(c)
+	now := time.Now()
+	limiter, perMinute := r.limiter(c, now)
 	if limiter == nil {
 		return nil
 	}
-	reservation := limiter.Reserve()
-	delay := reservation.Delay()
+	reservation := limiter.ReserveN(now, 1)
+	delay := reservation.DelayFrom(now)
 	if delay == 0 {
 		return nil
 	}
-	reservation.Cancel()
+	reservation.CancelAt(now)
 	return &denied{"calls_per_minute", &jsonrpc.Error{Code: codeBusy, Message: fmt.Sprintf(
 		"more than %d tool calls in a minute; try again in %d s", perMinute, int(math.Ceil(delay.Seconds())))}}
 }
 
 // limiter is the caller's allowance, nil for no bound.
-func (r *rates) limiter(c *oauth.Caller) (l *rate.Limiter, perMinute int) {
+func (r *rates) limiter(c *oauth.Caller, now time.Time) (l *rate.Limiter, perMinute int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.perMinute == 0 {
 		return nil, 0
 	}
-	l = r.byCaller[c.ID]
-	if l == nil {
-		if len(r.byCaller) >= maxRates {
-			r.forgetIdleLocked()
-		}
-		l = rate.NewLimiter(rate.Every(time.Minute/time.Duration(r.perMinute)), r.perMinute)
-		r.byCaller[c.ID] = l
+	if r.young == nil || len(r.young) >= maxRates || now.Sub(r.born) >= wholeAgain {
+		r.young, r.old, r.born = map[string]*rate.Limiter{}, r.young, now
 	}
+	if l, ok := r.young[c.ID]; ok {
+		return l, r.perMinute
+	}
+	l, ok := r.old[c.ID]
+	if !ok {
+		l = rate.NewLimiter(rate.Every(wholeAgain/time.Duration(r.perMinute)), r.perMinute)
+	}
+	r.young[c.ID] = l
 	return l, r.perMinute
 }
 
@@ -69,16 +78,6 @@ func (r *rates) limit(perMinute int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if perMinute != r.perMinute {
-		r.perMinute, r.byCaller = perMinute, map[string]*rate.Limiter{}
-	}
-}
-
-// forgetIdleLocked drops callers whose allowance is whole again: a new limiter
-// would treat them the same.
-func (r *rates) forgetIdleLocked() {
-	for id, l := range r.byCaller {
-		if l.Tokens() >= float64(r.perMinute) {
-			delete(r.byCaller, id)
-		}
+		r.perMinute, r.young, r.old = perMinute, nil, nil
 	}
 }

@@ -69,27 +69,6 @@ func TestWhatNobodyReadsIsBounded(t *testing.T) {
 	}
 }
 
-func TestRatesForgetIdleCallers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRates(2)
-		busy := &oauth.Caller{ID: "busy"}
-		for i := range maxRates {
-			r.limiter(&oauth.Caller{ID: time.Duration(i).String()})
-		}
-		_ = r.allow(busy)
-		if got := len(r.byCaller); got != 1 {
-			t.Errorf("%d callers are counted, want 1", got)
-		}
-		if r.allow(busy) != nil || r.allow(busy) == nil {
-			t.Error("not two calls were allowed")
-		}
-		time.Sleep(30 * time.Second)
-		if err := r.allow(busy); err != nil {
-			t.Errorf("half a minute later: %v", err)
-		}
-	})
-}
-
 func TestCapabilitiesWithoutWhatIsForbidden(t *testing.T) {
 	m := testMember(ToolRules{})
 	for capabilities, want := range map[string]string{
