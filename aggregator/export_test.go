@@ -21,3 +21,22 @@ func (g *Gateway) Held() (h Held) {
 	}
 	return h
 }
+
+// Kept is what is kept for callers at the moment.
+type Kept struct{ Instances, Views, Sessions, SessionCallers int }
+
+// Kept counts it over all links that are still published.
+func (g *Gateway) Kept() (k Kept) {
+	g.views.mu.Lock()
+	k.Views = len(g.views.byCaller)
+	g.views.mu.Unlock()
+	g.sessions.mu.Lock()
+	k.Sessions, k.SessionCallers = len(g.sessions.byID), len(g.sessions.byCaller)
+	g.sessions.mu.Unlock()
+	for _, m := range g.Catalog().members {
+		m.mu.Lock()
+		k.Instances += m.live
+		m.mu.Unlock()
+	}
+	return k
+}
