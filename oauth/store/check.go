@@ -27,40 +27,40 @@ const (
 
 // checkBlocks reports whether the engine's files are whole, before it opens them:
 // it would cut a file off at the first record that is not, and go on without the
-// rest. acknowledged is the last sequence that has to be there.
-func checkBlocks(dir string, acknowledged uint64) error {
+// rest. acknowledged is the last sequence that has to be there; seen is the last one
+// that is.
+func checkBlocks(dir string, acknowledged uint64) (seen uint64, err error) {
 	if dir == "" {
-		return nil
+		return 0, nil
 	}
 	folder := filepath.Join(dir, "jetstream", "$G", "streams", streamName, "msgs")
 	names, err := filepath.Glob(filepath.Join(folder, "*.blk"))
 	if err != nil {
-		return err
+		return 0, err
 	}
 	numbers := make([]int, 0, len(names))
 	for _, name := range names {
 		n, err := strconv.Atoi(strings.TrimSuffix(filepath.Base(name), ".blk"))
 		if err != nil {
-			return fmt.Errorf("%s is not one of its files", name)
+			return 0, fmt.Errorf("%s is not one of its files", name)
 		}
 		numbers = append(numbers, n)
 	}
 	slices.Sort(numbers)
-	var seen uint64
 	for i, n := range numbers {
 		name := filepath.Join(folder, strconv.Itoa(n)+".blk")
 		data, err := os.ReadFile(name)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		whole, last := checkBlock(data, n)
 		seen = max(seen, last)
 		cut := i == len(numbers)-1 && unfinished(data[whole:]) && seen >= acknowledged
 		if whole < len(data) && !cut {
-			return fmt.Errorf("%s is not whole at byte %d of %d", name, whole, len(data))
+			return 0, fmt.Errorf("%s is not whole at byte %d of %d", name, whole, len(data))
 		}
 	}
-	return nil
+	return seen, nil
 }
 
 // checkBlock returns how many bytes of a block are whole records, and the last

@@ -36,6 +36,7 @@ var contract = []struct {
 	{"Delete", testDelete},
 	{"List", testList},
 	{"ListStops", testListStops},
+	{"ListWhileChanging", testListWhileChanging},
 	{"Watch", testWatch},
 	{"WatchSlowly", testWatchSlowly},
 	{"BoundToTheirKeys", testBoundToTheirKeys},
@@ -218,9 +219,10 @@ func testExpiryOfUpdate(t *testing.T, s *store.Store) {
 	if _, err := s.Update(t.Context(), "code", "b", []byte("two"), kept, 0); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"a deleted"}, w.until(t, "a deleted")[4:]); diff != "" {
-		t.Error(diff)
-	}
+	w.until(t, "a deleted")
+	wantValue(t, s, "code", "a", "not found")
+	put(t, s, "code", "c", "one", time.Second)
+	w.until(t, "c deleted") // after b would have expired
 	wantValue(t, s, "code", "b", "two")
 }
 
@@ -642,5 +644,31 @@ func private(t testing.TB, dir string) {
 	}
 	if err := chmod(dir); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// testListWhileChanging: what is there all the time is listed.
+func testListWhileChanging(t *testing.T, s *store.Store) {
+	for i := range 300 {
+		put(t, s, "session", fmt.Sprint(i), "v", 0)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var writing sync.WaitGroup
+	defer writing.Wait()
+	defer cancel()
+	writing.Go(func() {
+		for i := 0; ctx.Err() == nil; i++ {
+			s.Put(ctx, "session", fmt.Sprint(i*7%300), []byte("v"), 0)
+		}
+	})
+	for range 5 {
+		all := map[string]bool{}
+		err := s.List(t.Context(), "session", "", func(e store.Entry) error {
+			all[e.Key] = true
+			return nil
+		})
+		if err != nil || len(all) != 300 {
+			t.Errorf("%d are listed (%v), want 300", len(all), err)
+		}
 	}
 }

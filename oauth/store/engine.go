@@ -41,6 +41,9 @@ const (
 // one that was expected.
 var errSequence = errors.New("at another revision")
 
+// errLost means that the engine does not find what it had.
+var errLost = errors.New("the engine cannot read its description")
+
 // A message is what the engine has under a subject.
 type message struct {
 	subject  string
@@ -67,8 +70,9 @@ type engine struct {
 	stream jetstream.Stream
 }
 
-// openEngine starts a server whose files are in dir, "" for in memory.
-func openEngine(ctx context.Context, dir string, log *slog.Logger) (_ *engine, err error) {
+// openEngine starts a server whose files are in dir, "" for in memory. If there are
+// values already, it has to find them.
+func openEngine(ctx context.Context, dir string, exists bool, log *slog.Logger) (_ *engine, err error) {
 	e := &engine{}
 	defer func() {
 		if err != nil {
@@ -103,7 +107,14 @@ func openEngine(ctx context.Context, dir string, log *slog.Logger) (_ *engine, e
 	if err != nil {
 		return nil, fmt.Errorf("starting the store: %w", err)
 	}
-	e.stream, err = e.js.CreateOrUpdateStream(ctx, streamConfig(dir))
+	open := e.js.CreateOrUpdateStream
+	if exists {
+		open = e.js.UpdateStream
+	}
+	e.stream, err = open(ctx, streamConfig(dir))
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil, errLost
+	}
 	if err != nil {
 		return nil, fmt.Errorf("starting the store: %w", err)
 	}

@@ -14,6 +14,8 @@ const (
 	// settle is after how long a reader that has not come to the end looks whether
 	// it has: the last message may have been replaced meanwhile.
 	settle = time.Second
+	// maxPasses is how often it looks, where others write without a pause.
+	maxPasses = 10
 	// fetchWait is how long one request for messages lasts. The client would want a
 	// heartbeat from 10 seconds on, which nothing in one process needs.
 	fetchWait = 8 * time.Second
@@ -23,7 +25,7 @@ var (
 	// errSynced ends what is to see only what is there.
 	errSynced = errors.New("that was all")
 	// errGap means that the engine has to be asked anew for what follows.
-	errGap = errors.New("a message was not delivered")
+	errGap = errors.New("the engine is to be asked anew")
 )
 
 // A reader reads the messages under the subjects that a filter matches.
@@ -31,10 +33,12 @@ type reader struct {
 	filter string
 	each   func(m message, synced bool) error
 
-	begun  bool   // something was read before the engine was started anew
-	after  uint64 // the last sequence that was read
-	synced bool
-	ended  error // what each returned
+	after    uint64 // the last sequence that was read
+	passes   int    // how often the engine was asked
+	begun    bool   // something was read in an earlier pass
+	caughtUp bool   // in this pass, it seems
+	synced   bool
+	ended    error // what each returned
 }
 
 // follow calls each with the last message under every subject that a filter
@@ -79,7 +83,10 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// run reads until something goes wrong, or each has enough.
+// run reads until something goes wrong, or each has enough. What was there at the
+// start may be replaced before it is read, and come late; so that it ends, too, when
+// it seems to have caught up, and is synced only if the engine, asked anew, has
+// nothing more.
 func (r *reader) run(ctx context.Context, e *engine) error {
 	info, err := e.stream.Info(ctx)
 	if err != nil {
@@ -90,8 +97,8 @@ func (r *reader) run(ctx context.Context, e *engine) error {
 		return err
 	}
 	defer e.forget(ctx, c)
-	r.begun = r.after > 0
-	if c.CachedInfo().NumPending == 0 {
+	r.begun, r.caughtUp = r.after > 0, false
+	if r.passes++; c.CachedInfo().NumPending == 0 || r.passes > maxPasses {
 		r.sync()
 	}
 	for next := uint64(1); r.ended == nil && ctx.Err() == nil; {
@@ -99,11 +106,8 @@ func (r *reader) run(ctx context.Context, e *engine) error {
 		if err != nil {
 			return err
 		}
-		if read == 0 && !r.synced {
-			err = r.settle(ctx, c)
-		}
-		if err != nil {
-			return err
+		if !r.synced && (read == 0 || r.caughtUp) {
+			return errGap
 		}
 		next += read
 	}
@@ -139,18 +143,8 @@ func (r *reader) sync() {
 	}
 }
 
-// settle looks whether there is nothing more to come.
-func (r *reader) settle(ctx context.Context, c jetstream.Consumer) error {
-	info, err := c.Info(ctx)
-	if err == nil && info.NumPending == 0 {
-		r.sync()
-	}
-	return err
-}
-
 // fetch reads a batch, of which the first is to have a number of the consumer, and
-// returns how many it has read. After the sequence upto, everything that was there
-// at the start has come.
+// returns how many it has read. Up to the sequence upto, it was there at the start.
 func (r *reader) fetch(ctx context.Context, c jetstream.Consumer, next, upto uint64) (read uint64, err error) {
 	wait := settle
 	if r.synced {
@@ -172,7 +166,7 @@ func (r *reader) fetch(ctx context.Context, c jetstream.Consumer, next, upto uin
 		}
 		read++
 		r.read(m, meta, upto)
-		if r.ended != nil {
+		if r.ended != nil || !r.synced && r.caughtUp {
 			return read, nil
 		}
 	}
@@ -182,20 +176,11 @@ func (r *reader) fetch(ctx context.Context, c jetstream.Consumer, next, upto uin
 	return read, nil
 }
 
+// read hands a message on.
 func (r *reader) read(m jetstream.Msg, meta *jetstream.MsgMetadata, upto uint64) {
-	sequence := meta.Sequence.Stream
-	if sequence > upto {
-		r.sync()
-	}
-	if r.ended != nil {
-		return
-	}
-	r.after = sequence
+	r.after, r.caughtUp = meta.Sequence.Stream, meta.NumPending == 0
 	r.ended = r.each(message{
-		subject: m.Subject(), sequence: sequence, data: m.Data(),
-		deleted: isMarker(m.Headers()), initial: sequence <= upto && !r.begun,
+		subject: m.Subject(), sequence: r.after, data: m.Data(),
+		deleted: isMarker(m.Headers()), initial: r.after <= upto && !r.begun,
 	}, false)
-	if sequence == upto || meta.NumPending == 0 {
-		r.sync()
-	}
 }

@@ -171,10 +171,14 @@ func (s *Store) start(ctx context.Context) (*engine, error) {
 	ctx, cancel := context.WithTimeout(ctx, startWait)
 	defer cancel()
 	last := s.mark.last()
-	if err := checkBlocks(s.data(), last); err != nil {
+	seen, err := checkBlocks(s.data(), last)
+	if err != nil {
 		return nil, damaged(s.dir, err)
 	}
-	e, err := openEngine(ctx, s.data(), s.log)
+	e, err := openEngine(ctx, s.data(), max(seen, last) > 0, s.log)
+	if errors.Is(err, errLost) {
+		return nil, damaged(s.dir, err)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -101,9 +101,9 @@ func (s *Store) tryOpen(kind, key string, m message) (found, bool) {
 }
 
 // List calls each with what is stored of a kind under keys that start with prefix,
-// in the order in which it was stored, until each returns an error. What changes
-// meanwhile may be listed or not. Values that do not open are left out, and logged.
-// It reads all of the kind.
+// in the order in which it was stored, until each returns an error. What is stored
+// anew meanwhile may be listed twice, and what is deleted may be listed. Values that
+// do not open are left out, and logged. It reads all of the kind.
 func (s *Store) List(ctx context.Context, kind, prefix string, each func(Entry) error) error {
 	if err := checkKind(kind); err != nil {
 		return err
