@@ -55,7 +55,7 @@ func TestBroker(t *testing.T) {
 		PublicURL: public,
 		Providers: []oauth.Provider{
 			{
-				Name: "contoso", Behind: true, Audiences: []string{clientA}, Skew: time.Minute,
+				Name: "contoso", Behind: true, IDTokens: true, Audiences: []string{clientA}, Skew: time.Minute,
 				Scopes: []oauth.Scope{{Name: "mcp.access", Advertised: "mcp.access"}, {Name: "mcp.admin", Advertised: "mcp.admin"}},
 				Entra:  &oauth.EntraTenant{Cloud: entra.Clouds["usgov"], Tenant: "organizations", Allowed: []string{tenantA}, GroupsMaxAge: 5 * time.Minute},
 			},

@@ -57,7 +57,7 @@ func (b *authBlock) provider(public *url.URL) oauth.Provider {
 		Audiences:      b.audiences(public),
 		Clients:        b.AllowedClients.value,
 		AllowAppTokens: *b.AllowAppTokens.value,
-		IDTokens:       b.Token.value == idToken,
+		IDTokens:       b.Token.value == idToken || b.Mode.value == brokerMode,
 		GroupsClaim:    b.GroupsClaim.value,
 		Behind:         b.Mode.value == brokerMode,
 		RolesClaim:     b.RolesClaim.value,
