@@ -105,11 +105,9 @@ People, whose password is anything:
 func authBlock(fake *fakeentra.Server, demo fakeentra.Demo) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `auth "entra" "demo" {
-  mode      = "entra-compat"
-  tenant_id = %q
-  client_id = %q
-  audiences = [%q]
-  scopes    = ["mcp.access"]
+  tenant_id     = %q
+  client_id     = %q
+  client_secret = env("DEMO_BROKER_SECRET", %q)
 
   custom_cloud {
     authority = %q
@@ -121,7 +119,7 @@ func authBlock(fake *fakeentra.Server, demo fakeentra.Demo) string {
     client_secret = env("DEMO_GRAPH_SECRET", %q)
   }
 }
-`, fake.TenantID(), demo.Client.ClientID, demo.API.ClientID, fake.URL(), fake.STS(), fake.GraphURL(), demo.Graph.ClientID, demo.Graph.Secrets[0])
+`, fake.TenantID(), demo.Broker.ClientID, demo.Broker.Secrets[0], fake.URL(), fake.STS(), fake.GraphURL(), demo.Graph.ClientID, demo.Graph.Secrets[0])
 	for _, g := range demo.Groups {
 		fmt.Fprintf(&b, "\ngroup %q {\n  id = %q\n}\n", g.Name, g.ID)
 	}

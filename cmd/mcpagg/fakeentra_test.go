@@ -10,20 +10,26 @@ import (
 	"testing"
 )
 
-// TestEntraDemo runs examples/entra-demo, signs in there with its own client, and
-// stops it.
+// TestEntraDemo runs examples/entra-demo in both modes, signs in there with its own
+// client, and stops it.
 func TestEntraDemo(t *testing.T) {
+	for mode, config := range map[string]string{"broker": "gateway.hcl", "entra-compat": "compat.hcl"} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			runEntraDemo(t, config)
+		})
+	}
+}
+
+func runEntraDemo(t *testing.T, config string) {
 	example, err := filepath.Abs("../../examples/entra-demo")
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := filepath.Join(t.TempDir(), "client")
-	if out, err := exec.Command("go", "build", "-o", client, "../../examples/entra-demo/client").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	client := buildClient(t)
 	h := newHome(t)
 	entra := freeAddress(t)
-	h.env = append(h.env, "MCPAGG=mcpagg", "ENTRA_DEMO=http://"+entra, "ENTRA_DEMO_ADMIN=127.0.0.1:0")
+	h.env = append(h.env, "MCPAGG=mcpagg", "ENTRA_DEMO=http://"+entra, "ENTRA_DEMO_ADMIN=127.0.0.1:0", "ENTRA_DEMO_CONFIG="+config)
 	demo := startDemo(t, h, filepath.Join(example, "run.sh"), "--listen", "127.0.0.1:0")
 	for _, tt := range []struct {
 		args []string
@@ -51,6 +57,16 @@ func TestEntraDemo(t *testing.T) {
 		conn.Close()
 		t.Error("the stand-in still runs")
 	}
+}
+
+// buildClient is a program that signs in and calls tools.
+func buildClient(t *testing.T) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "client")
+	if out, err := exec.Command("go", "build", "-o", path, "../../examples/entra-demo/client").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return path
 }
 
 // startDemo starts the script of an example, and waits until its gateway has both
@@ -81,9 +97,10 @@ func startDemo(t *testing.T, h *home, script string, args ...string) *gatewayPro
 	return g
 }
 
-// TestFakeEntraBlock has a gateway take what the stand-in prints for it.
-func TestFakeEntraBlock(t *testing.T) {
-	h := newHome(t)
+// startFakeEntra runs mcpagg dev fake-entra until the end of the test, and returns
+// what it prints for gateway.hcl.
+func startFakeEntra(t *testing.T, h *home) (block string) {
+	t.Helper()
 	fake := &gatewayProcess{home: h, exited: make(chan error, 1)}
 	fake.cmd = h.command("dev", "fake-entra", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
 	fake.cmd.Stdout, fake.cmd.Stderr = fake, fake
@@ -102,8 +119,14 @@ func TestFakeEntraBlock(t *testing.T) {
 		}
 		return ""
 	})
-	_, block, _ := strings.Cut(fake.written(), "In gateway.hcl:\n\n")
-	h.write(t, "gateway.hcl", block+"\nupstream \"clock\" {\n  command = [\"mcpagg\", \"dev\", \"upstream\", \"clock\"]\n}\n")
+	_, block, _ = strings.Cut(fake.written(), "In gateway.hcl:\n\n")
+	return block
+}
+
+// TestFakeEntraBlock has a gateway take what the stand-in prints for it.
+func TestFakeEntraBlock(t *testing.T) {
+	h := newHome(t)
+	h.write(t, "gateway.hcl", startFakeEntra(t, h)+"\n"+clockBlock)
 	if stdout, stderr, code := h.run(t, "fmt", "--check", "gateway.hcl"); code != 0 {
 		t.Errorf("the block is not formatted: %s%s", stdout, stderr)
 	}

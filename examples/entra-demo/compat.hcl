@@ -1,7 +1,7 @@
-# Signing in with Microsoft Entra on one machine, without Microsoft: Entra is the
-# stand-in that comes with mcpagg. Both are started by
+# The mode entra-compat, in which clients get the tokens of Entra, and the gateway has
+# no secret and keeps nothing. Entra is the stand-in that comes with mcpagg:
 #
-#   make entra-demo
+#   ENTRA_DEMO_CONFIG=compat.hcl make entra-demo
 #
 # With a tenant of your own, tenant_id, client_id and audiences are other ones, and
 # there is no custom_cloud. docs/entra.md has what to do in the tenant.

@@ -5,10 +5,12 @@
 #
 #   examples/entra-demo/run.sh
 #   examples/entra-demo/run.sh --log-level debug
+#
+# ENTRA_DEMO_CONFIG is another configuration in this folder, such as compat.hcl.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-: "${MCPAGG:=bin/mcpagg}" "${ENTRA_DEMO:=http://127.0.0.1:9400}" "${ENTRA_DEMO_ADMIN:=127.0.0.1:9401}"
+: "${MCPAGG:=bin/mcpagg}" "${ENTRA_DEMO:=http://127.0.0.1:9400}" "${ENTRA_DEMO_ADMIN:=127.0.0.1:9401}" "${ENTRA_DEMO_CONFIG:=gateway.hcl}"
 export ENTRA_DEMO
 host=${ENTRA_DEMO#http://}
 [ "$MCPAGG" != bin/mcpagg ] || make --silent build
@@ -35,7 +37,7 @@ for _ in $(seq 100); do # it is there within a second
 	sleep 0.1
 done
 
-"$MCPAGG" serve -c examples/entra-demo/gateway.hcl "$@" &
+"$MCPAGG" serve -c "examples/entra-demo/$ENTRA_DEMO_CONFIG" "$@" &
 pids+=($!)
 while kill -0 "${pids[0]}" 2>/dev/null && kill -0 "${pids[1]}" 2>/dev/null; do sleep 0.5; done
 exit 1 # it has said why

@@ -4,7 +4,7 @@
 //	go run ./examples/entra-demo/client notes_add '{"text": "buy milk"}'
 //
 // It prints the address to open in a browser. With --as it is the browser itself,
-// and fills in the pages of the stand-in for Entra.
+// and fills in the pages of the gateway and of the stand-in for Entra.
 package main
 
 import (
@@ -98,6 +98,9 @@ func call(ctx context.Context, session *mcp.ClientSession, args []string) error 
 	return nil
 }
 
+// callbackPath is where the browser comes back to.
+const callbackPath = "/callback"
+
 // A signIn is where the browser comes back to.
 type signIn struct {
 	answers chan url.Values
@@ -107,7 +110,7 @@ type signIn struct {
 // handler registers with the gateway and has the person sign in, when the gateway
 // asks for it.
 func (s *signIn) handler(listener net.Listener) (*auth.AuthorizationCodeHandler, error) {
-	redirect := fmt.Sprintf("http://localhost:%d/callback", listener.Addr().(*net.TCPAddr).Port)
+	redirect := fmt.Sprintf("http://localhost:%d%s", listener.Addr().(*net.TCPAddr).Port, callbackPath)
 	return auth.NewAuthorizationCodeHandler(&auth.AuthorizationCodeHandlerConfig{
 		DynamicClientRegistrationConfig: &auth.DynamicClientRegistrationConfig{Metadata: &oauthex.ClientRegistrationMetadata{
 			ClientName: "entra-demo", RedirectURIs: []string{redirect}, TokenEndpointAuthMethod: "none",
@@ -119,7 +122,7 @@ func (s *signIn) handler(listener net.Listener) (*auth.AuthorizationCodeHandler,
 
 // ServeHTTP takes the answer that the browser brings.
 func (s *signIn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path != "/callback" {
+	if r.URL.Path != callbackPath {
 		http.NotFound(w, r)
 		return
 	}
@@ -162,11 +165,15 @@ func (s *signIn) fetchCode(ctx context.Context, args *auth.AuthorizationArgs) (*
 
 var (
 	formAction = regexp.MustCompile(`<form method="post" action="([^"]*)"`)
-	formFlow   = regexp.MustCompile(`name="flow" value="([^"]*)"`)
+	formHidden = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)"`)
 	complaint  = regexp.MustCompile(`role="alert">([^<]*)<`)
 )
 
-// browse goes through the pages of the stand-in, up to the callback.
+// mostPages bounds how many pages a sign-in has.
+const mostPages = 5
+
+// browse goes through the pages of the gateway and of the stand-in, up to the
+// callback: it lets the program in, and signs in.
 func browse(ctx context.Context, address, as string) error {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
@@ -174,19 +181,39 @@ func browse(ctx context.Context, address, as string) error {
 	}
 	browser := &http.Client{Jar: jar}
 	page, at, err := visit(ctx, browser, http.MethodGet, address, nil)
-	if err != nil {
-		return err
+	for range mostPages {
+		action := formAction.FindStringSubmatch(page)
+		switch {
+		case err != nil:
+			return err
+		case action == nil && at.Path == callbackPath: // this program has been called back
+			return nil
+		case action == nil:
+			return fmt.Errorf("the sign-in ends at %s://%s%s; open it in a browser to see why", at.Scheme, at.Host, at.Path)
+		}
+		form := url.Values{}
+		for _, field := range formHidden.FindAllStringSubmatch(page, -1) {
+			form.Set(html.UnescapeString(field[1]), html.UnescapeString(field[2]))
+		}
+		switch {
+		case strings.Contains(page, `name="answer" value="approve"`):
+			form.Set("answer", "approve")
+		case strings.Contains(page, `name="answer" value="accept"`):
+			form.Set("answer", "accept")
+		case strings.Contains(page, `name="login"`):
+			form.Set("login", as)
+			form.Set("passwd", "anything")
+		}
+		to, parseErr := at.Parse(html.UnescapeString(action[1]))
+		if parseErr != nil {
+			return fmt.Errorf("the form at %s is sent nowhere: %w", at, parseErr)
+		}
+		page, at, err = visit(ctx, browser, http.MethodPost, to.String(), form)
+		if wrong := complaint.FindStringSubmatch(page); err == nil && wrong != nil {
+			return fmt.Errorf("%s says: %s", at.Host, html.UnescapeString(wrong[1]))
+		}
 	}
-	action, flow := formAction.FindStringSubmatch(page), formFlow.FindStringSubmatch(page)
-	if action == nil || flow == nil {
-		return fmt.Errorf("there is no form to sign in at %s", at)
-	}
-	to := at.ResolveReference(&url.URL{Path: html.UnescapeString(action[1])})
-	page, at, err = visit(ctx, browser, http.MethodPost, to.String(), url.Values{"flow": {flow[1]}, "login": {as}, "passwd": {"anything"}})
-	if wrong := complaint.FindStringSubmatch(page); err == nil && wrong != nil {
-		return fmt.Errorf("%s says: %s", at.Host, html.UnescapeString(wrong[1]))
-	}
-	return err
+	return fmt.Errorf("there is no end of forms, the last one at %s", at)
 }
 
 // visit returns a page, and where redirects have led.
