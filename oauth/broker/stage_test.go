@@ -50,6 +50,11 @@ type stage struct {
 	opts   broker.Options
 	signIn oauth.Options
 
+	// changeSignIn changes signIn at each reload, and provider is where people sign in;
+	// nil and "" are for the stand-in.
+	changeSignIn func(*oauth.Options)
+	provider     string
+
 	mu      sync.Mutex
 	current *oauth.SignIn // guarded by mu
 	stop    func()        // of current
@@ -76,15 +81,21 @@ func (b *logBuffer) String() string {
 // newStage starts one. The broker's options may be changed before.
 func newStage(t *testing.T, change ...func(*broker.Options)) *stage {
 	t.Helper()
+	return newStageBehind(t, httptest.NewServer, change...)
+}
+
+// newStageBehind starts one behind a server, such as one with TLS.
+func newStageBehind(t *testing.T, serve func(http.Handler) *httptest.Server, change ...func(*broker.Options)) *stage {
+	t.Helper()
 	s := &stage{T: t, log: &logBuffer{}}
-	s.server = httptest.NewServer(s)
+	s.server = serve(s)
 	t.Cleanup(s.server.Close)
 	fake, err := fakeentra.Open(fakeentra.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(fake.Close)
-	s.fake = fake
+	s.fake, s.provider = fake, fake.URL()
 	s.app = fake.AddApp(fakeentra.App{
 		Name: "gateway", Secrets: []string{gatewaySecret}, TokenVersion: 2, IDTokenGroups: true,
 		Redirects: []fakeentra.Redirect{{URI: s.server.URL + broker.CallbackPath, Platform: fakeentra.Web}},
@@ -145,6 +156,9 @@ func (s *stage) configure(change ...func(*broker.Options)) {
 			},
 		}},
 	}
+	if s.changeSignIn != nil {
+		s.changeSignIn(&s.signIn)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	next := broker.New(s.opts, s.signIn, s.current)
@@ -202,7 +216,7 @@ func (s *stage) browser() *browser {
 	if err != nil {
 		s.Fatal(err)
 	}
-	return &browser{s, &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	return &browser{s, &http.Client{Jar: jar, Transport: s.server.Client().Transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
 
 // An answer is one of the gateway or the provider.
@@ -344,7 +358,7 @@ func (b *browser) follow(a *answer) *url.URL {
 		if to == nil || to.String() == "" {
 			b.Fatalf("it stops with HTTP %d: %s\n%s", a.status, a.body, b.log)
 		}
-		if !strings.HasPrefix(to.String(), b.server.URL) && !strings.HasPrefix(to.String(), b.fake.URL()) {
+		if !strings.HasPrefix(to.String(), b.server.URL) && !strings.HasPrefix(to.String(), b.provider) {
 			return to
 		}
 		a = b.get(to.String())
