@@ -87,8 +87,7 @@ func (b *broker) claimLogin(w http.ResponseWriter, r *http.Request, p authserver
 	if refusal := b.storeProblem(b.state.useLogin(r.Context(), l, revision)); refusal != nil {
 		return nil, refusal
 	}
-	b.dropCookie(w, signInCookie, id)
-	b.dropCookie(w, consentCookie, id)
+	b.dropCookie(w, signInCookie, id) // the consent's stays: a form that is sent again is told that it was used
 	return l, nil
 }
 

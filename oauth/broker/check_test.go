@@ -56,10 +56,12 @@ func (s *stage) reopen(dir string) {
 	s.configure()
 }
 
-var markup = regexp.MustCompile(`(?s)<style>.*?</style>|<[^>]*>|\n`)
+var markup = regexp.MustCompile(`(?s)<style>.*?</style>|<[^>]*>`)
 
 // text is what people read of a page.
-func (a *answer) text() string { return html.UnescapeString(markup.ReplaceAllString(a.body, " ")) }
+func (a *answer) text() string {
+	return strings.Join(strings.Fields(html.UnescapeString(markup.ReplaceAllString(a.body, " "))), " ")
+}
 
 // checkPage makes sure that the person in front of the browser is told something,
 // and that nobody else is.

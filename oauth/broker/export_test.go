@@ -1,0 +1,18 @@
+package broker
+
+import "time"
+
+// Aged is the signed request of a consent page as it would be if it had been shown
+// so much earlier: time cannot be made to pass for a real browser.
+func (s *State) Aged(signed string, by time.Duration) string {
+	var r request
+	if err := s.secret.open("request", signed, &r); err != nil {
+		panic(err)
+	}
+	r.Expires -= int64(by / time.Second)
+	aged, err := s.secret.sign("request", r)
+	if err != nil {
+		panic(err)
+	}
+	return aged
+}
