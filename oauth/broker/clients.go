@@ -40,6 +40,9 @@ type registered struct {
 	Name      string   `json:"n,omitzero"`
 	Redirects []string `json:"r"`
 	Issued    int64    `json:"t"` // s since 1970
+	// Salt tells clients apart that register the same at the same time: the sessions
+	// of one can be revoked without those of the other.
+	Salt string `json:"s"`
 }
 
 // register gives a client an id that says what it registered (RFC 7591).
@@ -49,7 +52,7 @@ func (b *broker) register(w http.ResponseWriter, r *http.Request) *authserver.Pr
 		return refusal
 	}
 	now := time.Now()
-	signed, err := b.state.secret.sign("registration", registered{asked.ClientName, asked.RedirectURIs, now.Unix()})
+	signed, err := b.state.secret.sign("registration", registered{asked.ClientName, asked.RedirectURIs, now.Unix(), random()[:11]})
 	if err != nil {
 		return authserver.InvalidMetadata("The metadata cannot be written as JSON.")
 	}
