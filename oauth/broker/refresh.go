@@ -115,9 +115,7 @@ func (b *broker) recheck(ctx context.Context, id string, rec *record, revision u
 		return b.endedBy(ctx, id, "its provider is not in the configuration any more")
 	}
 	if wait := b.state.refreshes.paused(rec.Person); wait > 0 {
-		p := authserver.Unavailable("The identity provider was asked too often for this person; try again later.", "AADSTS50196", "")
-		p.Level, p.Wait = slog.LevelInfo, wait
-		return p
+		return askedTooOften(wait, slog.LevelInfo)
 	}
 	g, err := b.provider.refresh(ctx, rec.Refresh)
 	if err != nil {
@@ -178,11 +176,11 @@ func (b *broker) notRefreshed(ctx context.Context, id string, rec *record, err e
 	if !errors.As(err, &refused) {
 		return b.unreachable(err)
 	}
-	if isLoop(refused) {
-		b.state.refreshes.pause(rec.Person, pauseAfterLoop)
-	}
 	switch {
-	case isLoop(refused), refused.Temporary(), !refused.NeedsPerson() && refused.OAuth != "access_denied":
+	case isLoop(refused):
+		b.state.refreshes.pause(rec.Person, pauseAfterLoop)
+		return askedTooOften(pauseAfterLoop, slog.LevelWarn)
+	case refused.Temporary(), !refused.NeedsPerson() && refused.OAuth != "access_denied":
 		return b.refusedBy(refused)
 	case refused.Claims != "":
 		if err := b.state.putChallenge(ctx, rec.Person, refused.Claims); err != nil {
@@ -190,6 +188,13 @@ func (b *broker) notRefreshed(ctx context.Context, id string, rec *record, err e
 		}
 	}
 	return b.endedBy(ctx, id, "the provider does not let the person go on: "+refused.Error())
+}
+
+// askedTooOften is the answer while the provider is not asked about a person.
+func askedTooOften(wait time.Duration, level slog.Level) *authserver.Problem {
+	p := authserver.Unavailable("The identity provider was asked too often for this person; try again later.", "AADSTS50196", "")
+	p.Level, p.Wait = level, wait
+	return p
 }
 
 func (b *broker) endedBy(ctx context.Context, id, why string) *authserver.Problem {
