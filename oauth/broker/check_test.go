@@ -13,13 +13,13 @@ import (
 	"github.com/mcpagg/mcpagg/oauth/store"
 )
 
-// run is a part of a test that has the stage to itself.
+// run is a part of a test, not of a benchmark, that has the stage to itself.
 func (s *stage) run(name string, test func(*testing.T)) {
 	s.Helper()
-	whole := s.T
+	whole := s.TB.(*testing.T)
 	whole.Run(name, func(t *testing.T) {
-		s.T = t
-		defer func() { s.T = whole }()
+		s.TB = t
+		defer func() { s.TB = whole }()
 		test(t)
 	})
 }

@@ -280,7 +280,7 @@ func Test25Names(t *testing.T) {
 
 // markedUp is a name as the page has it.
 func markedUp(name string) string {
-	return `<p class="name" dir="auto">` + strings.ReplaceAll(html.EscapeString(name), "+", "&#43;") + "</p>"
+	return `<p class="name"><bdi>` + strings.ReplaceAll(html.EscapeString(name), "+", "&#43;") + "</bdi></p>"
 }
 
 // TestCookies is about what ties a sign-in to a browser, as it is over TLS: no other

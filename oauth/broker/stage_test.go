@@ -38,7 +38,7 @@ const (
 // A stage is a gateway with a broker in front of the stand-in for Entra, where
 // Alice is signed in.
 type stage struct {
-	*testing.T
+	testing.TB
 	fake   *fakeentra.Server
 	app    fakeentra.App
 	alice  fakeentra.User
@@ -79,15 +79,15 @@ func (b *logBuffer) String() string {
 }
 
 // newStage starts one. The broker's options may be changed before.
-func newStage(t *testing.T, change ...func(*broker.Options)) *stage {
+func newStage(t testing.TB, change ...func(*broker.Options)) *stage {
 	t.Helper()
 	return newStageBehind(t, httptest.NewServer, change...)
 }
 
 // newStageBehind starts one behind a server, such as one with TLS.
-func newStageBehind(t *testing.T, serve func(http.Handler) *httptest.Server, change ...func(*broker.Options)) *stage {
+func newStageBehind(t testing.TB, serve func(http.Handler) *httptest.Server, change ...func(*broker.Options)) *stage {
 	t.Helper()
-	s := &stage{T: t, log: &logBuffer{}}
+	s := &stage{TB: t, log: &logBuffer{}}
 	s.server = serve(s)
 	t.Cleanup(s.server.Close)
 	fake, err := fakeentra.Open(fakeentra.Options{})
