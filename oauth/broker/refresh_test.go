@@ -215,9 +215,13 @@ func TestRefreshForged(t *testing.T) {
 		client, got := s.signedIn()
 		_, other := s.signedIn()
 		const head = len("mcpagg_rt_")
+		letter := "A"
+		if got.refresh[head+50] == 'A' {
+			letter = "B"
+		}
 		for name, token := range map[string]string{
 			"another's end":    got.refresh[:head+27] + other.refresh[head+27:],
-			"one letter":       got.refresh[:head+50] + "A" + got.refresh[head+51:],
+			"one letter":       got.refresh[:head+50] + letter + got.refresh[head+51:],
 			"another length":   got.refresh + "AAAA",
 			"cut":              got.refresh[:len(got.refresh)-1],
 			"no prefix":        got.refresh[head:],
@@ -227,7 +231,7 @@ func TestRefreshForged(t *testing.T) {
 			"an unknown id":    "mcpagg_rt_" + strings.Repeat("A", 70),
 			"letters too many": strings.Repeat("A", 10_000),
 		} {
-			if a := s.refresh(client, token); token != got.refresh && (a.status != http.StatusBadRequest || a.json(s)["error"] != "invalid_grant") {
+			if a := s.refresh(client, token); a.status != http.StatusBadRequest || a.json(s)["error"] != "invalid_grant" {
 				s.Errorf("%s: HTTP %d %s", name, a.status, a.body)
 			}
 		}
