@@ -123,7 +123,7 @@ type authBlock struct {
 	// `vscode` and `cursor`. Modes `broker` and `entra-compat`.
 	Redirects redirects `hcl:"redirects"`
 
-	// How long a token of the gateway counts, from a minute to 12 hours. Clients
+	// How long a token of the gateway counts, from 10 seconds to 12 hours. Clients
 	// renew theirs by themselves, and each time the provider is asked whether the
 	// person may still sign in, and with the kind `entra` for groups. Without it,
 	// `15m`. Mode `broker`.

@@ -172,7 +172,7 @@ type accessTTL struct{ duration }
 
 func (v *accessTTL) take(in input) {
 	v.duration.take(in)
-	v.within(in, time.Minute, 12*time.Hour)
+	v.within(in, 10*time.Second, 12*time.Hour)
 }
 
 // A sessionTTL is how long somebody stays signed in.
@@ -185,7 +185,10 @@ func (v *sessionTTL) take(in input) {
 
 // inWords is a duration as the configuration has it.
 func inWords(d time.Duration) string {
-	s := strings.TrimSuffix(d.String(), "0s")
+	s := d.String()
+	if d >= time.Minute {
+		s = strings.TrimSuffix(s, "0s")
+	}
 	if h, ok := strings.CutSuffix(s, "h0m"); ok {
 		return h + "h"
 	}
