@@ -146,12 +146,12 @@ func (s *State) applyKey(e store.Event) {
 	s.keys.Store(&signingKeys{known})
 }
 
-// keepKeys forgets all keys but some.
-func (s *State) keepKeys(kept map[string]bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	known := slices.DeleteFunc(slices.Clone(s.keys.Load().all), func(k *signingKey) bool { return !kept[k.id] })
-	s.keys.Store(&signingKeys{known})
+// keyIDs are those of the keys in memory.
+func (s *State) keyIDs() (ids []string) {
+	for _, k := range s.keys.Load().all {
+		ids = append(ids, k.id)
+	}
+	return ids
 }
 
 func readKey(e store.Entry) (*signingKey, error) {

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -120,19 +121,11 @@ func (s *State) forget(id string, revision uint64) {
 	known.end()
 }
 
-// keepSessions ends all sessions but some.
-func (s *State) keepSessions(kept map[string]bool) {
+// sessionIDs are those of the sessions in memory.
+func (s *State) sessionIDs() []string {
 	s.mu.RLock()
-	var gone []string
-	for id := range s.sessions {
-		if !kept[id] {
-			gone = append(gone, id)
-		}
-	}
-	s.mu.RUnlock()
-	for _, id := range gone {
-		s.forget(id, 0)
-	}
+	defer s.mu.RUnlock()
+	return slices.Collect(maps.Keys(s.sessions))
 }
 
 // session is the one with an id, or nil if there is none, or it has ended by

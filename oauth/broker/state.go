@@ -82,7 +82,7 @@ func OpenState(ctx context.Context, opts StateOptions) (*State, error) {
 		s.stop()
 		return nil, err
 	}
-	for _, f := range []follower{{kindKey, s.applyKey, s.keepKeys}, {kindSession, s.applySession, s.keepSessions}} {
+	for _, f := range []follower{{kindKey, s.applyKey, s.keyIDs}, {kindSession, s.applySession, s.sessionIDs}} {
 		if err := s.follow(ctx, f); err != nil {
 			s.Close()
 			return nil, err
@@ -117,9 +117,9 @@ func (s *State) openSecret(ctx context.Context) (secret, error) {
 
 // A follower keeps what is in memory of one kind as the store has it.
 type follower struct {
-	kind   string
-	apply  func(store.Event)
-	forget func(kept map[string]bool) // drops what is not among these keys
+	kind  string
+	apply func(store.Event)
+	known func() []string // the keys of what is in memory
 }
 
 // follow starts to keep something as the store has it, and returns once it is.
@@ -169,7 +169,7 @@ func (s *State) watchOnce(f follower, ready chan<- error) error {
 	for e := range w.Events() {
 		switch {
 		case e.Synced:
-			f.forget(kept)
+			s.dropGone(ctx, f, kept)
 			kept = nil
 			select {
 			case ready <- nil:
@@ -183,6 +183,19 @@ func (s *State) watchOnce(f follower, ready chan<- error) error {
 		}
 	}
 	return errWatchEnded
+}
+
+// dropGone forgets what the store does not have any more, after a time in which it did
+// not tell of changes. What was not among the keys that it told of may be newer.
+func (s *State) dropGone(ctx context.Context, f follower, told map[string]bool) {
+	for _, key := range f.known() {
+		if told[key] {
+			continue
+		}
+		if _, err := s.store.Get(ctx, f.kind, key); errors.Is(err, store.ErrNotFound) {
+			f.apply(store.Event{Entry: store.Entry{Key: key}, Deleted: true})
+		}
+	}
 }
 
 // fetcher is one for metadata documents, the same as before a reload if nothing about
