@@ -136,7 +136,11 @@ func (g *Gateway) authenticate(r *http.Request, c *configuration) (*oauth.Caller
 func (g *Gateway) stillAdmitted(r *http.Request, x *exchange) bool {
 	x.admitted = g.Catalog().configuration
 	caller, refused := g.authenticate(r, x.admitted)
-	return refused == nil && caller.ID == x.Caller.ID
+	if refused != nil || caller.ID != x.Caller.ID {
+		return false
+	}
+	x.Caller = caller
+	return true
 }
 
 func refuseCaller(w http.ResponseWriter, f *oauth.Refusal) {
