@@ -31,6 +31,9 @@ const (
 	// closeWait is how long closing waits for the engine.
 	closeWait = 5 * time.Second
 
+	// healthEvery is how often one who waits for a write asks whether the engine can.
+	healthEvery = 250 * time.Millisecond
+
 	maxBytes       = 8 << 30
 	maxMemoryBytes = 256 << 20
 
@@ -40,6 +43,9 @@ const (
 // errSequence means that the engine had another message under a subject than the
 // one that was expected.
 var errSequence = errors.New("at another revision")
+
+// errUnhealthy means that the engine does not write any more.
+var errUnhealthy = errors.New("the engine does not write")
 
 // errLost means that the engine does not find what it had.
 var errLost = errors.New("the engine cannot read its description")
@@ -64,6 +70,8 @@ type write struct {
 
 // An engine is a NATS server of our own, with one stream.
 type engine struct {
+	life   context.Context // until close
+	end    context.CancelFunc
 	server *server.Server
 	conn   *nats.Conn
 	js     jetstream.JetStream
@@ -74,6 +82,7 @@ type engine struct {
 // values already, it has to find them.
 func openEngine(ctx context.Context, dir string, exists bool, log *slog.Logger) (_ *engine, err error) {
 	e := &engine{}
+	e.life, e.end = context.WithCancel(context.WithoutCancel(ctx))
 	defer func() {
 		if err != nil {
 			e.close()
@@ -162,6 +171,7 @@ func streamConfig(dir string) jetstream.StreamConfig {
 
 // close stops the server, and returns after closeWait if that takes longer.
 func (e *engine) close() error {
+	e.end()
 	if e.conn != nil {
 		e.conn.Close()
 	}
@@ -214,7 +224,12 @@ func (e *engine) write(ctx context.Context, w write) (uint64, error) {
 		seconds := (w.ttl + time.Second - 1) / time.Second
 		m.Header.Set(jetstream.MsgTTLHeader, strconv.FormatInt(int64(seconds), 10))
 	}
+	ctx, healthy := e.whileHealthy(ctx)
+	defer healthy()
 	ack, err := e.js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0))
+	if cause := context.Cause(ctx); errors.Is(cause, errUnhealthy) {
+		return 0, cause
+	}
 	var problem *jetstream.APIError
 	if errors.As(err, &problem) && (problem.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || problem.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant) {
 		return 0, errSequence
@@ -225,18 +240,41 @@ func (e *engine) write(ctx context.Context, w write) (uint64, error) {
 	return ack.Sequence, nil
 }
 
-// storeFailed is the code of the engine for a write that failed. After one it
-// refuses all others until it is started anew.
-const storeFailed = 10077
+// whileHealthy returns a context that ends with an error when the engine does not
+// write any more: it does not answer then. The caller calls stop.
+func (e *engine) whileHealthy(ctx context.Context) (_ context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	timer := time.AfterFunc(healthEvery, func() {
+		for ctx.Err() == nil {
+			if err := e.health(); err != nil {
+				cancel(err)
+			}
+			pause(ctx, healthEvery)
+		}
+	})
+	return ctx, func() {
+		timer.Stop()
+		cancel(nil)
+	}
+}
+
+// health is errUnhealthy with the reason, if the engine does not write any more. It
+// does not from the first write that fails, until it is started anew.
+func (e *engine) health() error {
+	if h := e.server.Healthz(nil); h.Status != "ok" {
+		return fmt.Errorf("%w: %s", errUnhealthy, h.Error)
+	}
+	return nil
+}
 
 // isBroken reports whether an error of an engine means that it has to be started
 // anew.
 func isBroken(err error) bool {
 	var problem *jetstream.APIError
 	if errors.As(err, &problem) {
-		return problem.ErrorCode == storeFailed || problem.ErrorCode == jetstream.JSErrCodeJetStreamNotEnabled || problem.ErrorCode == jetstream.JSErrCodeStreamNotFound
+		return problem.ErrorCode == jetstream.JSErrCodeJetStreamNotEnabled || problem.ErrorCode == jetstream.JSErrCodeStreamNotFound
 	}
-	return errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse)
+	return errors.Is(err, errUnhealthy) || errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse)
 }
 
 // subject is where the value of a kind and key is.

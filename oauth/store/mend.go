@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 )
@@ -16,12 +15,13 @@ const mendEvery = time.Second
 func (s *Store) do(ctx context.Context, op func(context.Context, *engine) error) error {
 	ctx, cancel := context.WithTimeout(ctx, maxWait)
 	defer cancel()
+	var err error
 	for range 3 {
 		if s.life.Err() != nil {
 			return ErrClosed
 		}
 		e := s.engine.Load()
-		err := op(ctx, e)
+		err = op(ctx, e)
 		if err == nil || !isBroken(err) {
 			return err
 		}
@@ -29,7 +29,7 @@ func (s *Store) do(ctx context.Context, op func(context.Context, *engine) error)
 			return err
 		}
 	}
-	return errors.New("the store's engine does not come back")
+	return fmt.Errorf("the store's engine does not come back: %w", err)
 }
 
 // mend starts an engine anew that failed, unless somebody else has.

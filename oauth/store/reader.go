@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -57,7 +58,7 @@ func (s *Store) follow(ctx context.Context, filter string, each func(m message, 
 			return ErrClosed
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case isBroken(err):
+		case isBroken(err), e.life.Err() != nil:
 			err = s.mend(ctx, e, err)
 		case errors.Is(err, errGap), errors.Is(err, jetstream.ErrConsumerDeleted):
 			err = nil
@@ -88,6 +89,9 @@ func pause(ctx context.Context, d time.Duration) bool {
 // it seems to have caught up, and is synced only if the engine, asked anew, has
 // nothing more.
 func (r *reader) run(ctx context.Context, e *engine) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(e.life, cancel)()
 	info, err := e.stream.Info(ctx)
 	if err != nil {
 		return err
@@ -110,6 +114,9 @@ func (r *reader) run(ctx context.Context, e *engine) error {
 			return errGap
 		}
 		next += read
+	}
+	if e.life.Err() != nil {
+		return nats.ErrConnectionClosed
 	}
 	return nil
 }
