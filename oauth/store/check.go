@@ -60,6 +60,9 @@ func checkBlocks(dir string, acknowledged uint64) (seen uint64, err error) {
 			return 0, fmt.Errorf("%s is not whole at byte %d of %d", name, whole, len(data))
 		}
 	}
+	if seen < acknowledged {
+		return 0, fmt.Errorf("it ends at revision %d, but %d was stored", seen, acknowledged)
+	}
 	return seen, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -642,7 +643,7 @@ func private(t testing.TB, dir string) {
 	if dir == "" {
 		return
 	}
-	if err := chmod(dir); err != nil {
+	if err := os.Chmod(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -23,7 +23,7 @@ func readKeyFile(path string) (string, error) {
 		return "", fmt.Errorf("the key of the store: %w", err)
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return "", fmt.Errorf("others may read %s, the key of the store (mode %04o): chmod 600 %[1]s, and rotate the key if others can have read it", path, info.Mode().Perm())
+		return "", fmt.Errorf("others may read %s, the key of the store (mode %04o): chmod 600 %[1]s, and replace the key if others can have read it", path, info.Mode().Perm())
 	}
 	text, err := io.ReadAll(io.LimitReader(f, 4096))
 	if err != nil {

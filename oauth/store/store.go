@@ -170,26 +170,15 @@ func (s *Store) data() string {
 func (s *Store) start(ctx context.Context) (*engine, error) {
 	ctx, cancel := context.WithTimeout(ctx, startWait)
 	defer cancel()
-	last := s.mark.last()
-	seen, err := checkBlocks(s.data(), last)
+	seen, err := checkBlocks(s.data(), s.mark.last())
 	if err != nil {
 		return nil, damaged(s.dir, err)
 	}
-	e, err := openEngine(ctx, s.data(), max(seen, last) > 0, s.log)
+	e, err := openEngine(ctx, s.data(), seen > 0, s.log)
 	if errors.Is(err, errLost) {
 		return nil, damaged(s.dir, err)
 	}
-	if err != nil {
-		return nil, err
-	}
-	info, err := e.stream.Info(ctx)
-	if err == nil && info.State.LastSeq < last {
-		err = damaged(s.dir, fmt.Errorf("it ends at revision %d, but %d was stored", info.State.LastSeq, last))
-	}
-	if err != nil {
-		return nil, errors.Join(err, e.close())
-	}
-	return e, nil
+	return e, err
 }
 
 // damaged says that the store in a folder is not whole.
