@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"crypto/rand"
 	"crypto/sha256"
 	"testing"
 	"time"
@@ -15,7 +16,7 @@ func FuzzOpen(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	m, err := newMaster("a key of sixteen bytes and more")
+	m, err := newMaster(rand.Text())
 	if err != nil {
 		f.Fatal(err)
 	}
