@@ -14,6 +14,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/mcpagg/mcpagg/oauth"
 	"github.com/mcpagg/mcpagg/oauth/broker"
@@ -292,3 +293,6 @@ func (s *stage) works(token string, want bool) {
 		s.Errorf("HTTP %d for an access token, want it to work: %t\n%s", status, want, s.log)
 	}
 }
+
+// tick lets a moment pass: otherwise all that happens is at the same time.
+func tick() { time.Sleep(time.Second) }
