@@ -114,6 +114,7 @@ func (s *State) forget(id string, revision uint64) {
 	}
 	person := known.now.Load().person
 	delete(s.sessions, id)
+	delete(s.unsaved, id)
 	delete(s.persons[person], id)
 	if len(s.persons[person]) == 0 {
 		delete(s.persons, person)
@@ -188,7 +189,7 @@ func (s *State) record(ctx context.Context, id string) (*record, uint64, error) 
 	if err := json.Unmarshal(e.Value, &r); err != nil {
 		return nil, 0, fmt.Errorf("a session in the store cannot be read: %w", err)
 	}
-	r.Refresh = first(s.takeUnsaved(id), r.Refresh)
+	r.Refresh = first(s.unsavedOf(id), r.Refresh)
 	return &r, e.Revision, nil
 }
 
@@ -205,6 +206,7 @@ func (s *State) updateSession(ctx context.Context, id string, r *record, revisio
 		}
 		return s.noted(err)
 	}
+	s.keepUnsaved(id, "")
 	s.remember(id, r, next)
 	return s.noted(nil)
 }
@@ -212,23 +214,22 @@ func (s *State) updateSession(ctx context.Context, id string, r *record, revisio
 // maxUnsaved bounds the refresh tokens that could not be stored.
 const maxUnsaved = 10_000
 
-// keepUnsaved remembers a refresh token of the provider while it cannot be stored:
-// the one in the store may not count any more.
+// keepUnsaved remembers a refresh token of the provider until one is stored, for
+// which it is "": the one in the store may not count any more.
 func (s *State) keepUnsaved(id, refresh string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.unsaved) < maxUnsaved {
+	delete(s.unsaved, id)
+	if refresh != "" && s.sessions[id] != nil && len(s.unsaved) < maxUnsaved {
 		s.unsaved[id] = refresh
 	}
 }
 
-// takeUnsaved is the refresh token that could not be stored, or "".
-func (s *State) takeUnsaved(id string) string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	refresh := s.unsaved[id]
-	delete(s.unsaved, id)
-	return refresh
+// unsavedOf is the refresh token that could not be stored, or "".
+func (s *State) unsavedOf(id string) string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.unsaved[id]
 }
 
 // endSession ends one, at once and for ever. It has ended here even if the store
