@@ -93,10 +93,7 @@ func (s *State) remember(id string, r *record, revision uint64) {
 	if known == nil {
 		known = &session{id: id, over: make(chan struct{})}
 		s.sessions[id] = known
-		if s.persons[r.Person] == nil {
-			s.persons[r.Person] = map[string]*session{}
-		}
-		s.persons[r.Person][id] = known
+		s.persons[r.Person] = append(s.persons[r.Person], known)
 	}
 	if old := known.now.Load(); old == nil || old.revision < revision {
 		known.now.Store(r.data(revision))
@@ -115,7 +112,7 @@ func (s *State) forget(id string, revision uint64) {
 	person := known.now.Load().person
 	delete(s.sessions, id)
 	delete(s.unsaved, id)
-	delete(s.persons[person], id)
+	s.persons[person] = slices.DeleteFunc(s.persons[person], func(one *session) bool { return one == known })
 	if len(s.persons[person]) == 0 {
 		delete(s.persons, person)
 	}
@@ -162,10 +159,7 @@ func (s *State) createSession(ctx context.Context, r *record) (id string, err er
 // makeRoom ends the sessions of a person that are too many for another one.
 func (s *State) makeRoom(ctx context.Context, person string) error {
 	s.mu.RLock()
-	var own []*session
-	for _, one := range s.persons[person] {
-		own = append(own, one)
-	}
+	own := slices.Clone(s.persons[person])
 	s.mu.RUnlock()
 	if len(own) < maxSessions {
 		return nil
@@ -288,8 +282,8 @@ func (d *sessionData) shown(id string) Session {
 func (s *State) sessionsOf(person string) []Session {
 	s.mu.RLock()
 	var own []Session
-	for id, one := range s.persons[person] {
-		own = append(own, one.now.Load().shown(id))
+	for _, one := range s.persons[person] {
+		own = append(own, one.now.Load().shown(one.id))
 	}
 	s.mu.RUnlock()
 	return latestFirst(own)

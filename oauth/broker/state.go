@@ -59,9 +59,9 @@ type State struct {
 	failure atomic.Pointer[error] // why the store was not written lately; nil if it was
 
 	mu       sync.RWMutex
-	sessions map[string]*session            // by id; guarded by mu
-	persons  map[string]map[string]*session // the same, by person and id; guarded by mu
-	unsaved  map[string]string              // refresh tokens of the provider, by session; guarded by mu
+	sessions map[string]*session   // by id; guarded by mu
+	persons  map[string][]*session // the same, by person; guarded by mu
+	unsaved  map[string]string     // refresh tokens of the provider, by session; guarded by mu
 
 	documents     *clientdoc.Fetcher // of the last broker that fetches any; guarded by mu
 	documentsFrom clientdoc.Options  // that it was made of; guarded by mu
@@ -73,7 +73,7 @@ func OpenState(ctx context.Context, opts StateOptions) (*State, error) {
 	s := &State{
 		refreshes: newFlights(),
 		store:     opts.Store, rotateEvery: cmp.Or(opts.RotateEvery, defaultRotateEvery), log: opts.Log,
-		sessions: map[string]*session{}, persons: map[string]map[string]*session{}, unsaved: map[string]string{},
+		sessions: map[string]*session{}, persons: map[string][]*session{}, unsaved: map[string]string{},
 	}
 	s.keys.Store(&signingKeys{})
 	s.life, s.stop = context.WithCancel(context.WithoutCancel(ctx))
