@@ -83,12 +83,23 @@ func (s *State) applySession(e store.Event) {
 		s.log.Error("a session in the store cannot be read", "session", e.Key, "err", err)
 		return
 	}
-	s.remember(e.Key, &r, e.Revision)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.told = max(s.told, e.Revision)
+	s.rememberLocked(e.Key, &r, e.Revision)
 }
 
+// remember takes what was just stored, unless the store has told of it by now: it
+// is known then, or has ended since and must not come back.
 func (s *State) remember(id string, r *record, revision uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if revision > s.told || s.sessions[id] != nil {
+		s.rememberLocked(id, r, revision)
+	}
+}
+
+func (s *State) rememberLocked(id string, r *record, revision uint64) {
 	known := s.sessions[id]
 	if known == nil {
 		known = &session{id: id, over: make(chan struct{})}
@@ -105,6 +116,7 @@ func (s *State) remember(id string, r *record, revision uint64) {
 func (s *State) forget(id string, revision uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.told = max(s.told, revision)
 	known := s.sessions[id]
 	if known == nil || revision != 0 && known.now.Load().revision > revision {
 		return

@@ -61,6 +61,7 @@ type State struct {
 	mu       sync.RWMutex
 	sessions map[string]*session   // by id; guarded by mu
 	persons  map[string][]*session // the same, by person; guarded by mu
+	told     uint64                // the last revision of a session that the store has told of; guarded by mu
 	unsaved  map[string]string     // refresh tokens of the provider, by session; guarded by mu
 
 	documents     *clientdoc.Fetcher // of the last broker that fetches any; guarded by mu
