@@ -17,6 +17,7 @@ const MaxLength = 2048
 type URI struct {
 	scheme, host, port string // port is "" if none is written
 	path, query        string // path is "/" for http and https if none is written
+	hasQuery           bool   // also if there is nothing in it
 }
 
 // IsLoopback reports whether it leads to the person's own machine by http, where
@@ -53,8 +54,8 @@ func Parse(raw string) (*URI, error) {
 	if slices.Contains(dangerous, scheme) {
 		return nil, fmt.Errorf("has the scheme %q, which no sign-in ends at", scheme)
 	}
-	rest, query, _ := strings.Cut(rest, "?")
-	u := &URI{scheme: scheme, query: query}
+	rest, query, hasQuery := strings.Cut(rest, "?")
+	u := &URI{scheme: scheme, query: query, hasQuery: hasQuery}
 	if err := u.parseHierarchy(rest); err != nil {
 		return nil, err
 	}

@@ -72,5 +72,5 @@ func Match(registered, requested string) bool {
 	if err != nil || !want.IsLoopback() || !is.IsLoopback() {
 		return false
 	}
-	return want.host == is.host && want.path == is.path && want.query == is.query
+	return want.host == is.host && want.path == is.path && want.query == is.query && want.hasQuery == is.hasQuery
 }

@@ -183,6 +183,7 @@ func TestMatch(t *testing.T) {
 		{"06 IPv6", "http://[::1]/callback", "http://[::1]:1/callback", true},
 		{"06 other path", "http://localhost/callback", "http://localhost:5000/Callback", false},
 		{"06 other query", "http://localhost/callback", "http://localhost:5000/callback?a=b", false},
+		{"06 empty query", "http://localhost/callback", "http://localhost:5000/callback?", false},
 		{"06 other host", "http://localhost/callback", "http://127.0.0.1:5000/callback", false},
 		{"06 https", "http://localhost/callback", "https://localhost/callback", false},
 		{"06 port elsewhere", "https://vscode.dev/redirect", "https://vscode.dev:8443/redirect", false},
