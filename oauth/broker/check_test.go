@@ -67,7 +67,7 @@ func (a *answer) text() string {
 // and that nobody else is.
 func (a *answer) checkPage(t testing.TB, status int, want string) {
 	t.Helper()
-	if a.status != status || !strings.Contains(html.UnescapeString(a.body), want) {
+	if a.status != status || !strings.Contains(a.text(), want) {
 		t.Errorf("HTTP %d, want %d and %q in: %s", a.status, status, want, a.text())
 	}
 	if to := a.header.Get("Location") + a.header.Get("Refresh"); to != "" {
