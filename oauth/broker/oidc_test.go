@@ -71,6 +71,13 @@ func (p *oidcProvider) set(change func()) {
 	change()
 }
 
+// requests are those to the token endpoint so far.
+func (p *oidcProvider) requests() []url.Values {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.asked)
+}
+
 // newOIDCStage is a gateway in front of it, with the secret of the gateway unless
 // that is changed.
 func newOIDCStage(t *testing.T, p *oidcProvider, change ...func(*broker.Options)) *stage {
@@ -261,7 +268,7 @@ func Test22OIDC(t *testing.T) {
 			s.lastAnswer(registered).checkPage(t, http.StatusBadRequest, "not from the identity provider")
 		})
 	}
-	if len(p.asked) != 0 {
+	if p.requests() != nil {
 		t.Error("the code was redeemed")
 	}
 	p.set(func() { p.iss = p.http.URL })
@@ -295,7 +302,7 @@ func TestClientAuthentication(t *testing.T) {
 			tt.credential.ClientID = oidcClient
 			s := newOIDCStage(t, p, func(o *broker.Options) { o.Credential = tt.credential })
 			s.person(s.register())
-			got := p.asked[0]
+			got := p.requests()[0]
 			if got.Get("Authorization") != tt.wantHeader || got.Get("client_secret") != tt.wantSecret || got.Has("client_id") == (tt.wantHeader != "") {
 				t.Errorf("the provider is asked with %v", got)
 			}
@@ -347,13 +354,13 @@ func Test45OIDC(t *testing.T) {
 		})
 	}
 	for name, claims := range map[string]map[string]any{
-		"23 audience":             {"sub": "bob", "aud": "another"},
-		"23 audiences, azp":       {"sub": "bob", "aud": []string{oidcClient, "another"}, "azp": "another"},
-		"23 issuer":               {"sub": "bob", "iss": "https://evil.example"},
-		"23 nonce":                {"sub": "bob", "nonce": "x"},
-		"23 no sub":               {},
-		"23 sub that is a number": {"sub": 1},
-		"23 sub with a quote":     {"sub": "a\nb"},
+		"23 audience":              {"sub": "bob", "aud": "another"},
+		"23 audiences, azp":        {"sub": "bob", "aud": []string{oidcClient, "another"}, "azp": "another"},
+		"23 issuer":                {"sub": "bob", "iss": "https://evil.example"},
+		"23 nonce":                 {"sub": "bob", "nonce": "x"},
+		"23 no sub":                {},
+		"23 sub that is a number":  {"sub": 1},
+		"23 sub with a line break": {"sub": "a\nb"},
 	} {
 		s.run(name, func(t *testing.T) {
 			p.set(func() { p.sign, p.claims = p.signES256, claims })
