@@ -70,7 +70,7 @@ func buildClient(t *testing.T) (path string) {
 }
 
 // startDemo starts the script of an example, and waits until its gateway has both
-// upstreams.
+// upstreams, and knows the provider.
 func startDemo(t *testing.T, h *home, script string, args ...string) *gatewayProcess {
 	t.Helper()
 	g := &gatewayProcess{home: h, exited: make(chan error, 1)}
@@ -91,6 +91,12 @@ func startDemo(t *testing.T, h *home, script string, args ...string) *gatewayPro
 		g.url = regexp.MustCompile(`http://127\.0\.0\.1:\d+/mcp`).FindString(g.written())
 		if g.url == "" || !strings.Contains(g.written(), "generation=2") {
 			return "no URL or no upstreams in " + g.written()
+		}
+		return ""
+	})
+	eventually(t, func() string {
+		if s := h.status(t); s.SignIn != nil && s.SignIn[0].Keys == 0 {
+			return "the provider's keys are not known: " + s.SignIn[0].LastError
 		}
 		return ""
 	})

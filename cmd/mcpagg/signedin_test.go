@@ -3,8 +3,14 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"html"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -36,7 +42,16 @@ func TestSessionsCommand(t *testing.T) {
 	address := freeAddress(t)
 	h.write(t, "gateway.hcl", fmt.Sprintf("server {\n  listen = %q\n}\n\n", address)+startFakeEntra(t, h)+"\n"+notesBlock)
 	g := h.start(t, "--listen", address)
-	g.awaitStates(t, "notes connected")
+	ready := func(want string) {
+		t.Helper()
+		eventually(t, func() string {
+			if code, body := g.get(t, "/health/ready"); code != 200 || !strings.Contains(body, want) {
+				return body
+			}
+			return ""
+		})
+	}
+	ready(`"sessions": 0`)
 	signIn := func(who string) {
 		t.Helper()
 		out, err := exec.Command(client, "--url", g.url, "--as", who+"@contoso.example", "notes_list").CombinedOutput()
@@ -71,12 +86,7 @@ func TestSessionsCommand(t *testing.T) {
 	if got, want := h.sessions(t), "Bob Hansen entra-demo, Alice Young entra-demo"; got != want {
 		t.Errorf("sessions %q after a restart, want %q", got, want)
 	}
-	eventually(t, func() string { // doctor compares what the provider has said with what it says
-		if code, body := g.get(t, "/health/ready"); code != 200 || !strings.Contains(body, `"broker": {`) || !strings.Contains(body, `"sessions": 2`) {
-			return body
-		}
-		return ""
-	})
+	ready(`"sessions": 2`)
 	if s := h.status(t); s.Broker == nil || s.Broker.Sessions != 2 || s.Broker.Key == "" || s.Broker.KeyCreated.IsZero() || s.Broker.Store != h.dir+"/state/mcpagg" || s.Broker.LastError != "" {
 		t.Errorf("status %+v", s.Broker)
 	}
@@ -87,6 +97,12 @@ func TestSessionsCommand(t *testing.T) {
 	for _, want := range []string{"has 1 of the gateway's keys (ES256)", "Entra shows its", "knows the gateway by its credential", "a gateway that runs"} {
 		if !strings.Contains(report, want) {
 			t.Errorf("doctor does not say %q:\n%s", want, report)
+		}
+	}
+	mine := pageOf(t, strings.TrimSuffix(g.url, "/mcp"), "alice@contoso.example")
+	for _, want := range []string{"Alice Young", "platform", "notes_list", "entra-demo"} {
+		if !strings.Contains(mine, want) {
+			t.Errorf("the page of Alice has no %q:\n%s", want, mine)
 		}
 	}
 
@@ -134,4 +150,49 @@ func TestSessionsWithoutBroker(t *testing.T) {
 			t.Errorf("%q exits with %d: %s%s", args, code, stdout, stderr)
 		}
 	}
+}
+
+var (
+	formAction = regexp.MustCompile(`<form method="post" action="([^"]*)"`)
+	formHidden = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)"`)
+)
+
+// pageOf is the page at /me of somebody who signs in there with a browser.
+func pageOf(t *testing.T, gateway, who string) string {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	browser := &http.Client{Jar: jar}
+	resp, err := browser.Get(gateway + "/me")
+	for range 2 { // the gateway's form, and the provider's
+		page := bodyOf(t, resp, err)
+		action, form := formAction.FindStringSubmatch(page), url.Values{"login": {who}, "passwd": {"anything"}}
+		if action == nil {
+			t.Fatalf("there is no form at %s: %s", resp.Request.URL, page)
+		}
+		for _, field := range formHidden.FindAllStringSubmatch(page, -1) {
+			form.Set(field[1], html.UnescapeString(field[2]))
+		}
+		to, parseErr := resp.Request.URL.Parse(html.UnescapeString(action[1]))
+		if parseErr != nil {
+			t.Fatal(parseErr)
+		}
+		resp, err = browser.PostForm(to.String(), form)
+	}
+	return bodyOf(t, resp, err)
+}
+
+func bodyOf(t *testing.T, resp *http.Response, err error) string {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
 }
