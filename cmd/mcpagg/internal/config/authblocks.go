@@ -140,8 +140,9 @@ type authBlock struct {
 	// it, `false`. Mode `broker`.
 	Ephemeral boolean `hcl:"ephemeral"`
 	// What the provider asks of somebody who is signed in there already:
-	// `select_account`, which account to use, or `login`, to sign in again. Without
-	// it, nothing. Mode `broker`.
+	// `select_account`, which account to use; `login`, to sign in again; or, with the
+	// kind `oidc`, `consent`, to agree again, without which Google gives a refresh
+	// token only once. Without it, nothing. Mode `broker`.
 	Prompt prompt `hcl:"prompt"`
 	// The scopes that the gateway asks the provider for, among them `openid`.
 	// `offline_access` stands for refresh tokens at most providers: without one, a

@@ -72,6 +72,9 @@ func (b *authBlock) checkBroker(d *decoder) {
 		b.Scopes.elements[i].checkOwnScope(s)
 	}
 	b.ScopeTexts.checkNames(b.scopeNames())
+	if b.Prompt.value == askConsent && b.kind == "entra" {
+		b.Prompt.in.mistake("With this, Entra would ask everybody for consent each time, and refuse where only an administrator may give it. The gateway itself asks people for each client. Leave prompt out, or write select_account or login.")
+	}
 	b.checkTTLs(d)
 }
 

@@ -66,19 +66,18 @@ type displayName struct{ text }
 func (v *displayName) take(in input) { v.value = in.sentence(60) }
 
 // A prompt is what a provider asks of somebody who is signed in there already.
-type prompt struct{ text }
+type prompt struct {
+	text
+	in input
+}
 
-var prompts = []string{"select_account", "login"}
+const askConsent = "consent"
+
+var prompts = []string{"select_account", "login", askConsent}
 
 func (v *prompt) kind() kind { return kind{codeWords(prompts), map[string]any{"enum": prompts}} }
 
-func (v *prompt) take(in input) {
-	if s, ok := in.text(); ok && s == "consent" {
-		in.mistake("With this, the provider would ask everybody for consent each time, and refuse where only an administrator may give it. The gateway asks people itself, once for each client. Leave prompt out, or write one of %s.", strings.Join(prompts, ", "))
-		return
-	}
-	v.value = in.oneOf(prompts)
-}
+func (v *prompt) take(in input) { v.value, v.in = in.oneOf(prompts), in }
 
 // requestScopes are those that a provider is asked for.
 type requestScopes struct{ identifiers }

@@ -50,7 +50,6 @@ func (b *authBlock) credential() client.Credential {
 		Secret:             b.ClientSecret.value,
 		CertificateFile:    b.CertificateFile.value,
 		FederatedTokenFile: b.FederatedTokenFile.value,
-		Basic:              b.kind == "oidc" && b.ClientSecret.given, // what a provider takes that says nothing of it
 	}
 }
 

@@ -94,8 +94,8 @@ func TestBrokerOfAnotherProvider(t *testing.T) {
 		t.Error("a public client has a secret")
 	}
 	got, _ = loadText(t, fmt.Sprintf(block, "  client_secret = \"hunter2hunter2\"\n")).Broker(nil, slog.New(slog.DiscardHandler))
-	if secret, err := got.Credential.Secret(t.Context()); secret != "hunter2hunter2" || err != nil || !got.Credential.Basic {
-		t.Errorf("the secret is %q, %v; basic: %v", secret, err, got.Credential.Basic)
+	if secret, err := got.Credential.Secret(t.Context()); secret != "hunter2hunter2" || err != nil {
+		t.Errorf("the secret is %q, %v", secret, err)
 	}
 }
 

@@ -46,6 +46,7 @@ type providerMetadata struct {
 	Token      string   `json:"token_endpoint"`
 	Scopes     []string `json:"scopes_supported"`
 	GrantTypes []string `json:"grant_types_supported"`
+	Secrets    []string `json:"token_endpoint_auth_methods_supported"`
 }
 
 // behind is the provider behind the gateway, and what it says of itself, or false
@@ -124,7 +125,9 @@ func (x *examination) credential(ctx context.Context) []Finding {
 	if !ok {
 		return nil
 	}
-	endpoint := &client.Endpoint{URL: m.Token, Credential: x.opts.Broker.Credential, HTTP: x.http}
+	proves := x.opts.Broker.Credential
+	proves.Basic = !slices.Contains(m.Secrets, "client_secret_post") // as the gateway does (RFC 8414, section 2)
+	endpoint := &client.Endpoint{URL: m.Token, Credential: proves, HTTP: x.http}
 	a, err := endpoint.Post(ctx, x.proof(p))
 	if err != nil {
 		return []Finding{{Verdict: Problem, Seen: fmt.Sprintf("%s: %v", p.Name, err), Remedy: "Correct what client_secret, certificate_file or federated_token_file names, if it is about that. " + reach}}

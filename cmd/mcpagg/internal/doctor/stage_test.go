@@ -143,6 +143,7 @@ func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		metadata := map[string]any{
 			"issuer": s.issuer, "jwks_uri": s.entra.URL + "/" + tenant + "/discovery/v2.0/keys",
 			"authorization_endpoint": s.entra.URL + "/" + tenant + "/oauth2/v2.0/authorize", "token_endpoint": s.entra.URL + "/" + tenant + "/oauth2/v2.0/token",
+			"token_endpoint_auth_methods_supported": []string{"client_secret_post"},
 		}
 		maps.Copy(metadata, s.metadata)
 		answer(w, metadata)
