@@ -1,5 +1,5 @@
 # A gateway for a team, with most of what a configuration can say. It needs npx,
-# and GITHUB_TOKEN and WIKI_KEY in the environment:
+# GITHUB_TOKEN and WIKI_KEY in the environment, and a key vault:
 #
 #   mcpagg validate -c examples/team/gateway.hcl
 #   mcpagg config show -c examples/team/gateway.hcl
@@ -31,6 +31,54 @@ server {
     response_bytes   = "16MiB"
     calls_per_minute = 600
   }
+}
+
+# Where secrets are kept; they are fetched when they are used, and can change.
+secrets "azure_key_vault" "kv" {
+  url = "https://contoso-mcp.vault.azure.net"
+  ttl = "15m"
+}
+
+# Who is signed in outlives a restart here, encrypted.
+store {
+  dir = "/var/lib/mcpagg"
+  key = secret("kv", "mcpagg-store")
+}
+
+# People sign in with Microsoft Entra. The gateway signs them in itself, as one app
+# with one redirect URI: public_url with /oauth2/callback behind it.
+auth "entra" "contoso" {
+  mode          = "broker" # the default
+  tenant_id     = "6c1f6c8e-0000-0000-0000-000000000000"
+  client_id     = "0b7a2f1c-0000-0000-0000-000000000000"
+  client_secret = secret("kv", "mcpagg-entra")
+  scopes        = ["mcp.access"]
+  scope_texts   = { "mcp.access" = "use the tools of your team" }
+  access_ttl    = "15m" # so soon a change of somebody's groups, or their leaving, counts
+
+  # Somebody in more than 200 groups has a token that does not list them.
+  group_overage  = "graph"
+  groups_max_age = "5m"
+  graph {
+    client_id     = "5e8c4d2a-0000-0000-0000-000000000000"
+    client_secret = secret("kv", "mcpagg-graph")
+  }
+}
+
+group "platform" {
+  id = "4f1c2d3e-0000-0000-0000-000000000001"
+}
+
+# A client that is known by the URL of a document about it,
+app "vscode" {
+  client_id = "https://vscode.dev/oauth/client-metadata.json"
+}
+
+# and one that is set up here, and need not register.
+app "portal" {
+  client_id = "portal"
+  name      = "Contoso portal"
+  redirects = ["https://portal.contoso.com/callback"]
 }
 
 # Model APIs take names of up to 64 characters, of which clients use some.
