@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -24,35 +25,35 @@ import (
 func sampleReport() *doctor.Report {
 	return &doctor.Report{
 		Findings: []doctor.Finding{
-			{Check: "configuration", Verdict: doctor.OK, Seen: "contoso: entra-compat, for tokens of https://login.microsoftonline.com/6c1f6c8e-0000-0000-0000-000000000000/v2.0 for 9d3e5a7b-0000-0000-0000-000000000000"},
+			{Check: "configuration", Verdict: doctor.OK, Seen: "contoso: broker, with people of https://login.microsoftonline.com/6c1f6c8e-0000-0000-0000-000000000000/v2.0"},
+			{Check: "configuration", Verdict: doctor.OK, Seen: "contoso: the client 0b7a2f1c-0000-0000-0000-000000000000 there has to have the redirect URI https://mcp.contoso.com/oauth2/callback, on the platform Web"},
 			{Check: "metadata", Verdict: doctor.OK, Seen: "contoso: the issuer is https://login.microsoftonline.com/6c1f6c8e-0000-0000-0000-000000000000/v2.0, as configured"},
 			{Check: "keys", Verdict: doctor.OK, Seen: "contoso: JYhAcTPMZ_LX6DBlOWQ7Hn0NeXE (RSA 2048), 3g5nwGN1KY6kRfbOqdnE7iEnMKk (RSA 2048)"},
 			{Check: "clock", Verdict: doctor.OK, Seen: "within 5s of contoso's"},
+			{Check: "clients", Verdict: doctor.OK, Seen: "clients register by themselves, or by the URL of a document, which the gateway fetches from the internet"},
 			{Check: "gateway", Verdict: doctor.OK, Seen: "a request without a token is told where to sign in"},
 			{
 				Check: "gateway", Verdict: doctor.Problem, Seen: "https://mcp.contoso.com/.well-known/oauth-protected-resource/mcp answers 404 Not Found",
 				Remedy: "A proxy in front has to pass on /.well-known/, /oauth2/, /authorize, /token and /register as well as /mcp.",
 			},
-			{Check: "sign-in", Verdict: doctor.OK, Seen: "Claude Code, http://localhost/callback: Entra shows its sign-in page"},
 			{
-				Check: "sign-in", Verdict: doctor.Warning, Seen: "OpenCode, http://127.0.0.1:19876/mcp/oauth/callback: AADSTS50011",
-				Remedy: "If people use this client: The redirect URI of the client is not registered with the client app; its host, path and case must be the same. Add the URI, as it is here, to the client app under Authentication, on the platform Mobile and desktop applications.",
+				Check: "sign-in", Verdict: doctor.Problem, Seen: "the gateway, https://mcp.contoso.com/oauth2/callback: AADSTS50011",
+				Remedy: "Add exactly this URI to the app under Authentication, on the platform Web.",
 			},
-			{Check: "sign-in", Verdict: doctor.OK, Seen: "Entra refuses a foreign resource, as it should; the gateway sends none"},
 			{
-				Check: "token", Verdict: doctor.Problem, Seen: "the gateway refuses it: it is for Microsoft Graph",
-				Remedy: "The client must ask for a scope of this gateway's API.",
+				Check: "credential", Verdict: doctor.Problem, Seen: "contoso does not believe that the gateway is its client: invalid_client (AADSTS7000222)",
+				Remedy: expiredSecret(),
 			},
-		},
-		Token: []doctor.Fact{
-			{Name: "kind", Value: "access token for Microsoft Graph"},
-			{Name: "issuer", Value: "https://sts.windows.net/6c1f6c8e-0000-0000-0000-000000000000/"},
-			{Name: "audience", Value: "00000003-0000-0000-c000-000000000000"},
-			{Name: "scopes", Value: "User.Read openid profile"},
-			{Name: "groups", Value: "none listed: the claim is not there"},
-			{Name: "expires", Value: "2026-11-27T13:09:00Z, in 1h9m0s"},
+			{Check: "refresh", Verdict: doctor.OK, Seen: "contoso is asked for refresh tokens"},
+			{Check: "store", Verdict: doctor.OK, Seen: "/var/lib/mcpagg is closed to others, and a gateway that runs has it"},
 		},
 	}
+}
+
+// expiredSecret is what helps against AADSTS7000222.
+func expiredSecret() string {
+	code, _ := entra.Explain(7000222)
+	return code.Meaning + " " + code.Remedy
 }
 
 // TestDocsDoctor shows the sample as docs/sign-in.md does.
@@ -176,42 +177,48 @@ func configurations(t *testing.T, name string) []string {
 	return all
 }
 
-// loadText loads a configuration that needs nothing but an upstream.
+// loadText loads a configuration that needs an upstream, and maybe variables.
 func loadText(t *testing.T, text string) *config.Config {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "gateway.hcl")
 	if err := os.WriteFile(file, []byte(text+"\nupstream \"notes\" {\n  url = \"https://notes.contoso.com/mcp\"\n}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cfg, err := config.Load([]string{file}, func(string) (string, bool) { return "", false })
+	cfg, err := config.Load([]string{file}, func(string) (string, bool) { return "of-the-environment", true })
 	if err != nil {
 		t.Fatalf("%v\nin\n%s", err, text)
 	}
 	return cfg
 }
 
-// TestDocsRefusals has the challenge and the line of the log that docs/sign-in.md
-// shows, of the first configuration there.
+// TestDocsRefusals has the challenge that docs/sign-in.md shows, of the first
+// configuration there, and the line of the log, of the first resource server.
 func TestDocsRefusals(t *testing.T) {
 	var log bytes.Buffer
-	opts, _ := loadText(t, configurations(t, "sign-in.md")[0]).SignIn(nil, slog.New(slog.NewTextHandler(&log, nil)))
-	s := oauth.New(opts, nil)
-	signIn := page(t, "sign-in.md")
+	signIn, all := page(t, "sign-in.md"), configurations(t, "sign-in.md")
+	direct := slices.IndexFunc(all, func(text string) bool { return strings.Contains(text, "resource-server") })
+	serving := func(text string) *oauth.SignIn {
+		opts, _ := loadText(t, "server {\n  public_url = \"https://mcp.contoso.com\"\n}\n"+strings.Replace(text, serverBlock.FindString(text), "", 1)).
+			SignIn(nil, slog.New(slog.NewTextHandler(&log, nil)))
+		return oauth.New(opts, nil)
+	}
 	r := httptest.NewRequest(http.MethodPost, "/mcp", nil)
-	_, refused := s.Authenticate(r)
+	_, refused := serving(all[0]).Authenticate(r)
 	if want := fmt.Sprintf("`%d`, `WWW-Authenticate: %s`", refused.Status, refused.Challenge); !strings.Contains(signIn, want) {
 		t.Errorf("docs/sign-in.md does not show this:\n%s", want)
 	}
 	r.RemoteAddr = "192.0.2.7:40312"
 	// {"alg":"RS256","kid":"a"}, {"iss":"https://login.contoso.com/realms/tools","aud":"account"}
 	r.Header.Set("Authorization", "Bearer eyJhbGciOiJSUzI1NiIsImtpZCI6ImEifQ.eyJpc3MiOiJodHRwczovL2xvZ2luLmNvbnRvc28uY29tL3JlYWxtcy90b29scyIsImF1ZCI6ImFjY291bnQifQ.c2ln")
-	if _, refused = s.Authenticate(r); refused == nil {
+	if _, refused = serving(all[direct]).Authenticate(r); refused == nil {
 		t.Fatal("a token of another audience is taken")
 	}
 	if _, line, _ := strings.Cut(log.String(), " "); !strings.Contains(signIn, strings.TrimSpace(line)) {
 		t.Errorf("docs/sign-in.md does not show this:\n%s", line)
 	}
 }
+
+var serverBlock = regexp.MustCompile(`(?s)^server \{.*?\n\}\n`)
 
 // TestReportKeepsURLs checks that a URL can be copied.
 func TestReportKeepsURLs(t *testing.T) {
