@@ -10,7 +10,9 @@ import (
 
 // An ownPage tells people about themselves, of the gateway that is made after who
 // says who is calling. Before that, there is nothing to tell.
-type ownPage struct{ gateway atomic.Pointer[aggregator.Gateway] }
+type ownPage struct {
+	gateway atomic.Pointer[aggregator.Gateway]
+}
 
 // tools are those that somebody may use, or why there are none.
 func (o *ownPage) tools(c *oauth.Caller) (tools []pages.Tool, why string) {
