@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/mcpagg/mcpagg/oauth/store"
 )
 
@@ -106,6 +108,38 @@ func TestIndexDamaged(t *testing.T) {
 			t.Errorf("%d values are there, want 20", len(got))
 		}
 	}
+}
+
+// TestRebuilt: without its index, the engine reads its files anew. What was taken
+// stays taken, be it that the place where that is written is another file, and what
+// expires does so.
+func TestRebuilt(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, store.Options{Dir: dir})
+	put(t, s, "code", "taken", "one", time.Hour)
+	put(t, s, "code", "replaced", "one", 0)
+	for i := range 60 {
+		put(t, s, "session", fmt.Sprint(i%3), strings.Repeat("v", 256<<10), time.Hour)
+	}
+	if _, err := s.Take(t.Context(), "code", "taken"); err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, "code", "replaced", "two", 3*time.Second)
+	closed(t, s)
+	blocks, err := filepath.Glob(filepath.Join(dir, "store/jetstream/?G/streams/*/msgs/*.blk"))
+	if err != nil || len(blocks) < 2 {
+		t.Fatalf("the engine has the files %v (%v), want several", blocks, err)
+	}
+	if err := os.Remove(filepath.Join(dir, streamFolder, "msgs/index.db")); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, store.Options{Dir: dir})
+	if diff := cmp.Diff([]string{"replaced=two"}, list(t, s, "code", "")); diff != "" {
+		t.Error(diff)
+	}
+	watch(t, s, "code").until(t, "replaced deleted")
+	wantValue(t, s, "code", "taken", "not found")
+	wantValue(t, s, "code", "replaced", "not found")
 }
 
 // TestCutWrite: a write that nobody was told of may end anywhere.

@@ -93,6 +93,10 @@ func fullDisk(dir string, fill, free func() error, says string) error {
 	if _, err := s.Get(ctx, "session", "0"); err != nil {
 		return fmt.Errorf("after it could not be taken: %w", err)
 	}
+	want = fmt.Sprintf("there is no space for the store in %s: free at least 1 MiB there: ", filepath.Join(dir, "new"))
+	if _, err := store.Open(ctx, store.Options{Dir: filepath.Join(dir, "new")}); err == nil || !strings.HasPrefix(err.Error(), want) {
+		return fmt.Errorf("opening another, the error is %v, want %s", err, want)
+	}
 	if err := free(); err != nil {
 		return err
 	}

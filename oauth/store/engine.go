@@ -28,8 +28,9 @@ const (
 	maxWait = 10 * time.Second
 	// startWait is how long starting the engine may take.
 	startWait = time.Minute
-	// closeWait is how long closing waits for the engine.
-	closeWait = 5 * time.Second
+	// closeWait is how long closing waits: for an engine that is being started, and
+	// for one to stop.
+	closeWait = 5 * time.Second / 2
 
 	// healthEvery is how often one who waits for a write asks whether the engine can.
 	healthEvery = 250 * time.Millisecond
@@ -105,7 +106,7 @@ func openEngine(ctx context.Context, dir string, exists bool, log *slog.Logger) 
 	if !e.server.JetStreamEnabled() {
 		return nil, fmt.Errorf("starting the store: %s", logger.fatal())
 	}
-	e.conn, err = nats.Connect("", nats.InProcessServer(e.server), nats.NoReconnect(), nats.Timeout(closeWait),
+	e.conn, err = nats.Connect("", nats.InProcessServer(e.server), nats.NoReconnect(), nats.Timeout(maxWait),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			log.Debug("store engine", "err", err)
 		}))

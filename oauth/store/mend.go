@@ -60,6 +60,9 @@ func (s *Store) restart(ctx context.Context, e *engine, cause error) error {
 	if err := probe(s.dir); err != nil {
 		return diskError(s.dir, err)
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.life, cancel)()
 	s.log.Warn("the store starts its engine anew", "err", cause)
 	if err := e.close(); err != nil {
 		return err

@@ -20,6 +20,8 @@ const (
 	// fetchWait is how long one request for messages lasts. The client would want a
 	// heartbeat from 10 seconds on, which nothing in one process needs.
 	fetchWait = 8 * time.Second
+	// retryFetch is how long a reader pauses when messages did not come.
+	retryFetch = 50 * time.Millisecond
 )
 
 var (
@@ -35,7 +37,7 @@ type reader struct {
 	each   func(m message, synced bool) error
 
 	after    uint64 // the last sequence that was read
-	passes   int    // how often the engine was asked
+	passes   int    // how often it seemed to have caught up
 	begun    bool   // something was read in an earlier pass
 	caughtUp bool   // in this pass, it seems
 	synced   bool
@@ -60,7 +62,7 @@ func (s *Store) follow(ctx context.Context, filter string, each func(m message, 
 			return ctx.Err()
 		case isBroken(err), e.life.Err() != nil:
 			err = s.mend(ctx, e, err)
-		case errors.Is(err, errGap), errors.Is(err, jetstream.ErrConsumerDeleted):
+		case errors.Is(err, errGap):
 			err = nil
 		}
 		if err != nil && !r.synced {
@@ -102,15 +104,17 @@ func (r *reader) run(ctx context.Context, e *engine) error {
 	}
 	defer e.forget(ctx, c)
 	r.begun, r.caughtUp = r.after > 0, false
-	if r.passes++; c.CachedInfo().NumPending == 0 || r.passes > maxPasses {
+	if c.CachedInfo().NumPending == 0 || r.passes > maxPasses {
 		r.sync()
 	}
 	for next := uint64(1); r.ended == nil && ctx.Err() == nil; {
 		read, err := r.fetch(ctx, c, next, info.State.LastSeq)
-		if err != nil {
-			return err
+		if err != nil { // the engine is well, or asking anew will show
+			pause(ctx, retryFetch)
+			return errGap
 		}
 		if !r.synced && (read == 0 || r.caughtUp) {
+			r.passes++
 			return errGap
 		}
 		next += read

@@ -73,13 +73,13 @@ type Entry struct {
 // A Store is an open store. It is safe for concurrent use.
 type Store struct {
 	// Set by Open, never changed.
-	dir  string // "" if in memory
-	log  *slog.Logger
-	lock *os.File
-	mark *mark
+	dir    string // "" if in memory
+	log    *slog.Logger
+	lock   *os.File
+	mark   *mark
+	master master
 
 	engine atomic.Pointer[engine]
-	master master // set by unlock, never changed
 	keys   keys
 
 	saving  chan struct{} // holds a token while nobody changes the keyring
@@ -93,7 +93,7 @@ type Store struct {
 	closed bool // guarded by mu: nothing may start any more
 
 	mending chan struct{} // holds a token while nobody mends the engine
-	mended  time.Time     // when that was last tried; guarded by the token
+	mended  time.Time     // when somebody last did; guarded by the token
 	broken  error         // what came of it; guarded by the token
 }
 
@@ -138,6 +138,9 @@ func (s *Store) open(ctx context.Context, o Options) error {
 
 // prepare makes the folder ours alone, and finds out whether it can be used.
 func (s *Store) prepare(dir string) (err error) {
+	if dir == "" {
+		return errors.New("the store needs a folder, or is to be in memory")
+	}
 	if dir, err = filepath.Abs(dir); err != nil {
 		return fmt.Errorf("the store's folder: %w", err)
 	}
@@ -199,7 +202,11 @@ func (s *Store) Close() error {
 	}
 	s.end()
 	s.running.Wait()
-	<-s.mending // for good
+	select {
+	case <-s.mending: // for good
+	case <-time.After(closeWait):
+		return errors.New("the store's engine is being started, and did not stop")
+	}
 	var err error
 	if e := s.engine.Load(); e != nil {
 		err = e.close()

@@ -97,9 +97,34 @@ func (s *Store) saveRing(ctx context.Context, ring []*dataKey) error {
 	_, sequence := s.keys.all()
 	sequence, err = s.publish(ctx, write{subject: keyring, data: sealed, expect: sequence})
 	if err != nil {
-		return fmt.Errorf("writing the keyring of the store: %w", err)
+		// It may have been written all the same.
+		return fmt.Errorf("writing the keyring of the store: %w", errors.Join(err, s.reloadRing(ctx)))
 	}
 	s.keys.set(ring, sequence)
+	return nil
+}
+
+// reloadRing uses the keyring that is stored.
+func (s *Store) reloadRing(ctx context.Context) error {
+	var m message
+	err := s.do(context.WithoutCancel(ctx), func(ctx context.Context, e *engine) (err error) {
+		m, err = e.last(ctx, keyring)
+		return err
+	})
+	if errors.Is(err, ErrNotFound) {
+		return nil // the first one was not written
+	}
+	if err != nil {
+		return err
+	}
+	ring, err := s.master.open(m.data)
+	if errors.Is(err, errWrongKey) {
+		return nil // sealed under the previous key
+	}
+	if err != nil {
+		return err
+	}
+	s.keys.set(ring, m.sequence)
 	return nil
 }
 

@@ -17,8 +17,8 @@ type Event struct {
 	// Entry is what is stored now. Of one that is deleted, only Key and Revision
 	// are known.
 	Entry
-	// Deleted means that the entry was deleted or taken, or has expired: of the
-	// last, a watch tells within two seconds. The entry may be one it never told.
+	// Deleted means that the entry was deleted or taken, or has expired, of which a
+	// watch tells about two seconds late. The entry may be one it never told.
 	Deleted bool
 	// Synced means that everything there was has been told. It has no entry.
 	Synced bool
