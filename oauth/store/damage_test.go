@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -52,17 +53,17 @@ func TestDamaged(t *testing.T) {
 		{"Garbage", "msgs/1.blk", func(b []byte) []byte {
 			copy(b[5000:], "garbage")
 			return b
-		}, "DIR/" + streamFolder + "/msgs/1.blk is not whole at byte 4762 of 22932"},
+		}, "DIR/" + streamFolder + "/msgs/1.blk is not whole at byte 4954 of 23892"},
 		{"GarbageInALength", "msgs/1.blk", func(b []byte) []byte {
 			copy(b, "\xff\xff\x00\x00")
 			return b
-		}, "DIR/" + streamFolder + "/msgs/1.blk is not whole at byte 0 of 22932"},
+		}, "DIR/" + streamFolder + "/msgs/1.blk is not whole at byte 0 of 23892"},
 		{
 			"Truncated", "msgs/1.blk", func(b []byte) []byte { return b[:len(b)-10] },
-			"DIR/" + streamFolder + "/msgs/1.blk is not whole at byte 21796 of 22922",
+			"DIR/" + streamFolder + "/msgs/1.blk is not whole at byte 22708 of 23882",
 		},
 		{
-			"TruncatedBetweenWrites", "msgs/1.blk", func(b []byte) []byte { return b[:21796] },
+			"TruncatedBetweenWrites", "msgs/1.blk", func(b []byte) []byte { return b[:22708] },
 			"it ends at revision 20, but 21 was stored",
 		},
 		{
@@ -110,36 +111,83 @@ func TestIndexDamaged(t *testing.T) {
 	}
 }
 
-// TestRebuilt: without its index, the engine reads its files anew. What was taken
-// stays taken, be it that the place where that is written is another file, and what
-// expires does so.
+// TestRebuilt: without its index, as after a kill, the engine reads its files anew.
+// What was taken, or has expired, does not come back, be it that only what it
+// replaced is in a file still.
 func TestRebuilt(t *testing.T) {
 	dir := t.TempDir()
-	s := open(t, store.Options{Dir: dir})
-	put(t, s, "code", "taken", "one", time.Hour)
-	put(t, s, "code", "replaced", "one", 0)
-	for i := range 60 {
-		put(t, s, "session", fmt.Sprint(i%3), strings.Repeat("v", 256<<10), time.Hour)
+	private(t, dir)
+	s, err := store.OpenForgetful(t.Context(), store.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
 	}
+	t.Cleanup(func() { s.Close() })
+	put(t, s, "code", "taken", "one", time.Hour)
+	put(t, s, "code", "shortened", "one", 0)
+	put(t, s, "code", "deleted", "one", 0)
+	for i := range 30 { // which keep the first file
+		put(t, s, "other", fmt.Sprint(i), strings.Repeat("v", 200<<10), 0)
+	}
+	nextFiles(t, s)
 	if _, err := s.Take(t.Context(), "code", "taken"); err != nil {
 		t.Fatal(err)
 	}
-	put(t, s, "code", "replaced", "two", 3*time.Second)
-	closed(t, s)
-	blocks, err := filepath.Glob(filepath.Join(dir, "store/jetstream/?G/streams/*/msgs/*.blk"))
-	if err != nil || len(blocks) < 2 {
-		t.Fatalf("the engine has the files %v (%v), want several", blocks, err)
+	if err := s.Delete(t.Context(), "code", "deleted"); err != nil {
+		t.Fatal(err)
 	}
+	put(t, s, "code", "deleted", "again", time.Second)
+	put(t, s, "code", "shortened", "two", time.Second)
+	nextFiles(t, s)
+	w := watch(t, s, "session")
+	put(t, s, "session", "later", "one", 4*time.Second)
+	w.until(t, "later deleted")
+	nextFiles(t, s)
+	s = rebuilt(t, s, dir)
+	for _, key := range []string{"taken", "shortened", "deleted"} {
+		wantValue(t, s, "code", key, "not found")
+	}
+	if got := list(t, s, "other", ""); len(got) != 30 {
+		t.Errorf("%d others are there, want 30", len(got))
+	}
+}
+
+// TestRebuiltExpires: what is to expire does so after the files were read anew, and
+// after they were not.
+func TestRebuiltExpires(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, store.Options{Dir: dir})
+	put(t, s, "code", "a", "one", 0)
+	put(t, s, "code", "a", "two", 3*time.Second)
+	put(t, s, "code", "b", "one", 3*time.Second)
+	closed(t, s)
+	s = rebuilt(t, open(t, store.Options{Dir: dir}), dir)
+	w := watch(t, s, "code")
+	if diff := cmp.Diff([]string{"a=two", "b=one", "synced"}, w.take(t, 3)); diff != "" {
+		t.Error(diff)
+	}
+	got := w.take(t, 2)
+	slices.Sort(got)
+	if diff := cmp.Diff([]string{"a deleted", "b deleted"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// nextFiles has the engine begin two new files, and leave those in between.
+func nextFiles(t *testing.T, s *store.Store) {
+	t.Helper()
+	for i := range 70 {
+		put(t, s, "session", fmt.Sprint(i%3), strings.Repeat("v", 256<<10), time.Hour)
+	}
+}
+
+// rebuilt closes a store and opens it without its index.
+func rebuilt(t *testing.T, s *store.Store, dir string) *store.Store {
+	t.Helper()
+	closed(t, s)
 	if err := os.Remove(filepath.Join(dir, streamFolder, "msgs/index.db")); err != nil {
 		t.Fatal(err)
 	}
-	s = open(t, store.Options{Dir: dir})
-	if diff := cmp.Diff([]string{"replaced=two"}, list(t, s, "code", "")); diff != "" {
-		t.Error(diff)
-	}
-	watch(t, s, "code").until(t, "replaced deleted")
-	wantValue(t, s, "code", "taken", "not found")
-	wantValue(t, s, "code", "replaced", "not found")
+	return open(t, store.Options{Dir: dir})
 }
 
 // TestCutWrite: a write that nobody was told of may end anywhere.

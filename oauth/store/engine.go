@@ -58,6 +58,11 @@ type message struct {
 	deleted  bool // a marker: something was deleted or has expired
 	initial  bool // what a reader found when it began
 	data     []byte
+
+	// Of a marker, when the last value that was there would expire; zero for never.
+	until time.Time
+	// When the store itself has to see to it that a value expires, or zero.
+	due time.Time
 }
 
 // A write is what the engine shall have under a subject.
@@ -67,6 +72,8 @@ type write struct {
 	expect  uint64        // the sequence that is there: 0 nothing, anySequence whatever
 	ttl     time.Duration // 0 for ever
 	remove  bool          // leave a marker
+	until   time.Time     // as in message
+	due     time.Time     // as in message
 }
 
 // An engine is a NATS server of our own, with one stream.
@@ -79,9 +86,16 @@ type engine struct {
 	stream jetstream.Stream
 }
 
-// openEngine starts a server whose files are in dir, "" for in memory. If there are
-// values already, it has to find them.
-func openEngine(ctx context.Context, dir string, exists bool, log *slog.Logger) (_ *engine, err error) {
+// engineOptions say what an engine is to be like.
+type engineOptions struct {
+	dir     string        // where its files are; "" for in memory
+	exists  bool          // there are values already, and it has to find them
+	markers time.Duration // how long a deletion or expiry can be heard of
+	log     *slog.Logger
+}
+
+// openEngine starts a server with its stream.
+func openEngine(ctx context.Context, o engineOptions) (_ *engine, err error) {
 	e := &engine{}
 	e.life, e.end = context.WithCancel(context.WithoutCancel(ctx))
 	defer func() {
@@ -89,8 +103,8 @@ func openEngine(ctx context.Context, dir string, exists bool, log *slog.Logger) 
 			e.close()
 		}
 	}()
-	folder := dir
-	if dir == "" {
+	folder := o.dir
+	if o.dir == "" {
 		if folder, err = os.MkdirTemp("", "mcpagg-store-"); err != nil {
 			return nil, fmt.Errorf("the store's engine wants a folder even in memory, for a moment: %w", err)
 		}
@@ -100,15 +114,15 @@ func openEngine(ctx context.Context, dir string, exists bool, log *slog.Logger) 
 	if err != nil {
 		return nil, fmt.Errorf("starting the store: %w", err)
 	}
-	logger := &engineLog{log: log}
-	e.server.SetLoggerV2(logger, log.Enabled(ctx, slog.LevelDebug), false, false)
+	logger := &engineLog{log: o.log}
+	e.server.SetLoggerV2(logger, o.log.Enabled(ctx, slog.LevelDebug), false, false)
 	e.server.Start()
 	if !e.server.JetStreamEnabled() {
 		return nil, fmt.Errorf("starting the store: %s", logger.fatal())
 	}
 	e.conn, err = nats.Connect("", nats.InProcessServer(e.server), nats.NoReconnect(), nats.Timeout(maxWait),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			log.Debug("store engine", "err", err)
+			o.log.Debug("store engine", "err", err)
 		}))
 	if err != nil {
 		return nil, fmt.Errorf("starting the store: %w", err)
@@ -118,10 +132,10 @@ func openEngine(ctx context.Context, dir string, exists bool, log *slog.Logger) 
 		return nil, fmt.Errorf("starting the store: %w", err)
 	}
 	open := e.js.CreateOrUpdateStream
-	if exists {
+	if o.exists {
 		open = e.js.UpdateStream
 	}
-	e.stream, err = open(ctx, streamConfig(dir))
+	e.stream, err = open(ctx, streamConfig(o))
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, errLost
 	}
@@ -147,7 +161,7 @@ func serverOptions(dir string) *server.Options {
 	}
 }
 
-func streamConfig(dir string) jetstream.StreamConfig {
+func streamConfig(o engineOptions) jetstream.StreamConfig {
 	c := jetstream.StreamConfig{
 		Name:              streamName,
 		Subjects:          []string{subjects + ">"},
@@ -162,9 +176,9 @@ func streamConfig(dir string) jetstream.StreamConfig {
 		AllowDirect:       true,
 		AllowMsgTTL:       true,
 		// Expiry leaves a marker, so that watchers hear of it.
-		SubjectDeleteMarkerTTL: markerTTL,
+		SubjectDeleteMarkerTTL: o.markers,
 	}
-	if dir == "" {
+	if o.dir == "" {
 		c.Storage, c.MaxBytes = jetstream.MemoryStorage, maxMemoryBytes
 	}
 	return c
@@ -202,11 +216,36 @@ func (e *engine) last(ctx context.Context, subject string) (message, error) {
 	if err != nil {
 		return message{}, err
 	}
-	return message{subject: m.Subject, sequence: m.Sequence, deleted: isMarker(m.Header), data: m.Data}, nil
+	return newMessage(m.Subject, m.Sequence, m.Header, m.Data), nil
 }
 
-func isMarker(h nats.Header) bool {
-	return h.Get("KV-Operation") != "" || h.Get(jetstream.MarkerReasonHeader) != ""
+const (
+	removedHeader = "KV-Operation"
+	untilHeader   = "Mcpagg-Until" // milliseconds since 1970
+	dueHeader     = "Mcpagg-Due"
+)
+
+func newMessage(subject string, sequence uint64, h nats.Header, data []byte) message {
+	m := message{subject: subject, sequence: sequence, data: data, due: timeIn(h, dueHeader)}
+	switch {
+	case h.Get(jetstream.MarkerReasonHeader) != "": // by the engine, when it all has expired
+		m.deleted, m.until = true, longAgo
+	case h.Get(removedHeader) != "":
+		m.deleted, m.until = true, timeIn(h, untilHeader)
+	}
+	return m
+}
+
+// timeIn is zero where there is none.
+func timeIn(h nats.Header, name string) time.Time {
+	ms, _ := strconv.ParseUint(h.Get(name), 10, 63)
+	return fromMillis(ms)
+}
+
+func setTime(h nats.Header, name string, t time.Time) {
+	if !t.IsZero() {
+		h.Set(name, strconv.FormatUint(toMillis(t), 10))
+	}
 }
 
 // write returns the sequence of what was written, when that is on the disk.
@@ -214,9 +253,11 @@ func (e *engine) write(ctx context.Context, w write) (uint64, error) {
 	m := nats.NewMsg(w.subject)
 	m.Data = w.data
 	if w.remove {
-		m.Header.Set("KV-Operation", "PURGE")
+		m.Header.Set(removedHeader, "PURGE")
 		m.Header.Set(jetstream.MsgRollup, jetstream.MsgRollupSubject)
 	}
+	setTime(m.Header, untilHeader, w.until)
+	setTime(m.Header, dueHeader, w.due)
 	if w.expect != anySequence {
 		m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(w.expect, 10))
 	}

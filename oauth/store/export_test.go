@@ -1,6 +1,14 @@
 package store
 
-import "context"
+import (
+	"context"
+	"time"
+)
+
+// OpenForgetful is Open, with an engine that soon forgets what has expired.
+func OpenForgetful(ctx context.Context, o Options) (*Store, error) {
+	return openRemembering(ctx, o, time.Second)
+}
 
 // Swap puts what the engine has under each of two keys in the place of the other.
 func (s *Store) Swap(ctx context.Context, kind, a, b string) error {

@@ -39,7 +39,7 @@ func FuzzOpen(f *testing.F) {
 		if _, err := m.open(sealed); (err == nil) != bytes.Equal(sealed, ring) {
 			t.Errorf("the keyring %q opens: %v", sealed, err)
 		}
-		v, err = newValue(sealed, time.Hour)
+		v, err = newValue(sealed, time.Hour, longAgo)
 		if err != nil {
 			return
 		}

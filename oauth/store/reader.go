@@ -33,8 +33,9 @@ var (
 
 // A reader reads the messages under the subjects that a filter matches.
 type reader struct {
-	filter string
-	each   func(m message, synced bool) error
+	filter  string
+	headers bool // read no data
+	each    func(m message, synced bool) error
 
 	after    uint64 // the last sequence that was read
 	passes   int    // how often it seemed to have caught up
@@ -49,7 +50,11 @@ type reader struct {
 // error, which follow returns, or ctx ends. It goes on when the engine is started
 // anew.
 func (s *Store) follow(ctx context.Context, filter string, each func(m message, synced bool) error) error {
-	r := &reader{filter: filter, each: each}
+	return s.read(ctx, &reader{filter: filter, each: each})
+}
+
+// read is follow with a reader.
+func (s *Store) read(ctx context.Context, r *reader) error {
 	for {
 		e := s.engine.Load()
 		err := r.run(ctx, e)
@@ -130,6 +135,7 @@ func (r *reader) consumer() jetstream.ConsumerConfig {
 		FilterSubject:     r.filter,
 		AckPolicy:         jetstream.AckNonePolicy,
 		DeliverPolicy:     jetstream.DeliverLastPerSubjectPolicy,
+		HeadersOnly:       r.headers,
 		MemoryStorage:     true,
 		InactiveThreshold: 5 * time.Minute,
 	}
@@ -190,8 +196,7 @@ func (r *reader) fetch(ctx context.Context, c jetstream.Consumer, next, upto uin
 // read hands a message on.
 func (r *reader) read(m jetstream.Msg, meta *jetstream.MsgMetadata, upto uint64) {
 	r.after, r.caughtUp = meta.Sequence.Stream, meta.NumPending == 0
-	r.ended = r.each(message{
-		subject: m.Subject(), sequence: r.after, data: m.Data(),
-		deleted: isMarker(m.Headers()), initial: r.after <= upto && !r.begun,
-	}, false)
+	one := newMessage(m.Subject(), r.after, m.Headers(), m.Data())
+	one.initial = r.after <= upto && !r.begun
+	r.ended = r.each(one, false)
 }

@@ -128,7 +128,7 @@ func (s *Store) sealOne(ctx context.Context, m message, current *dataKey) (ok bo
 		v.revision = m.sequence
 	}
 	if v.expired(time.Now()) {
-		err = s.remove(ctx, kind, key, found{sequence: m.sequence, expires: v.expires})
+		err = s.remove(ctx, kind, key, found{sequence: m.sequence, until: v.until})
 	} else {
 		_, err = s.write(ctx, kind, key, v, m.sequence)
 	}

@@ -50,14 +50,20 @@ func inKey(r rune) bool {
 	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-'
 }
 
-// A value is what is sealed: the data, and until when they count.
+// A value is what is sealed: the data, and until when they count. Times are in whole
+// milliseconds, and zero for never.
 type value struct {
-	expires  time.Time // in milliseconds; zero for never
+	expires  time.Time
+	until    time.Time // when the last value that this key ever had would expire
 	revision uint64    // that callers know it by, if it was sealed anew; else 0
 	data     []byte
 }
 
-func newValue(data []byte, ttl time.Duration) (value, error) {
+// longAgo is when what never was has expired.
+var longAgo = time.UnixMilli(1)
+
+// newValue makes a value for a key of which all values before expire until a time.
+func newValue(data []byte, ttl time.Duration, until time.Time) (value, error) {
 	v := value{data: data}
 	switch {
 	case len(data) > maxValue:
@@ -67,17 +73,39 @@ func newValue(data []byte, ttl time.Duration) (value, error) {
 	case ttl > 0:
 		v.expires = time.Now().Add(ttl).Truncate(time.Millisecond)
 	}
+	v.until = v.expires
+	if !v.expires.IsZero() && (until.IsZero() || until.After(v.expires)) {
+		v.until = until
+	}
 	return v, nil
 }
 
 func (v value) expired(now time.Time) bool { return !v.expires.IsZero() && !now.Before(v.expires) }
 
-// ttl is how long the value still counts, 0 for ever.
-func (v value) ttl(now time.Time) time.Duration {
-	if v.expires.IsZero() {
+// shortened reports whether the key had a value that would have expired later.
+func (v value) shortened() bool { return !v.until.Equal(v.expires) }
+
+// untilThen is how long it is until a time: 0 for ever.
+func untilThen(then time.Time) time.Duration {
+	if then.IsZero() {
 		return 0
 	}
-	return max(v.expires.Sub(now), time.Millisecond)
+	return max(time.Until(then), time.Millisecond)
+}
+
+// toMillis is 0 for never.
+func toMillis(t time.Time) uint64 {
+	if t.IsZero() {
+		return 0
+	}
+	return uint64(t.UnixMilli())
+}
+
+func fromMillis(ms uint64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(int64(ms))
 }
 
 // A dataKey seals values. It is safe for concurrent use.
@@ -123,14 +151,15 @@ func newAEAD(secret []byte) (cipher.AEAD, error) {
 // done tells that a write which may have used the key is over.
 func (k *dataKey) done() { k.users.Done() }
 
-// seal returns version, key id, nonce and ciphertext. Expiry and revision are
-// encrypted with the data.
+// sealedHead is the size of what is sealed before the data: times and revision.
+const sealedHead = 24
+
+// seal returns version, key id, nonce and ciphertext.
 func (k *dataKey) seal(kind, key string, v value) []byte {
-	plain := make([]byte, 16, 16+len(v.data))
-	if !v.expires.IsZero() {
-		binary.BigEndian.PutUint64(plain, uint64(v.expires.UnixMilli()))
-	}
-	binary.BigEndian.PutUint64(plain[8:], v.revision)
+	plain := make([]byte, 0, sealedHead+len(v.data))
+	plain = binary.BigEndian.AppendUint64(plain, toMillis(v.expires))
+	plain = binary.BigEndian.AppendUint64(plain, toMillis(v.until))
+	plain = binary.BigEndian.AppendUint64(plain, v.revision)
 	plain = append(plain, v.data...)
 	sealed := make([]byte, 0, 1+keyIDSize+len(plain)+k.aead.Overhead())
 	sealed = append(append(sealed, sealVersion), k.id[:]...)
@@ -145,14 +174,15 @@ func (k *dataKey) bound(kind, key string) []byte {
 // open is the reverse of seal. The error is errSealed.
 func (k *dataKey) open(kind, key string, sealed []byte) (value, error) {
 	plain, err := k.aead.Open(nil, nil, sealed[1+keyIDSize:], k.bound(kind, key))
-	if err != nil || len(plain) < 16 {
+	if err != nil || len(plain) < sealedHead {
 		return value{}, errSealed
 	}
-	v := value{revision: binary.BigEndian.Uint64(plain[8:]), data: plain[16:]}
-	if ms := binary.BigEndian.Uint64(plain); ms != 0 {
-		v.expires = time.UnixMilli(int64(ms))
-	}
-	return v, nil
+	return value{
+		expires:  fromMillis(binary.BigEndian.Uint64(plain)),
+		until:    fromMillis(binary.BigEndian.Uint64(plain[8:])),
+		revision: binary.BigEndian.Uint64(plain[16:]),
+		data:     plain[sealedHead:],
+	}, nil
 }
 
 // sealedWith returns the id of the key that something was sealed with.

@@ -73,14 +73,17 @@ type Entry struct {
 // A Store is an open store. It is safe for concurrent use.
 type Store struct {
 	// Set by Open, never changed.
-	dir    string // "" if in memory
-	log    *slog.Logger
-	lock   *os.File
-	mark   *mark
-	master master
+	dir     string // "" if in memory
+	log     *slog.Logger
+	lock    *os.File
+	mark    *mark
+	master  master
+	markers time.Duration // markerTTL, shorter in a test
 
 	engine atomic.Pointer[engine]
 	keys   keys
+
+	expiring *expiring
 
 	saving  chan struct{} // holds a token while nobody changes the keyring
 	rotated chan struct{} // holds a token while values have to be sealed anew
@@ -101,7 +104,11 @@ type Store struct {
 // end with Close; ctx bounds the opening only. It never makes a new store, or a
 // new key, where something is that it cannot read.
 func Open(ctx context.Context, o Options) (*Store, error) {
-	s := &Store{log: o.Log, saving: token(), rotated: make(chan struct{}, 1), mending: token()}
+	return openRemembering(ctx, o, markerTTL)
+}
+
+func openRemembering(ctx context.Context, o Options, markers time.Duration) (*Store, error) {
+	s := &Store{log: o.Log, markers: markers, saving: token(), rotated: make(chan struct{}, 1), mending: token(), expiring: newExpiring()}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -112,6 +119,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, err
 	}
 	s.running.Go(s.keepSealing)
+	s.running.Go(s.keepExpiring)
 	return s, nil
 }
 
@@ -177,11 +185,15 @@ func (s *Store) start(ctx context.Context) (*engine, error) {
 	if err != nil {
 		return nil, damaged(s.dir, err)
 	}
-	e, err := openEngine(ctx, s.data(), seen > 0, s.log)
+	e, err := openEngine(ctx, s.engineOptions(seen > 0))
 	if errors.Is(err, errLost) {
 		return nil, damaged(s.dir, err)
 	}
 	return e, err
+}
+
+func (s *Store) engineOptions(exists bool) engineOptions {
+	return engineOptions{dir: s.data(), exists: exists, markers: s.markers, log: s.log}
 }
 
 // damaged says that the store in a folder is not whole.
@@ -221,8 +233,8 @@ func (s *Store) Close() error {
 // Get returns a value, or ErrNotFound.
 func (s *Store) Get(ctx context.Context, kind, key string) (Entry, error) {
 	f, err := s.find(ctx, kind, key)
-	if err == nil && !f.there {
-		err = ErrNotFound
+	if err == nil {
+		err = f.missing()
 	}
 	if err != nil {
 		return Entry{}, failed("reading", kind, key, err)
@@ -232,43 +244,31 @@ func (s *Store) Get(ctx context.Context, kind, key string) (Entry, error) {
 
 // Put stores a value, whatever is there. After ttl it is gone; 0 is never.
 func (s *Store) Put(ctx context.Context, kind, key string, value []byte, ttl time.Duration) (revision uint64, err error) {
-	revision, err = s.store(ctx, kind, key, value, ttl, anySequence)
+	revision, err = s.replace(ctx, kind, key, value, ttl, func(found) error { return nil })
 	return revision, failed("storing", kind, key, err)
 }
 
 // Create stores a value where none is. Otherwise the error is ErrExists.
 func (s *Store) Create(ctx context.Context, kind, key string, value []byte, ttl time.Duration) (revision uint64, err error) {
-	for {
-		f, err := s.find(ctx, kind, key)
-		if err == nil && f.there {
-			err = ErrExists
+	revision, err = s.replace(ctx, kind, key, value, ttl, func(f found) error {
+		if f.there || f.sealed {
+			return ErrExists
 		}
-		if err == nil {
-			revision, err = s.store(ctx, kind, key, value, ttl, f.sequence)
-		}
-		if errors.Is(err, errSequence) { // somebody else was faster, maybe to delete
-			continue
-		}
-		return revision, failed("creating", kind, key, err)
-	}
+		return nil
+	})
+	return revision, failed("creating", kind, key, err)
 }
 
 // Update replaces a value, if it is still at a revision. Otherwise the error is
 // ErrConflict.
 func (s *Store) Update(ctx context.Context, kind, key string, value []byte, revision uint64, ttl time.Duration) (next uint64, err error) {
-	for {
-		f, err := s.find(ctx, kind, key)
-		if err == nil && (!f.there || f.entry.Revision != revision) {
-			err = ErrConflict
+	next, err = s.replace(ctx, kind, key, value, ttl, func(f found) error {
+		if !f.there || f.entry.Revision != revision {
+			return ErrConflict
 		}
-		if err == nil {
-			next, err = s.store(ctx, kind, key, value, ttl, f.sequence)
-		}
-		if errors.Is(err, errSequence) { // changed, or only sealed anew
-			continue
-		}
-		return next, failed("updating", kind, key, err)
-	}
+		return nil
+	})
+	return next, failed("updating", kind, key, err)
 }
 
 // Take returns a value and deletes it. Of all who call it, one gets the value and
@@ -276,8 +276,8 @@ func (s *Store) Update(ctx context.Context, kind, key string, value []byte, revi
 func (s *Store) Take(ctx context.Context, kind, key string) (Entry, error) {
 	for {
 		f, err := s.find(ctx, kind, key)
-		if err == nil && !f.there {
-			err = ErrNotFound
+		if err == nil {
+			err = f.missing()
 		}
 		if err == nil {
 			err = s.remove(ctx, kind, key, f)
@@ -297,9 +297,6 @@ func (s *Store) Take(ctx context.Context, kind, key string) (Entry, error) {
 func (s *Store) Delete(ctx context.Context, kind, key string) error {
 	for {
 		f, err := s.find(ctx, kind, key)
-		if errors.Is(err, errSealed) {
-			err = nil
-		}
 		if err == nil && f.sequence != 0 && !f.deleted {
 			err = s.remove(ctx, kind, key, f)
 		}
@@ -324,12 +321,24 @@ func failed(doing, kind, key string, err error) error {
 type found struct {
 	sequence uint64 // 0 if there never was anything
 	deleted  bool
-	there    bool // a value that was opened and has not expired
+	sealed   bool // a value that does not open
+	there    bool // a value that does, and has not expired
 	entry    Entry
-	expires  time.Time // zero for never
+	until    time.Time // when the last value of this key would expire; zero for never
 }
 
-// find looks a value up. With errSealed, there is one that cannot be opened.
+// missing is why there is no value that one can have, or nil.
+func (f found) missing() error {
+	switch {
+	case f.sealed:
+		return errSealed
+	case !f.there:
+		return ErrNotFound
+	}
+	return nil
+}
+
+// find looks up what there is.
 func (s *Store) find(ctx context.Context, kind, key string) (found, error) {
 	if err := checkName(kind, key); err != nil {
 		return found{}, err
@@ -340,25 +349,29 @@ func (s *Store) find(ctx context.Context, kind, key string) (found, error) {
 		return err
 	})
 	if errors.Is(err, ErrNotFound) {
-		return found{}, nil
+		return found{until: longAgo}, nil
 	}
 	if err != nil {
 		return found{}, err
 	}
-	return s.opened(kind, key, m)
+	f, err := s.opened(kind, key, m)
+	f.sealed = err != nil
+	return f, nil
 }
 
-// opened is what the engine has under a key, with its value opened.
+// opened is what the engine has under a key, with its value opened. The error is
+// errSealed.
 func (s *Store) opened(kind, key string, m message) (found, error) {
 	f := found{sequence: m.sequence, deleted: m.deleted}
 	if m.deleted {
+		f.until = m.until
 		return f, nil
 	}
 	v, err := s.keys.open(kind, key, m.data)
 	if err != nil {
 		return f, err
 	}
-	f.expires, f.there = v.expires, !v.expired(time.Now())
+	f.until, f.there = v.until, !v.expired(time.Now())
 	f.entry = Entry{Key: key, Value: v.data, Revision: v.revision}
 	if f.entry.Revision == 0 {
 		f.entry.Revision = m.sequence
@@ -366,30 +379,49 @@ func (s *Store) opened(kind, key string, m message) (found, error) {
 	return f, nil
 }
 
-// store seals a value and stores it, if the engine has expect under its key.
-func (s *Store) store(ctx context.Context, kind, key string, data []byte, ttl time.Duration, expect uint64) (uint64, error) {
-	if err := checkName(kind, key); err != nil {
-		return 0, err
+// replace stores a value in the place of what is there, if that is allowed.
+func (s *Store) replace(ctx context.Context, kind, key string, data []byte, ttl time.Duration, allowed func(found) error) (uint64, error) {
+	for {
+		f, err := s.find(ctx, kind, key)
+		if err != nil {
+			return 0, err
+		}
+		if err := allowed(f); err != nil {
+			return 0, err
+		}
+		v, err := newValue(data, ttl, f.until)
+		if err != nil {
+			return 0, err
+		}
+		revision, err := s.write(ctx, kind, key, v, f.sequence)
+		if !errors.Is(err, errSequence) { // it is, if somebody else was faster
+			return revision, err
+		}
 	}
-	v, err := newValue(data, ttl)
-	if err != nil {
-		return 0, err
-	}
-	return s.write(ctx, kind, key, v, expect)
 }
 
+// write seals a value and stores it, if the engine has expect under its key.
 func (s *Store) write(ctx context.Context, kind, key string, v value, expect uint64) (uint64, error) {
 	k := s.keys.use()
 	defer k.done()
-	return s.publish(ctx, write{subject: subject(kind, key), data: k.seal(kind, key, v), expect: expect, ttl: v.ttl(time.Now())})
+	w := write{subject: subject(kind, key), data: k.seal(kind, key, v), expect: expect, ttl: untilThen(v.until)}
+	if v.shortened() {
+		w.due = v.expires
+	}
+	sequence, err := s.publish(ctx, w)
+	if err == nil && v.shortened() {
+		s.expiring.add(w.subject, v.expires)
+	}
+	return sequence, err
 }
 
-// remove puts a marker in the place of a value. It outlives the value, so that
-// nothing the engine may find in its files after a crash is newer.
+// remove puts a marker in the place of a value. It outlives all that the key ever
+// had: in its files, the engine may find what was replaced long ago, and take it for
+// the last if nothing newer is there.
 func (s *Store) remove(ctx context.Context, kind, key string, f found) error {
-	w := write{subject: subject(kind, key), expect: f.sequence, remove: true}
-	if !f.expires.IsZero() {
-		w.ttl = max(time.Until(f.expires), 0) + markerTTL
+	w := write{subject: subject(kind, key), expect: f.sequence, remove: true, until: f.until}
+	if !f.until.IsZero() {
+		w.ttl = untilThen(f.until) + s.markers
 	}
 	_, err := s.publish(ctx, w)
 	return err
