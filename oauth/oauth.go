@@ -219,19 +219,25 @@ func choose(candidates []*issuer, t *jwt) (*issuer, error) {
 		t.claims.Audience[:min(len(t.claims.Audience), 5)], candidates[0].provider.Audiences)
 }
 
+var errProvidersOwn = errors.New("it is the identity provider's own, and the gateway takes those that it issues itself; the client must sign in at the gateway")
+
 // strangeIssuer says what is wrong with a token that none of the providers issued.
 func (s *SignIn) strangeIssuer(t *jwt) error {
 	switch {
 	case s.opts.Own != nil && t.claims.Issuer == s.publicURL(""):
 		return errors.New("the gateway issued it, and has forgotten the key by now")
 	case len(s.behind[t.claims.Issuer]) > 0:
-		return errors.New("it is the identity provider's own, and the gateway takes those that it issues itself; the client must sign in at the gateway")
+		return errProvidersOwn
 	}
 	for _, p := range s.providers {
 		if p.Entra == nil || !entra.IsTenantID(t.claims.Tenant) {
 			continue
 		}
-		if cloud := p.Entra.Cloud; t.claims.Issuer == cloud.IssuerV2(t.claims.Tenant) || t.claims.Issuer == cloud.IssuerV1(t.claims.Tenant) {
+		v2, v1 := p.Entra.Cloud.IssuerV2(t.claims.Tenant), p.Entra.Cloud.IssuerV1(t.claims.Tenant)
+		switch {
+		case t.claims.Issuer == v1 && len(s.behind[v2]) > 0:
+			return errProvidersOwn
+		case t.claims.Issuer == v2 || t.claims.Issuer == v1:
 			return fmt.Errorf("it is of the tenant %s, which is not one of allowed_tenants", t.claims.Tenant)
 		}
 	}
