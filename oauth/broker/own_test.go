@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/mcpagg/mcpagg/oauth"
 	"github.com/mcpagg/mcpagg/oauth/broker"
+	"github.com/mcpagg/mcpagg/oauth/fakeentra"
 )
 
 // authenticate is what each request of a client costs.
@@ -219,6 +221,73 @@ func TestOwnNeverWaitsForTheDisk(t *testing.T) {
 		s.works(unseen.access, false) // cut off here, at least
 		if s.state.Status().Err == nil {
 			s.Error("the status does not say that the store cannot be written")
+		}
+	})
+}
+
+// TestOwn48Strangers has a thousand tokens with keys that nobody knows.
+func TestOwn48Strangers(t *testing.T) {
+	inTime(t, func(s *stage, m *middleman) {
+		_, got := s.signedIn()
+		evil, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			s.Fatal(err)
+		}
+		before := len(s.fake.Journal())
+		for i := range 1000 {
+			claims := part(s, got.access, 1)
+			if i%2 == 0 {
+				claims["iss"] = s.fake.Issuer(s.fake.TenantID())
+			}
+			key := jose.JSONWebKey{Key: evil, KeyID: strconv.Itoa(i)}
+			if _, refused := s.authenticate(signed(s, key, jose.ES256, map[jose.HeaderKey]any{"typ": "at+jwt"}, claims)); refused == nil || refused.Status != http.StatusUnauthorized {
+				s.Fatalf("%+v", refused)
+			}
+		}
+		if asked := s.fake.Journal()[before:]; len(asked) != 0 {
+			s.Errorf("the provider was asked %d times", len(asked))
+		}
+		s.works(got.access, true)
+	})
+}
+
+// TestOwn51Overage is about groups that are too many for the ID token, where Graph
+// may not be asked.
+func TestOwn51Overage(t *testing.T) {
+	inTime(t, func(s *stage, _ *middleman) {
+		one, two := s.fake.AddGroup(fakeentra.Group{Name: "one"}), s.fake.AddGroup(fakeentra.Group{Name: "two"})
+		s.fake.ChangeUser(alice, func(u *fakeentra.User) { u.Groups = []string{one.ID, two.ID} })
+		s.fake.Switch(func(sw *fakeentra.Switches) { sw.OverageAt = 1 })
+		client, got := s.signedIn()
+		c, status := s.mcp(got.access)
+		if status != http.StatusOK || c.Groups.Complete || !c.Groups.Unavailable || c.Groups.Why == "" {
+			s.Errorf("HTTP %d for %+v", status, c)
+		}
+		s.fake.Switch(func(sw *fakeentra.Switches) { sw.OverageAt = 0 })
+		if c, _ := s.mcp(s.refresh(client, got.refresh).tokens(s).access); !c.Groups.Complete || len(c.Groups.IDs) != 2 {
+			s.Errorf("the groups are %+v", c.Groups)
+		}
+	})
+}
+
+// TestOwn53HostMeansNothing is about what a proxy, or a stranger, says of the host.
+func TestOwn53HostMeansNothing(t *testing.T) {
+	inTime(t, func(s *stage, _ *middleman) {
+		for _, path := range []string{
+			"/.well-known/oauth-authorization-server", "/.well-known/openid-configuration", "/.well-known/oauth-protected-resource/mcp", "/mcp", "/me", "/oauth2/authorize",
+		} {
+			r, err := http.NewRequest(http.MethodGet, s.server.URL+path, nil)
+			if err != nil {
+				s.Fatal(err)
+			}
+			r.Host = "evil.example"
+			r.Header.Set("X-Forwarded-Host", "evil.example")
+			r.Header.Set("X-Forwarded-Proto", "https")
+			r.Header.Set("Forwarded", "host=evil.example;proto=https")
+			a := s.browser().do(r)
+			if said := a.body + a.header.Get("WWW-Authenticate") + a.header.Get("Location"); strings.Contains(said, "evil.example") {
+				s.Errorf("%s: HTTP %d %s", path, a.status, said)
+			}
 		}
 	})
 }
