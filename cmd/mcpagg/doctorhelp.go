@@ -84,8 +84,9 @@ func newDoctorSnippetCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "snippet [CLIENT]",
 		Short: "Print what to paste into a client",
-		Long: `Print what to paste into a client, and the redirect URIs that have to be registered
-with Entra for it. Without CLIENT, those of all are printed. It is one of
+		Long: `Print what to paste into a client, and the redirect URIs that it has, which in the
+mode entra-compat have to be registered with Entra. Without CLIENT, those of all are
+printed. It is one of
 ` + strings.Join(doctor.ClientNames(), ", ") + `.`,
 		Example: `  mcpagg doctor snippet claude -c gateway.hcl
   mcpagg doctor snippet --url https://mcp.contoso.com/mcp`,

@@ -107,12 +107,12 @@ var topics = []topic{
 	{
 		numbers: []int{50011}, onPage: true,
 		meaning: "The redirect URI of the client is not registered with the client app; its host, path and case must be the same.",
-		remedy:  "Add the URI that the page shows to the client app under Authentication, on the platform Mobile and desktop applications. On localhost the port does not matter.",
+		remedy:  "Add the URI that the page shows to the app under Authentication: that of the gateway itself (/oauth2/callback) on the platform Web, that of a client on Mobile and desktop applications. On localhost the port does not matter.",
 	},
 	{
 		numbers: []int{500113, 900971}, onPage: true,
 		meaning: "The client app has no redirect URI at all, or none was sent.",
-		remedy:  "Add the redirect URIs of the clients to the client app under Authentication, on the platform Mobile and desktop applications.",
+		remedy:  "Add the redirect URI of the gateway itself (/oauth2/callback) to its app under Authentication, on the platform Web; or in the mode entra-compat those of the clients to the client app, on Mobile and desktop applications.",
 	},
 	{
 		numbers: []int{50102, 90102}, err: "invalid_request",
