@@ -86,7 +86,8 @@ the next request of the client is answered as if nobody had signed in. The clien
 then asks its person to sign in again, who may do so, unless the provider does not
 let them in any more.
 
-The exit code is 1 if no session matches. With --all, you are asked first.`,
+The exit code is 1 if no session matches. With --all, you are asked first. An ID
+that begins with - has to stand behind --.`,
 		Example: `  mcpagg sessions revoke --person "Ann Example"
   mcpagg sessions revoke --client "Claude Code" --json
   mcpagg sessions revoke --all --yes`,
