@@ -115,7 +115,7 @@ func TestSessionRequests(t *testing.T) {
 // TestRotation shows what comes of new keys as docs/operating.md does.
 func TestRotation(t *testing.T) {
 	var out bytes.Buffer
-	if err := (rotation{Until: noon.Add(15 * time.Minute)}).print(&out); err != nil {
+	if err := (rotation{Until: noon.Add(12 * time.Hour)}).print(&out); err != nil {
 		t.Fatal(err)
 	}
 	inDocs(t, "$ mcpagg keys rotate -c gateway.hcl\n"+out.String())
