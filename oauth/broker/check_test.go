@@ -63,6 +63,17 @@ func (a *answer) text() string {
 	return strings.Join(strings.Fields(html.UnescapeString(markup.ReplaceAllString(a.body, " "))), " ")
 }
 
+// onward is where a page goes on to by itself.
+func (a *answer) onward(t testing.TB) *url.URL {
+	t.Helper()
+	_, to, found := strings.Cut(a.header.Get("Refresh"), ";url=")
+	u, err := url.Parse(to)
+	if a.status != http.StatusOK || a.header.Get("Location") != "" || a.header.Get("Cache-Control") != "no-store" || !found || err != nil {
+		t.Fatalf("HTTP %d %v: %s", a.status, a.header, a.text())
+	}
+	return u
+}
+
 // checkPage makes sure that the person in front of the browser is told something,
 // and that nobody else is.
 func (a *answer) checkPage(t testing.TB, status int, want string) {
@@ -79,7 +90,7 @@ func (a *answer) checkPage(t testing.TB, status int, want string) {
 	}
 	for name, want := range map[string]string{
 		"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-store", "X-Frame-Options": "DENY",
-		"Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff",
+		"Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff", "Access-Control-Allow-Origin": "",
 	} {
 		if got := a.header.Get(name); got != want {
 			t.Errorf("%s: %s, want %s", name, got, want)

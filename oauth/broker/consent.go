@@ -33,20 +33,25 @@ func (b *broker) consent(w http.ResponseWriter, r *http.Request) *authserver.Pro
 		return refusal
 	}
 	if p.Get("answer") != "approve" {
-		b.dropCookie(w, consentCookie, req.ID)
-		b.declined(w, r, &req)
-		b.log.Info("sign-in declined", "client", logID(req.ClientID), "remote", r.RemoteAddr)
-		return nil
+		return b.decline(w, r, &req)
 	}
 	return b.beginLogin(w, r, &login{Request: req}, cookie)
 }
 
-// declined tells the client that the person did not agree.
-func (b *broker) declined(w http.ResponseWriter, r *http.Request, req *request) {
+// decline tells the client that the person did not agree. If they had agreed before,
+// and are at the provider in another tab, nothing comes of that any more.
+func (b *broker) decline(w http.ResponseWriter, r *http.Request, req *request) *authserver.Problem {
+	if refusal := b.storeProblem(b.state.dropLogin(r.Context(), req.ID)); refusal != nil {
+		return refusal
+	}
+	b.dropCookie(w, consentCookie, req.ID)
+	b.dropCookie(w, signInCookie, req.ID)
 	answer := b.response(req.State)
 	answer.Set("error", "access_denied")
 	answer.Set("error_description", "The person did not agree.")
 	b.leaveForm(w, r, req.RedirectURI, "", authserver.WithQuery(req.RedirectURI, answer))
+	b.log.Info("sign-in declined", "client", logID(req.ClientID), "remote", r.RemoteAddr)
+	return nil
 }
 
 // readForm reads a form that a page of the gateway has sent.

@@ -215,6 +215,45 @@ func Test24Deny(t *testing.T) {
 	}
 }
 
+// Test24DenyAfterAll is about a person who agrees, goes back and does not agree. What
+// they said last counts.
+func Test24DenyAfterAll(t *testing.T) {
+	s := newStage(t)
+	b := s.browser()
+	page := b.authorize(s.request(s.register()))
+	back := b.get(b.approve(page).header.Get("Location")).header.Get("Location")
+	deny := b.post(s.server.URL+"/oauth2/consent", changed(page.form(), "answer", "deny"))
+	s.checkError(t, deny, redirectURI, "a state", "access_denied")
+	b.get(back).checkPage(t, http.StatusBadRequest, "No sign-in is under way")
+	b.approve(page).checkPage(t, http.StatusForbidden, "was not sent by the page")
+	if s.stored() != 0 || len(s.fake.Requests("token")) != 0 {
+		t.Errorf("%d things are stored", s.stored())
+	}
+}
+
+// TestIPv6 is about programs at an address that no content security policy can name:
+// a page comes between the form and what follows it.
+func TestIPv6(t *testing.T) {
+	const uri = "http://[::1]:3118/callback"
+	s := newStage(t)
+	registered := s.register(uri)
+	b := s.browser()
+	page := b.authorize(s.request(registered, "redirect_uri", uri))
+	to := b.approve(page).onward(t)
+	if !strings.HasPrefix(to.String(), s.fake.URL()) {
+		t.Errorf("it goes on to %s", to)
+	}
+	if got := s.checkSentBack(t, b.follow(b.get(to.String())), uri, "a state"); got.Get("code") == "" {
+		t.Errorf("the client gets %v", got)
+	}
+	page = b.authorize(s.request(registered, "redirect_uri", uri))
+	deny := b.post(s.server.URL+"/oauth2/consent", changed(page.form(), "answer", "deny"))
+	got := s.checkSentBack(t, deny.onward(t), uri, "a state")
+	if got.Get("error") != "access_denied" || got.Has("code") {
+		t.Errorf("the client gets %v", got)
+	}
+}
+
 // TestStaleConsent is about pages that somebody left open.
 func TestStaleConsent(t *testing.T) {
 	s := newStage(t, withClient("ci"))

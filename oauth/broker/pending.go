@@ -76,6 +76,11 @@ func (s *State) useLogin(ctx context.Context, l *login, revision uint64) error {
 	return s.noted(err)
 }
 
+// dropLogin ends a sign-in that may be under way.
+func (s *State) dropLogin(ctx context.Context, id string) error {
+	return s.noted(s.store.Delete(ctx, kindLogin, id))
+}
+
 // A code stands for a sign-in until the client redeems it.
 type code struct {
 	ClientID, ClientName, ClientHost string
