@@ -227,6 +227,32 @@ func (s *stage) checkProviderAsked(t testing.TB) {
 	}
 }
 
+// Test01Programs is about programs that look whether they are still registered,
+// without a browser.
+func Test01Programs(t *testing.T) {
+	s := newStage(t)
+	for accept, want := range map[string]string{
+		"application/json": "application/json", "application/json, text/plain, */*": "application/json",
+		"text/html,application/json": "text/html; charset=utf-8", "*/*": "text/html; charset=utf-8", "": "text/html; charset=utf-8",
+	} {
+		r, err := http.NewRequest(http.MethodGet, s.server.URL+"/authorize?"+s.request("somebody").Encode(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Accept", accept)
+		a := s.browser().do(r)
+		if a.status != http.StatusBadRequest || a.header.Get("Content-Type") != want || a.header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s is answered HTTP %d %v", accept, a.status, a.header)
+		}
+		if want != "application/json" {
+			continue
+		}
+		if got := a.json(t); got["error"] != "invalid_client" || got["registration_endpoint"] != s.server.URL+"/register" {
+			t.Errorf("%s is answered %v", accept, got)
+		}
+	}
+}
+
 // Test16Methods is about methods that browsers do not follow links with.
 func Test16Methods(t *testing.T) {
 	s := newStage(t)

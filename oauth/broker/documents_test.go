@@ -214,6 +214,21 @@ func Test43Document(t *testing.T) {
 	})
 }
 
+// Test42Inside is about ids at hosts inside, with what fetches documents unless
+// something else is set.
+func Test42Inside(t *testing.T) {
+	s := newStage(t, func(o *broker.Options) { o.Documents = true })
+	for _, id := range []string{"https://localhost/client.json", "https://127.0.0.1/client.json", "https://169.254.169.254/latest/meta-data", "https://[::1]/client.json"} {
+		a := s.browser().authorize(s.request(id))
+		if a.checkPage(t, a.status, ""); a.status != http.StatusBadRequest && a.status != http.StatusServiceUnavailable {
+			t.Errorf("%s is answered HTTP %d", id, a.status)
+		}
+		if text := a.text(); strings.Contains(text, "loopback") || strings.Contains(text, "refused by") || strings.Contains(text, "no route") {
+			t.Errorf("%s is answered %s", id, text)
+		}
+	}
+}
+
 // Test42Slow has a document that does not come: the person's patience ends the wait.
 func Test42Slow(t *testing.T) {
 	stop := make(chan struct{})
