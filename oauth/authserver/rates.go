@@ -34,7 +34,7 @@ func (r *Rates) take(remote string) (wait time.Duration) {
 	if r == nil {
 		return 0
 	}
-	reservation := r.limiter(neighbourhood(remote)).Reserve()
+	reservation := r.limiter(Neighbourhood(remote)).Reserve()
 	if wait = reservation.Delay(); wait > 0 {
 		reservation.Cancel()
 	}
@@ -58,10 +58,10 @@ func (r *Rates) limiter(from netip.Prefix) *rate.Limiter {
 	return l
 }
 
-// neighbourhood is an IPv4 address, or the network of 64 bits around an IPv6
+// Neighbourhood is an IPv4 address, or the network of 64 bits around an IPv6
 // one, of which a single machine has as many as it likes. All that is no address
 // is one.
-func neighbourhood(remote string) netip.Prefix {
+func Neighbourhood(remote string) netip.Prefix {
 	if host, _, err := net.SplitHostPort(remote); err == nil {
 		remote = host
 	}

@@ -107,16 +107,28 @@ func (b *broker) beginLogin(w http.ResponseWriter, r *http.Request, l *login, co
 	}
 	binding := b.state.secret.mac("binding", l.Request.ID, cookie)
 	l.Binding = digest(binding)
+	if !b.state.logins.begin(l.Request.ID, authserver.Neighbourhood(r.RemoteAddr)) {
+		return tooMany()
+	}
 	err = b.state.createLogin(r.Context(), l)
 	if errors.Is(err, store.ErrExists) {
 		err = b.state.repeatedLogin(r.Context(), l)
 	}
 	if refusal := b.storeProblem(err); refusal != nil {
+		b.state.logins.end(l.Request.ID)
 		return refusal
 	}
 	b.setCookie(w, r, signInCookie, l.Request.ID, binding, loginTTL)
 	b.leaveForm(w, r, l.Request.RedirectURI, b.providerName(), to)
 	return nil
+}
+
+func tooMany() *authserver.Problem {
+	return &authserver.Problem{
+		Status: http.StatusTooManyRequests, OAuth: "temporarily_unavailable", Wait: time.Minute,
+		Text:   "Too many people are signing in at the moment and have not come back from the identity provider; try again in a few minutes.",
+		Remedy: "If many people share this address, name the proxy in front of the gateway in server.trusted_proxies.",
+	}
 }
 
 var errUsed = errors.New("it was used already")

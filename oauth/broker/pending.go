@@ -62,16 +62,19 @@ func (s *State) login(ctx context.Context, id string) (*login, uint64, error) {
 }
 
 // useLogin makes a sign-in one that the provider has sent the person back from,
-// which happens once. It stays for a while, so that it cannot begin again.
+// which happens once. That it was used is known for a while, so that it cannot begin
+// again.
 func (s *State) useLogin(ctx context.Context, l *login, revision uint64) error {
-	l.Used = true
-	text, err := json.Marshal(l)
+	text, err := json.Marshal(login{Binding: l.Binding, Used: true})
 	if err != nil {
 		return err
 	}
 	_, err = s.store.Update(ctx, kindLogin, l.Request.ID, text, revision, loginTTL+consentTTL)
 	if errors.Is(err, store.ErrConflict) {
 		return errUsed
+	}
+	if err == nil {
+		s.logins.end(l.Request.ID)
 	}
 	return s.noted(err)
 }

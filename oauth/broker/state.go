@@ -54,6 +54,7 @@ type State struct {
 	running     sync.WaitGroup
 
 	refreshes *flights
+	logins    *underWay
 
 	keys    atomic.Pointer[signingKeys]
 	failure atomic.Pointer[error] // why the store was not written lately; nil if it was
@@ -72,8 +73,8 @@ type State struct {
 // once all sessions are known.
 func OpenState(ctx context.Context, opts StateOptions) (*State, error) {
 	s := &State{
-		refreshes: newFlights(),
-		store:     opts.Store, rotateEvery: cmp.Or(opts.RotateEvery, defaultRotateEvery), log: opts.Log,
+		refreshes: newFlights(), logins: newUnderWay(),
+		store: opts.Store, rotateEvery: cmp.Or(opts.RotateEvery, defaultRotateEvery), log: opts.Log,
 		sessions: map[string]*session{}, persons: map[string][]*session{}, unsaved: map[string]string{},
 	}
 	s.keys.Store(&signingKeys{})

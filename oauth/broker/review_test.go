@@ -1,0 +1,68 @@
+package broker_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestUnsavedRefreshToken has the provider replace its refresh token while nothing can
+// be stored, and then have trouble: the new one is the only one that counts.
+func TestUnsavedRefreshToken(t *testing.T) {
+	t.Parallel()
+	inTime(t, func(s *stage, m *middleman) {
+		clientID, got := s.signedIn()
+		next := strings.Repeat("r", 300<<10) // more than a value of the store may have
+		m.changes(map[string]any{"refresh_token": next})
+		s.refresh(clientID, got.refresh).refused(t, http.StatusServiceUnavailable, "temporarily_unavailable")
+		m.answers(http.StatusServiceUnavailable, `{"error": "temporarily_unavailable"}`)
+		s.refresh(clientID, got.refresh).refused(t, http.StatusServiceUnavailable, "temporarily_unavailable")
+		s.refresh(clientID, got.refresh).refused(t, http.StatusServiceUnavailable, "temporarily_unavailable")
+		if sent := m.refreshes(); len(sent) != 3 || sent[1] != next || sent[2] != next {
+			t.Errorf("of %d refreshes, the last two are not with the token that the provider gave last", len(sent))
+		}
+	})
+}
+
+// TestSignInFlood has a stranger agree to sign-ins, and never come back from them.
+// Who comes back makes room.
+func TestSignInFlood(t *testing.T) {
+	t.Parallel()
+	inTime(t, func(s *stage, _ *middleman) {
+		clientID := s.register()
+		begin := func() *answer {
+			time.Sleep(time.Second) // so that it is not the rate
+			b := s.browser()
+			return b.approve(b.authorize(s.request(clientID)))
+		}
+		refused := func() bool {
+			switch a := begin(); a.status {
+			case http.StatusSeeOther:
+				return false
+			case http.StatusTooManyRequests:
+				return true
+			default:
+				t.Fatalf("HTTP %d %s", a.status, a.body)
+			}
+			return false
+		}
+		for range 400 {
+			s.code(clientID)
+			time.Sleep(time.Second)
+		}
+		n := 0
+		for ; !refused(); n++ {
+			if n > 1000 {
+				t.Fatal("there is no end to it")
+			}
+		}
+		if n != 300 {
+			t.Errorf("%d sign-ins are under way from one address", n)
+		}
+		time.Sleep(10 * time.Minute)
+		if refused() {
+			t.Error("sign-ins that nobody can come back from any more are still counted")
+		}
+	})
+}
