@@ -74,6 +74,12 @@ func (b *broker) claimLogin(w http.ResponseWriter, r *http.Request, p authserver
 	case l.Used:
 		return nil, b.storeProblem(errUsed)
 	}
+	if _, _, err := b.provider.known(); err != nil {
+		return nil, b.unreachable(err) // so that the same answer counts in a moment
+	}
+	if l.Provider != b.provider.name() { // the configuration has changed since
+		return nil, strayAnswer()
+	}
 	if issuer := p.Get("iss"); issuer != "" && !b.signIn.IsProvider(issuer) || issuer == "" && b.provider.promisesIssuer() {
 		return nil, &authserver.Problem{
 			Status: http.StatusBadRequest, OAuth: "invalid_request", Level: slog.LevelWarn,

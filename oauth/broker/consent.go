@@ -106,7 +106,7 @@ func (b *broker) beginLogin(w http.ResponseWriter, r *http.Request, l *login, co
 		return b.unreachable(err)
 	}
 	binding := b.state.secret.mac("binding", l.Request.ID, cookie)
-	l.Binding = digest(binding)
+	l.Binding, l.Provider = digest(binding), b.provider.name()
 	if !b.state.logins.begin(l.Request.ID, authserver.Neighbourhood(r.RemoteAddr)) {
 		return tooMany()
 	}

@@ -15,6 +15,8 @@ import (
 // back.
 type login struct {
 	Request request
+	// Provider is where the person signs in; see provider.name.
+	Provider string
 	// Binding is the digest of the cookie that the browser has to have.
 	Binding string
 	// Claims is the parameter for the provider, and Hint whom it is about; both are

@@ -97,6 +97,16 @@ func parseMetadata(raw []byte) (*providerMetadata, error) {
 	return &m, nil
 }
 
+// name is who people are sent to, and as which client; "" if that is not known. A code
+// of one is for no other.
+func (p *provider) name() string {
+	m, _, err := p.known()
+	if err != nil {
+		return ""
+	}
+	return m.Issuer + " " + p.opts.Credential.ClientID
+}
+
 // origin is where people sign in; "" if that is not known.
 func (p *provider) origin() string {
 	m, _, err := p.known()

@@ -111,7 +111,8 @@ func (b *broker) advance(ctx context.Context, id string, rec *record, revision u
 // by now: an account that was disabled, or a group that was left, counts from
 // here on.
 func (b *broker) recheck(ctx context.Context, id string, rec *record, revision uint64) *authserver.Problem {
-	if rec.Provider != b.opts.Provider {
+	// Another provider, be it of the same name, must not get to see the refresh token.
+	if _, err := b.signIn.Recall(rec.Claims); err != nil || rec.Provider != b.opts.Provider {
 		return b.endedBy(ctx, id, "its provider is not in the configuration any more")
 	}
 	if wait := b.state.refreshes.paused(rec.Person); wait > 0 {

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mcpagg/mcpagg/oauth/fakeentra"
 )
 
 // TestUnsavedRefreshToken has the provider replace its refresh token while nothing can
@@ -64,5 +66,28 @@ func TestSignInFlood(t *testing.T) {
 		if refused() {
 			t.Error("sign-ins that nobody can come back from any more are still counted")
 		}
+	})
+}
+
+// TestProviderReplaced has the operator put another provider in the place of one, under
+// its name: it gets neither the codes nor the refresh tokens of the one before.
+func TestProviderReplaced(t *testing.T) {
+	t.Parallel()
+	inTime(t, func(s *stage, m *middleman) {
+		clientID, got := s.signedIn()
+		b := s.browser()
+		begun := b.approve(b.authorize(s.request(clientID)))
+		back := b.get(begun.location().String())
+		s.app = s.fake.AddApp(fakeentra.App{Name: "another gateway", Secrets: []string{gatewaySecret}})
+		s.configure()
+		before := len(m.forms)
+		if a := b.get(back.location().String()); a.status != http.StatusBadRequest {
+			t.Errorf("HTTP %d to %q for a code of the provider before", a.status, a.header.Get("Location"))
+		}
+		s.refresh(clientID, got.refresh).refused(t, http.StatusBadRequest, "invalid_grant")
+		if n := len(m.forms) - before; n != 0 {
+			t.Errorf("the other provider was asked %d times", n)
+		}
+		s.logs("INFO", "its provider is not in the configuration any more")
 	})
 }
