@@ -143,6 +143,8 @@ func (s *SignIn) reporter(k *keySource) func(error) {
 var (
 	// ErrNotOwn means that the gateway has not issued a token itself.
 	ErrNotOwn = errors.New("it is not one of the gateway's own")
+	// ErrForged means that somebody pretends that it has.
+	ErrForged = errors.New("its signature is wrong, though it names a key of the gateway")
 	// ErrExpired is the end of every token, and ErrEnded means that its session ended
 	// before it.
 	ErrExpired = errors.New("it has expired")
@@ -161,6 +163,8 @@ func (s *SignIn) Authenticate(r *http.Request) (*Caller, *Refusal) {
 		switch {
 		case err == nil:
 			return c, nil
+		case errors.Is(err, ErrForged): // which anybody can make
+			return nil, s.refuse(r, s.strangers, "", err)
 		case !errors.Is(err, ErrNotOwn):
 			return nil, s.refuse(r, s.known, "", err)
 		}

@@ -22,7 +22,7 @@ type Options struct {
 	// gateway stands in front of a provider; nil if clients go to it themselves.
 	Facade http.Handler
 	// Own says whose a token is that the gateway has issued itself; nil if it issues
-	// none. The error for any other token is ErrNotOwn.
+	// none. The error for any other token is ErrNotOwn, or ErrForged.
 	Own func(ctx context.Context, token string) (*Caller, error)
 	// GroupAliases and ClientAliases map an id to the name that the configuration
 	// has for it.

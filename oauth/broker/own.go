@@ -72,7 +72,7 @@ func (b *broker) verifyOwn(token string) (*accessClaims, error) {
 	}
 	payload, err := signed.Verify(&key.private.PublicKey)
 	if err != nil {
-		return nil, errors.New("its signature is wrong, though it names a key of the gateway")
+		return nil, oauth.ErrForged
 	}
 	var c accessClaims
 	if err := json.Unmarshal(payload, &c); err != nil {

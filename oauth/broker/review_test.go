@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpagg/mcpagg/oauth"
+	"github.com/mcpagg/mcpagg/oauth/broker"
 	"github.com/mcpagg/mcpagg/oauth/fakeentra"
 )
 
@@ -89,5 +91,24 @@ func TestProviderReplaced(t *testing.T) {
 			t.Errorf("the other provider was asked %d times", n)
 		}
 		s.logs("INFO", "its provider is not in the configuration any more")
+	})
+}
+
+// TestForgedTokenFlood has a stranger make tokens in the name of the gateway's key,
+// which everybody may know: what is logged of real ones is still there.
+func TestForgedTokenFlood(t *testing.T) {
+	t.Parallel()
+	inTime(t, func(s *stage, _ *middleman) {
+		_, got := s.signedIn()
+		forged := got.access[:len(got.access)-20] + strings.Repeat("A", 20)
+		for range 300 {
+			s.works(forged, false)
+		}
+		if _, err := s.state.Revoke(t.Context(), broker.Match{Person: "Alice Example"}); err != nil {
+			t.Fatal(err)
+		}
+		s.works(got.access, false)
+		s.logs("WARN", oauth.ErrForged.Error())
+		s.logs("INFO", oauth.ErrEnded.Error())
 	})
 }
