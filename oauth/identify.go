@@ -204,6 +204,16 @@ func (s *SignIn) Person(ctx context.Context, i *Identity, expires time.Time) (*C
 // ClientAlias is the name that the configuration has for a client, or "".
 func (s *SignIn) ClientAlias(id string) string { return s.opts.ClientAliases[id] }
 
+// AwaitProvider waits for the first answer of the provider behind the gateway, right
+// after a start, for a few seconds at most. Later, it does not wait.
+func (s *SignIn) AwaitProvider(ctx context.Context) {
+	for _, p := range s.providers {
+		if p.Behind {
+			p.issuers[0].keys.awaitFirst(ctx)
+		}
+	}
+}
+
 // ProviderMetadata is what the provider behind the gateway says of itself (OpenID
 // Connect Discovery 1.0, section 3), or nil before it was reached.
 func (s *SignIn) ProviderMetadata() []byte {

@@ -310,6 +310,19 @@ func (s *keySource) await(ctx context.Context, a *attempt) error {
 	}
 }
 
+// awaitFirst waits until the first fetch has ended, whatever came of it.
+func (s *keySource) awaitFirst(ctx context.Context) {
+	if s.known.Load() != nil {
+		return
+	}
+	s.mu.Lock()
+	a, failed := s.attempt, s.failure != nil
+	s.mu.Unlock()
+	if !failed {
+		_ = s.await(ctx, a) // whoever asks for what it brought sees that it brought nothing
+	}
+}
+
 // missedLocked notes that a key is not there.
 func (s *keySource) missedLocked(id string) {
 	if len(s.misses) >= maxMisses {

@@ -74,6 +74,7 @@ func (b *broker) claimLogin(w http.ResponseWriter, r *http.Request, p authserver
 	case l.Used:
 		return nil, b.storeProblem(errUsed)
 	}
+	b.signIn.AwaitProvider(r.Context())
 	if _, _, err := b.provider.known(); err != nil {
 		return nil, b.unreachable(err) // so that the same answer counts in a moment
 	}

@@ -101,6 +101,7 @@ func (b *broker) recheckReturn(r *http.Request, req *request) *authserver.Proble
 // come back from there, and nobody else. What it consists of follows from the
 // request and the cookie, so that a form that is sent twice leads to the same.
 func (b *broker) beginLogin(w http.ResponseWriter, r *http.Request, l *login, cookie string) *authserver.Problem {
+	b.signIn.AwaitProvider(r.Context())
 	to, err := b.provider.authorizeURL(b.state.secret, l)
 	if err != nil {
 		return b.unreachable(err)

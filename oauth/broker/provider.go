@@ -196,6 +196,7 @@ func (p *provider) refresh(ctx context.Context, token string) (*grant, error) {
 // ask returns a grant, or a *entra.TokenError if the provider gives none, or why it
 // could not be asked.
 func (p *provider) ask(ctx context.Context, form url.Values) (*grant, error) {
+	p.signIn.AwaitProvider(ctx)
 	_, endpoint, err := p.known()
 	if err != nil {
 		return nil, err

@@ -302,14 +302,27 @@ func (s *State) sessionsOf(person string) []Session {
 }
 
 // A Match says which sessions are meant. What is "" means any; Person is the
-// principal, the subject in it, or the name, as a whole; Client the id or the name.
+// principal, the subject in it with or without the tenant or issuer, or the name, as
+// a whole; Client the id or the name.
 type Match struct{ ID, Person, Client string }
 
 // Matches reports whether a session is meant.
 func (m Match) Matches(one Session) bool {
 	return (m.ID == "" || m.ID == one.ID) &&
-		(m.Person == "" || m.Person == one.Person || m.Person == subjectOf(one.Person) || m.Person == one.Name) &&
+		(m.Person == "" || m.Person == one.Name || isPerson(m.Person, one.Person)) &&
 		(m.Client == "" || m.Client == one.Client || m.Client == one.ClientName)
+}
+
+// isPerson reports whether a text is a principal, what it has between its quotes, or
+// the part of that which the provider gave: "<tenant>/<object id>" or
+// "<issuer>#<subject>" without what is before the sign.
+func isPerson(text, person string) bool {
+	subject := subjectOf(person)
+	_, own, ok := strings.Cut(subject, "#") // which no issuer has in it
+	if !ok {
+		_, own, _ = strings.Cut(subject, "/")
+	}
+	return slices.Contains([]string{person, subject, own}, text)
 }
 
 // subjectOf is what a principal has between its quotes.

@@ -98,6 +98,8 @@ func TestRevoke(t *testing.T) {
 			{broker.Match{Person: "Bob"}, []string{"Alice Example 1", "Alice Example 2", "Bob Example 1"}},
 			{broker.Match{Person: person}, []string{"Alice Example 1", "Alice Example 2"}},
 			{broker.Match{Person: subject}, []string{"Alice Example 1", "Alice Example 2"}},
+			{broker.Match{Person: subject[strings.Index(subject, "/")+1:]}, []string{"Alice Example 1", "Alice Example 2"}},
+			{broker.Match{Person: subject[:strings.Index(subject, "/")]}, []string{"Alice Example 1", "Alice Example 2", "Bob Example 1"}},
 			{broker.Match{Person: "Alice Example"}, []string{"Bob Example 1"}},
 			{broker.Match{Client: client}, []string{"Alice Example 2"}},
 			{broker.Match{Client: "Test client"}, nil},

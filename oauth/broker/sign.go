@@ -77,10 +77,15 @@ func random() string {
 }
 
 // randomID is a shorter one, of 22 characters and 128 bits, for what is no secret.
+// It does not begin with "-", so that it can stand on a command line.
 func randomID() string {
 	b := make([]byte, 16)
-	_, _ = rand.Read(b) // which never fails
-	return b64.EncodeToString(b)
+	for {
+		_, _ = rand.Read(b) // which never fails
+		if id := b64.EncodeToString(b); id[0] != '-' {
+			return id
+		}
+	}
 }
 
 // digest is what is kept of a secret text, and where: whoever reads it has
