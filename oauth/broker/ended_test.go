@@ -1,7 +1,10 @@
 package broker
 
 import (
+	"context"
 	"log/slog"
+	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -30,13 +33,23 @@ func TestEndedSessionStaysEnded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	stored, err := st.Get(t.Context(), kindSession, id)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := s.endSession(t.Context(), id, "a test"); err != nil {
 		t.Fatal(err)
 	}
-	s.applySession(store.Event{Entry: store.Entry{Key: id, Revision: revision + 1}, Deleted: true}) // as the store tells
-	s.remember(id, r, revision)
-	if s.session(id) != nil {
-		t.Error("it has come back")
+	for i, happens := range []func(){
+		func() { s.applySession(store.Event{Entry: stored}) }, // the store tells of how it was
+		func() {
+			s.applySession(store.Event{Entry: store.Entry{Key: id, Revision: revision + 1}, Deleted: true})
+		},
+		func() { s.remember(id, r, revision) }, // and whoever stored it comes last
+	} {
+		if happens(); s.session(id) != nil {
+			t.Errorf("it has come back after step %d", i)
+		}
 	}
 }
 
@@ -52,5 +65,33 @@ func TestOwnTokensAreBounded(t *testing.T) {
 	last := 3*maxOwnTokens - 1
 	if tokens.get([32]byte{byte(last), byte(last >> 8), byte(last >> 16)}) == nil {
 		t.Error("the last one is not")
+	}
+}
+
+// TestTurnsAreDrained has many want the turns of a few sessions, and some give up.
+func TestTurnsAreDrained(t *testing.T) {
+	f := newFlights()
+	var all sync.WaitGroup
+	for i := range 300 {
+		all.Go(func() {
+			ctx, cancel := context.WithCancel(t.Context())
+			if i%3 == 0 {
+				cancel()
+			}
+			defer cancel()
+			if release, err := f.take(ctx, string(rune('a'+i%7))); err == nil {
+				release()
+			}
+		})
+	}
+	all.Wait()
+	if n := len(f.turns); n != 0 {
+		t.Errorf("%d are left", n)
+	}
+	for i := range 2 * maxPauses {
+		f.pause(strconv.Itoa(i), time.Hour)
+	}
+	if n := len(f.pauses); n > maxPauses {
+		t.Errorf("%d people are remembered", n)
 	}
 }

@@ -76,6 +76,7 @@ func (r *record) data(revision uint64) *sessionData {
 func (s *State) applySession(e store.Event) {
 	if e.Deleted {
 		s.forget(e.Key, e.Revision)
+		s.deleted(e.Key)
 		return
 	}
 	var r record
@@ -101,7 +102,10 @@ func (s *State) remember(id string, r *record, revision uint64) {
 
 func (s *State) rememberLocked(id string, r *record, revision uint64) {
 	known := s.sessions[id]
-	if known == nil {
+	switch {
+	case s.ended[id]:
+		return
+	case known == nil:
 		known = &session{id: id, over: make(chan struct{})}
 		s.sessions[id] = known
 		s.persons[r.Person] = append(s.persons[r.Person], known)
@@ -129,6 +133,23 @@ func (s *State) forget(id string, revision uint64) {
 		delete(s.persons, person)
 	}
 	known.end()
+}
+
+// end ends a session for ever: whatever the store still tells of it is from before.
+func (s *State) end(id string) {
+	s.mu.Lock()
+	if s.sessions[id] != nil {
+		s.ended[id] = true
+	}
+	s.mu.Unlock()
+	s.forget(id, 0)
+}
+
+// deleted notes that the store has a session no more, and so cannot tell of it.
+func (s *State) deleted(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.ended, id)
 }
 
 // sessionIDs are those of the sessions in memory.
@@ -239,16 +260,30 @@ func (s *State) unsavedOf(id string) string {
 }
 
 // endSession ends one, at once and for ever. It has ended here even if the store
-// cannot be written; then the error says so.
+// cannot be written; then the error says so, and deleteEnded tries again.
 func (s *State) endSession(ctx context.Context, id, why string) error {
 	known := s.session(id)
-	s.forget(id, 0)
+	s.end(id)
 	err := s.noted(s.store.Delete(ctx, kindSession, id))
 	if known != nil {
 		d := known.now.Load()
 		s.log.Info("session ended", "caller", d.person, "client", logID(d.clientID), "session", id, "why", why)
 	}
 	return err
+}
+
+// deleteEnded deletes the sessions that have ended here, and that the store may
+// still have: it could not be written, or has not told of it yet.
+func (s *State) deleteEnded(ctx context.Context) error {
+	s.mu.RLock()
+	ids := slices.Collect(maps.Keys(s.ended))
+	s.mu.RUnlock()
+	for _, id := range ids {
+		if err := s.store.Delete(ctx, kindSession, id); err != nil {
+			return s.noted(err)
+		}
+	}
+	return nil
 }
 
 // A Session is a session as its operator sees it.
@@ -335,7 +370,7 @@ func subjectOf(person string) string {
 // named, and no client, their pages in browsers end as well.
 func (s *State) Revoke(ctx context.Context, m Match) (int, error) {
 	ended := 0
-	var failed error
+	failed := s.deleteEnded(ctx)
 	for _, one := range s.Sessions() {
 		if m.Matches(one) {
 			failed = errors.Join(failed, s.endSession(ctx, one.ID, "an operator revoked it"))

@@ -56,7 +56,21 @@ func newTimedStage(t *testing.T, change ...func(*broker.Options)) (*stage, *midd
 	}
 	s.openStore(store.Options{Memory: true})
 	s.configure(change...)
+	t.Cleanup(func() { s.checkLog(m) })
 	return s, m
+}
+
+// checkLog makes sure, after each test, that the log holds nothing of what the
+// provider gave, and nobody's name.
+func (s *stage) checkLog(m *middleman) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	log := s.log.String()
+	for _, secret := range append(m.got, gatewaySecret, "Example", "@contoso") {
+		if strings.Contains(log, secret) {
+			s.Errorf("the log holds %s:\n%s", secret, log)
+		}
+	}
 }
 
 // people makes a stand-in for Entra the one of the stage.

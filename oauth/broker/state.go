@@ -62,6 +62,7 @@ type State struct {
 	mu       sync.RWMutex
 	sessions map[string]*session   // by id; guarded by mu
 	persons  map[string][]*session // the same, by person; guarded by mu
+	ended    map[string]bool       // sessions that have ended here, until the store tells of it; guarded by mu
 	told     uint64                // the last revision of a session that the store has told of; guarded by mu
 	unsaved  map[string]string     // refresh tokens of the provider, by session; guarded by mu
 
@@ -75,7 +76,7 @@ func OpenState(ctx context.Context, opts StateOptions) (*State, error) {
 	s := &State{
 		refreshes: newFlights(), logins: newUnderWay(),
 		store: opts.Store, rotateEvery: cmp.Or(opts.RotateEvery, defaultRotateEvery), log: opts.Log,
-		sessions: map[string]*session{}, persons: map[string][]*session{}, unsaved: map[string]string{},
+		sessions: map[string]*session{}, persons: map[string][]*session{}, unsaved: map[string]string{}, ended: map[string]bool{},
 	}
 	s.keys.Store(&signingKeys{})
 	s.life, s.stop = context.WithCancel(context.WithoutCancel(ctx))
@@ -217,7 +218,8 @@ func (s *State) Close() {
 	s.running.Wait()
 }
 
-// Run replaces keys that are old until ctx ends.
+// Run replaces keys that are old, and deletes what could not be deleted before,
+// until ctx ends.
 func (s *State) Run(ctx context.Context) {
 	const look = time.Hour
 	ticker := time.NewTicker(look)
@@ -227,6 +229,9 @@ func (s *State) Run(ctx context.Context) {
 			if _, err := s.RotateKeys(ctx); err != nil && ctx.Err() == nil {
 				s.log.Error("the keys could not be rotated; trying again in an hour", "err", err)
 			}
+		}
+		if err := s.deleteEnded(ctx); err != nil && ctx.Err() == nil {
+			s.log.Error("sessions that have ended are still in the store, and would be there again after a restart; trying again in an hour", "err", err)
 		}
 		select {
 		case <-ticker.C:
