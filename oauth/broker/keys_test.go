@@ -90,7 +90,7 @@ func TestKeysRotate(t *testing.T) {
 func TestKeysRotateBySchedule(t *testing.T) {
 	inTime(t, func(s *stage, _ *middleman) {
 		log := slog.New(slog.NewTextHandler(s.log, nil))
-		state, err := broker.OpenState(t.Context(), broker.StateOptions{Store: s.store, RotateEvery: 5 * time.Hour, Log: log})
+		state, err := broker.OpenState(t.Context(), broker.StateOptions{Store: s.store, RotateEvery: 90 * time.Minute, Log: log})
 		if err != nil {
 			s.Fatal(err)
 		}
@@ -101,12 +101,12 @@ func TestKeysRotateBySchedule(t *testing.T) {
 		defer stop()
 		running.Go(func() { state.Run(ctx) })
 		seen := map[string]bool{}
-		for range 11 {
+		for range 4 {
 			seen[state.Status().KeyID] = true
-			time.Sleep(time.Hour)
+			time.Sleep(65 * time.Minute)
 		}
 		if len(seen) != 2 {
-			s.Errorf("%d keys signed within 11 hours", len(seen))
+			s.Errorf("%d keys signed within 195 minutes", len(seen))
 		}
 		synctest.Wait()
 		if s.state.Status().KeyID != state.Status().KeyID { // which follows the store

@@ -161,6 +161,24 @@ func TestRefreshOverReload(t *testing.T) {
 	})
 }
 
+// TestRefreshOfOneWhoIsCutOff has a session end while the provider is asked.
+func TestRefreshOfOneWhoIsCutOff(t *testing.T) {
+	inTime(t, func(s *stage, m *middleman) {
+		client, got := s.signedIn()
+		release := m.holds()
+		answers := make(chan *answer)
+		go func() { answers <- s.refresh(client, got.refresh) }()
+		synctest.Wait()
+		s.revoked(broker.Match{Person: "Alice Example"})
+		close(release)
+		(<-answers).refused(s, http.StatusBadRequest, "invalid_grant")
+		s.works(got.access, false)
+		if n := len(s.state.Sessions()); n != 0 {
+			s.Errorf("%d sessions are left", n)
+		}
+	})
+}
+
 func TestRefresh29OfAnotherClient(t *testing.T) {
 	inTime(t, func(s *stage, m *middleman) {
 		client, got := s.signedIn()
