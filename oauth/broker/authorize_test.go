@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -264,6 +265,25 @@ func Test16Methods(t *testing.T) {
 		}
 		if a := s.browser().do(r); a.status != http.StatusMethodNotAllowed || a.header.Get("Allow") != "GET" {
 			t.Errorf("%s is answered with HTTP %d, Allow: %s", method, a.status, a.header.Get("Allow"))
+		}
+	}
+}
+
+// TestTooManyRequests is about an address that asks without end.
+func TestTooManyRequests(t *testing.T) {
+	s := newStage(t)
+	for path, method := range map[string]string{
+		"/oauth2/authorize": http.MethodGet, "/authorize": http.MethodGet, "/oauth2/callback": http.MethodGet, "/oauth2/consent": http.MethodPost,
+	} {
+		var last *httptest.ResponseRecorder
+		for range 300 {
+			last = httptest.NewRecorder()
+			s.ServeHTTP(last, httptest.NewRequest(method, path, nil))
+		}
+		a := &answer{last.Code, last.Header(), last.Body.String()}
+		a.checkPage(t, http.StatusTooManyRequests, "too many requests from this address")
+		if a.header.Get("Retry-After") == "" {
+			t.Errorf("%s does not say when to come back", path)
 		}
 	}
 }
