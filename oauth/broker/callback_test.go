@@ -352,9 +352,10 @@ func Test23IDTokens(t *testing.T) {
 // Test33Provider has a token endpoint that answers nothing of use when somebody
 // comes back. The client hears of it, and the person can begin again.
 func Test33Provider(t *testing.T) {
-	s := newStage(t, func(o *broker.Options) {
-		o.HTTP = &http.Client{Transport: &http.Transport{ResponseHeaderTimeout: 200 * time.Millisecond}}
-	})
+	impatient := func(o *broker.Options) {
+		o.HTTP = &http.Client{Transport: &http.Transport{ResponseHeaderTimeout: 50 * time.Millisecond}}
+	}
+	s := newStage(t)
 	registered := s.register()
 	for name, fault := range map[string]fakeentra.Fault{
 		"33 HTML":       {Status: http.StatusServiceUnavailable, Body: fakeentra.BodyHTML},
@@ -365,15 +366,17 @@ func Test33Provider(t *testing.T) {
 		"33 endless":    {Body: fakeentra.BodyEndless},
 		"33 huge":       {Body: fakeentra.BodyHuge},
 		"33 cut":        {Body: fakeentra.BodyCut},
-		"33 slow":       {Latency: 5 * time.Second},
+		"33 slow":       {Latency: time.Minute},
 		"33 trouble":    {Status: http.StatusServiceUnavailable, Body: fakeentra.BodyTransient},
 	} {
 		s.run(name, func(t *testing.T) {
+			if fault.Latency != 0 {
+				s.configure(impatient)
+				defer s.configure()
+			}
 			fault.Endpoint = "token"
 			s.fake.Fail(fault)
-			b := s.browser()
-			back := b.returned(s.request(registered))
-			a := b.get(back)
+			a := s.lastAnswer(registered)
 			s.fake.ClearFaults()
 			s.checkError(t, a, redirectURI, "a state", "temporarily_unavailable")
 			if got := s.storedOf("code"); got != 0 {
