@@ -61,6 +61,7 @@ func TestAuthorizeOnAPage(t *testing.T) {
 		{"07 own callback", "is an address of this gateway itself", []string{"redirect_uri", own + broker.CallbackPath}},
 		{"07 own address by another name", "is an address of this gateway itself", []string{"redirect_uri", "http://localhost" + port + "/callback"}},
 		{"15 long state", "state is longer than 2 KiB", []string{"state", strings.Repeat("a", 8<<10)}},
+		{"15 state that is no UTF-8", "is not in UTF-8", []string{"state", "a\xff"}},
 		{"15 long query", "longer than 16 KiB", []string{"x", strings.Repeat("a", 16<<10)}},
 		{"41 tampered client", "is not registered", []string{"client_id", tampered(registered)}},
 		{"41 client of another gateway", "is not registered", []string{"client_id", other}},

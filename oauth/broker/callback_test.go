@@ -431,7 +431,8 @@ func TestStoreDown(t *testing.T) {
 	if err := s.store.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for _, a := range []*answer{b.approve(page), b.get(back)} {
+	deny := b.post(s.server.URL+"/oauth2/consent", changed(page.form(), "answer", "deny"))
+	for _, a := range []*answer{b.approve(page), deny, b.get(back)} {
 		a.checkPage(t, http.StatusServiceUnavailable, "cannot remember anything at the moment")
 		if a.header.Get("Retry-After") == "" {
 			t.Error("there is no Retry-After")
