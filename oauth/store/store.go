@@ -198,7 +198,7 @@ func (s *Store) engineOptions(exists bool) engineOptions {
 
 // damaged says that the store in a folder is not whole.
 func damaged(dir string, err error) error {
-	return fmt.Errorf("the store in %s is damaged: %w; put the folder back from a backup, or move %s and the files beside it away to begin anew: everybody has to sign in again then",
+	return fmt.Errorf("the store in %s is damaged: %w; put the folder back from a backup, or move %s away to begin anew: everybody has to sign in again then",
 		dir, err, filepath.Join(dir, "store"))
 }
 
