@@ -115,7 +115,7 @@ func (b *broker) authenticate(ctx context.Context, token string) (*oauth.Caller,
 		return nil, oauth.ErrEnded
 	}
 	data := s.now.Load()
-	if known.data == data && now.Before(known.counts) {
+	if known.revision == data.revision && now.Before(known.counts) {
 		return known.caller, nil
 	}
 	return b.caller(ctx, digest, known, s, data)
@@ -140,27 +140,36 @@ func (b *broker) caller(ctx context.Context, digest [sha256.Size]byte, known *ow
 	c.Client = oauth.Client{ID: known.claims.ClientID, Alias: b.signIn.ClientAlias(known.claims.ClientID)}
 	c.Scopes = strings.Fields(known.claims.Scope)
 	c.Session, c.Ended = s.id, s.over
-	b.tokens.put(digest, &ownToken{known.claims, known.expires, data, c, counts})
+	b.tokens.put(digest, &ownToken{known.claims, known.expires, data.revision, c, counts})
 	return c, nil
 }
 
 // An ownToken is a token that was verified, and who its caller was.
 type ownToken struct {
-	claims  *accessClaims
-	expires time.Time
-	data    *sessionData // that the caller is of; nil if there is none yet
-	caller  *oauth.Caller
-	counts  time.Time // until when the caller's groups do
+	claims   *accessClaims
+	expires  time.Time
+	revision uint64 // of the session, that the caller is of; 0 if there is none yet
+	caller   *oauth.Caller
+	counts   time.Time // until when the caller's groups do
 }
 
-// maxOwnTokens bounds the tokens of one generation that are remembered.
-const maxOwnTokens = 20_000
+// size is about what the token takes, in bytes: a caller has the claims, and most of
+// them again in groups and their names.
+func (t *ownToken) size() int { return 512 + 3*len(t.caller.Claims) + len(t.claims.ClientID) }
+
+// maxOwnTokens and maxOwnBytes bound the tokens of one generation that are remembered:
+// whoever is signed in can get as many as they like.
+const (
+	maxOwnTokens = 20_000
+	maxOwnBytes  = 48 << 20
+)
 
 // ownTokens remember verified tokens by their digest, in two generations: when the
 // younger is full, the older is forgotten.
 type ownTokens struct {
 	mu         sync.RWMutex
 	young, old map[[sha256.Size]byte]*ownToken // guarded by mu
+	bytes      int                             // of young; guarded by mu
 }
 
 func newOwnTokens() *ownTokens { return &ownTokens{young: map[[sha256.Size]byte]*ownToken{}} }
@@ -177,8 +186,11 @@ func (t *ownTokens) get(digest [sha256.Size]byte) *ownToken {
 func (t *ownTokens) put(digest [sha256.Size]byte, known *ownToken) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.young) >= maxOwnTokens {
-		t.young, t.old = map[[sha256.Size]byte]*ownToken{}, t.young
+	if before := t.young[digest]; before != nil {
+		t.bytes -= before.size()
+	} else if len(t.young) >= maxOwnTokens || t.bytes >= maxOwnBytes {
+		t.young, t.old, t.bytes = map[[sha256.Size]byte]*ownToken{}, t.young, 0
 	}
 	t.young[digest] = known
+	t.bytes += known.size()
 }

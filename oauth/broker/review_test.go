@@ -112,3 +112,15 @@ func TestForgedTokenFlood(t *testing.T) {
 		s.logs("INFO", oauth.ErrEnded.Error())
 	})
 }
+
+// TestRememberedTokens has somebody who is in many groups get and use tokens as fast as
+// they can.
+func TestRememberedTokens(t *testing.T) {
+	t.Parallel()
+	if got := broker.RememberedClaims(10_000, 30<<10); got > 33<<20 || got < 8<<20 {
+		t.Errorf("%d MiB of claims are remembered", got>>20)
+	}
+	if got := broker.RememberedClaims(100_000, 100); got > 4_000_000 || got < 2_000_000 {
+		t.Errorf("%d bytes of small claims are remembered", got)
+	}
+}
