@@ -223,6 +223,7 @@ func (b *broker) giveCode(w http.ResponseWriter, r *http.Request, l *login, who 
 	text := random()
 	req := &l.Request
 	err := b.state.createCode(r.Context(), text, &code{
+		Person: who.ID(), Name: who.Name(),
 		ClientID: req.ClientID, ClientName: req.ClientName, ClientHost: req.ClientHost, RedirectURI: req.RedirectURI,
 		Challenge: req.Challenge, Scopes: req.Scopes, Provider: b.opts.Provider, Claims: who.Claims(), Refresh: g.RefreshToken,
 		Expires: time.Now().Add(codeTTL),

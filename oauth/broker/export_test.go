@@ -16,3 +16,6 @@ func (s *State) Aged(signed string, by time.Duration) string {
 	}
 	return aged
 }
+
+// EndUnstored ends a session as if the store could not be written.
+func (s *State) EndUnstored(id string) { s.end(id) }

@@ -139,8 +139,14 @@ func (b *broker) meRevoke(w http.ResponseWriter, r *http.Request) *authserver.Pr
 	if refusal != nil {
 		return refusal
 	}
+	id := p.Get("session")
+	if id == pages.AllSessions { // also those that a code would become
+		if refusal := b.storeProblem(b.state.dropCodes(r.Context(), Match{Person: v.Person})); refusal != nil {
+			return refusal
+		}
+	}
 	for _, s := range b.state.sessionsOf(v.Person) {
-		if id := p.Get("session"); id != pages.AllSessions && id != s.ID {
+		if id != pages.AllSessions && id != s.ID {
 			continue
 		}
 		if refusal := b.storeProblem(b.state.endSession(r.Context(), s.ID, "the person revoked it")); refusal != nil {

@@ -88,6 +88,7 @@ func (s *State) dropLogin(ctx context.Context, id string) error {
 
 // A code stands for a sign-in until the client redeems it.
 type code struct {
+	Person, Name                     string // as in a record
 	ClientID, ClientName, ClientHost string
 	RedirectURI                      string
 	Challenge                        string
@@ -134,6 +135,23 @@ func (s *State) spendCode(ctx context.Context, text string, revision uint64, ses
 		return err
 	}
 	_, err = s.store.Update(ctx, kindCode, digest(text), value, revision, spentTTL)
+	return s.noted(err)
+}
+
+// dropCodes has codes that are meant come to nothing.
+func (s *State) dropCodes(ctx context.Context, m Match) error {
+	var keys []string
+	err := s.store.List(ctx, kindCode, "", func(e store.Entry) error {
+		var c code
+		if json.Unmarshal(e.Value, &c) == nil && c.Session == "" &&
+			m.Matches(Session{Person: c.Person, Name: c.Name, Client: c.ClientID, ClientName: c.ClientName}) {
+			keys = append(keys, e.Key)
+		}
+		return nil
+	})
+	for _, key := range keys {
+		err = errors.Join(err, s.store.Delete(ctx, kindCode, key))
+	}
 	return s.noted(err)
 }
 

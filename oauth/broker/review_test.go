@@ -1,6 +1,7 @@
 package broker_test
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
@@ -124,3 +125,51 @@ func TestRememberedTokens(t *testing.T) {
 		t.Errorf("%d bytes of small claims are remembered", got)
 	}
 }
+
+// TestRevokeAndCode has an operator end somebody's access between their sign-in and
+// the client's redeeming of the code.
+func TestRevokeAndCode(t *testing.T) {
+	t.Parallel()
+	for _, m := range []broker.Match{{}, {Person: "Alice Example"}, {Client: "Test client"}} {
+		s := newStage(t)
+		clientID := s.register()
+		code := s.code(clientID)
+		if n, err := s.state.Revoke(t.Context(), m); n != 0 || err != nil {
+			t.Errorf("%+v: %d sessions, %v", m, n, err)
+		}
+		s.redeem(clientID, code).refused(t, http.StatusBadRequest, "invalid_grant")
+		if n := len(s.state.Sessions()); n != 0 {
+			t.Errorf("%+v: there are %d sessions", m, n)
+		}
+	}
+	s := newStage(t)
+	clientID := s.register()
+	code := s.code(clientID)
+	if _, err := s.state.Revoke(t.Context(), broker.Match{Person: "Somebody Else"}); err != nil {
+		t.Error(err)
+	}
+	s.redeem(clientID, code).tokens(t)
+}
+
+// TestRevokeAndHangUp has whoever ends a session be gone before it has ended. It does not
+// come back when the gateway restarts.
+func TestRevokeAndHangUp(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	clientID, got := s.signedIn()
+	ctx, hangUp := context.WithCancel(t.Context())
+	hangUp()
+	if n, err := s.state.Revoke(ctx, broker.Match{Person: "Alice Example"}); n != 1 || err != nil {
+		t.Errorf("%d sessions, %v", n, err)
+	}
+	next, err := broker.OpenState(t.Context(), broker.StateOptions{Store: s.store, Log: s.opts.Log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer next.Close()
+	if n := len(next.Sessions()); n != 0 {
+		t.Errorf("%d sessions come back", n)
+	}
+	s.refresh(clientID, got.refresh).refused(t, http.StatusBadRequest, "invalid_grant")
+}
+

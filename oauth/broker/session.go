@@ -259,9 +259,15 @@ func (s *State) unsavedOf(id string) string {
 	return s.unsaved[id]
 }
 
-// endSession ends one, at once and for ever. It has ended here even if the store
-// cannot be written; then the error says so, and deleteEnded tries again.
+// endTimeout bounds how long the store may take to forget a session.
+const endTimeout = 10 * time.Second
+
+// endSession ends one, at once and for ever, also if ctx ends meanwhile: whoever asked
+// for it may have hung up. It has ended here even if the store cannot be written; then
+// the error says so, and deleteEnded tries again.
 func (s *State) endSession(ctx context.Context, id, why string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
+	defer cancel()
 	known := s.session(id)
 	s.end(id)
 	err := s.noted(s.store.Delete(ctx, kindSession, id))
@@ -366,11 +372,16 @@ func subjectOf(person string) string {
 	return strings.TrimSuffix(rest, `"`)
 }
 
-// Revoke ends all sessions that are meant, and says how many. Where a person is
-// named, and no client, their pages in browsers end as well.
+// Revoke ends all sessions that are meant, and says how many. What somebody has signed
+// in for and is no session yet comes to nothing, and where a person is named, and no
+// client, their pages in browsers end as well. It goes on if ctx ends.
 func (s *State) Revoke(ctx context.Context, m Match) (int, error) {
+	ctx = context.WithoutCancel(ctx)
 	ended := 0
 	failed := s.deleteEnded(ctx)
+	if m.ID == "" { // first, so that no code becomes a session behind our back
+		failed = errors.Join(failed, s.dropCodes(ctx, m))
+	}
 	for _, one := range s.Sessions() {
 		if m.Matches(one) {
 			failed = errors.Join(failed, s.endSession(ctx, one.ID, "an operator revoked it"))
