@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/mcpagg/mcpagg/oauth"
 	"github.com/mcpagg/mcpagg/oauth/authserver"
 	"github.com/mcpagg/mcpagg/oauth/entra"
@@ -116,7 +118,10 @@ func (b *broker) recheck(ctx context.Context, id string, rec *record, revision u
 		return b.endedBy(ctx, id, "its provider is not in the configuration any more")
 	}
 	if wait := b.state.refreshes.paused(rec.Person); wait > 0 {
-		return askedTooOften(wait, slog.LevelInfo)
+		return askedTooOften(wait, "AADSTS50196", slog.LevelInfo)
+	}
+	if !b.state.refreshes.mayAsk(rec.Person) {
+		return askedTooOften(askEvery, "the person's clients refresh their sessions without a pause", slog.LevelWarn)
 	}
 	g, err := b.provider.refresh(ctx, rec.Refresh)
 	if err != nil {
@@ -180,7 +185,7 @@ func (b *broker) notRefreshed(ctx context.Context, id string, rec *record, err e
 	switch {
 	case isLoop(refused):
 		b.state.refreshes.pause(rec.Person, pauseAfterLoop)
-		return askedTooOften(pauseAfterLoop, slog.LevelWarn)
+		return askedTooOften(pauseAfterLoop, "AADSTS50196", slog.LevelWarn)
 	case refused.Temporary(), !refused.NeedsPerson() && refused.OAuth != "access_denied":
 		return b.refusedBy(refused)
 	case refused.Claims != "":
@@ -192,8 +197,8 @@ func (b *broker) notRefreshed(ctx context.Context, id string, rec *record, err e
 }
 
 // askedTooOften is the answer while the provider is not asked about a person.
-func askedTooOften(wait time.Duration, level slog.Level) *authserver.Problem {
-	p := authserver.Unavailable("The identity provider was asked too often for this person; try again later.", "AADSTS50196", "")
+func askedTooOften(wait time.Duration, cause string, level slog.Level) *authserver.Problem {
+	p := authserver.Unavailable("The identity provider was asked too often for this person; try again later.", cause, "")
 	p.Level, p.Wait = level, wait
 	return p
 }
@@ -209,8 +214,9 @@ func (b *broker) endedBy(ctx context.Context, id, why string) *authserver.Proble
 // ask the provider about for a while.
 type flights struct {
 	mu     sync.Mutex
-	turns  map[string]*turn     // by session; guarded by mu
-	pauses map[string]time.Time // by person, until when; guarded by mu
+	turns  map[string]*turn         // by session; guarded by mu
+	pauses map[string]time.Time     // by person, until when; guarded by mu
+	asked  map[string]*rate.Limiter // by person; guarded by mu
 }
 
 // A turn is one session's.
@@ -220,7 +226,33 @@ type turn struct {
 }
 
 func newFlights() *flights {
-	return &flights{turns: map[string]*turn{}, pauses: map[string]time.Time{}}
+	return &flights{turns: map[string]*turn{}, pauses: map[string]time.Time{}, asked: map[string]*rate.Limiter{}}
+}
+
+const (
+	// askEvery is how often the provider is asked about a person in the long run, and
+	// askBurst how often at once: each of their sessions may be due. A client that
+	// refreshes without a pause would have the provider turn the gateway away, and with
+	// it everybody.
+	askEvery = time.Second / 2
+	askBurst = 2 * maxSessions
+	// maxAsked bounds the people that are counted.
+	maxAsked = 10_000
+)
+
+// mayAsk reports whether the provider may be asked about a person once more.
+func (f *flights) mayAsk(person string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	asked := f.asked[person]
+	if asked == nil {
+		if len(f.asked) >= maxAsked {
+			clear(f.asked)
+		}
+		asked = rate.NewLimiter(rate.Every(askEvery), askBurst)
+		f.asked[person] = asked
+	}
+	return asked.Allow()
 }
 
 // maxQueue bounds how many requests wait to refresh one session.

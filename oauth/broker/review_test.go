@@ -173,3 +173,42 @@ func TestRevokeAndHangUp(t *testing.T) {
 	s.refresh(clientID, got.refresh).refused(t, http.StatusBadRequest, "invalid_grant")
 }
 
+// TestRefreshFlood has a client refresh its session without a pause. The session stays.
+func TestRefreshFlood(t *testing.T) {
+	t.Parallel()
+	inTime(t, func(s *stage, m *middleman) {
+		clientID, got := s.signedIn()
+		for range 210 {
+			a := s.refresh(clientID, got.refresh)
+			if a.status != http.StatusOK {
+				a.refused(t, http.StatusServiceUnavailable, "temporarily_unavailable")
+				if a.header.Get("Retry-After") != "1" {
+					t.Errorf("Retry-After is %q", a.header.Get("Retry-After"))
+				}
+				continue
+			}
+			got = a.tokens(t)
+		}
+		if n := len(m.refreshes()); n != 200 {
+			t.Errorf("the provider was asked %d times", n)
+		}
+		time.Sleep(time.Second)
+		s.refresh(clientID, got.refresh).tokens(t)
+	})
+}
+
+// TestDeclineFlood has a stranger decline again and again.
+func TestDeclineFlood(t *testing.T) {
+	t.Parallel()
+	inTime(t, func(s *stage, _ *middleman) {
+		clientID := s.register()
+		for range 150 {
+			b := s.browser()
+			b.post(s.server.URL+"/oauth2/consent", changed(b.authorize(s.request(clientID)).form(), "answer", "deny"))
+		}
+		if n := strings.Count(s.log.String(), "\n"); n > 60 {
+			t.Errorf("the log has %d lines", n)
+		}
+		s.logs("INFO", "sign-in declined")
+	})
+}
