@@ -2,6 +2,7 @@ package broker
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -50,7 +51,7 @@ func (b *broker) decline(w http.ResponseWriter, r *http.Request, req *request) *
 	answer.Set("error", "access_denied")
 	answer.Set("error_description", "The person did not agree.")
 	b.leaveForm(w, r, req.RedirectURI, "", authserver.WithQuery(req.RedirectURI, answer))
-	b.log.Info("sign-in declined", "client", logID(req.ClientID), "remote", r.RemoteAddr)
+	b.server.Journal.Write(r, slog.LevelInfo, "sign-in declined", slog.String("of", logID(req.ClientID)))
 	return nil
 }
 
