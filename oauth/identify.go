@@ -109,15 +109,21 @@ func (i *Identity) AuthContexts() []string { return i.person.AuthContexts }
 // people call private.
 func (i *Identity) Claims() []byte { return i.token.payload }
 
+// ErrUserinfo means that nothing is said of anybody, so that it can be asked again.
+var ErrUserinfo = errors.New("what the userinfo endpoint says is nothing of a person")
+
 // With adds what the userinfo endpoint says of the same person (OpenID Connect
 // Core 1.0, section 5.3), as far as the ID token does not say it.
 func (i *Identity) With(userinfo []byte) (*Identity, error) {
 	var told, more map[string]jsontext.Value
 	if err := json.Unmarshal(userinfo, &more); err != nil {
-		return nil, fmt.Errorf("what the userinfo endpoint says is %w", badJSON(err))
+		return nil, fmt.Errorf("%w: it is %w", ErrUserinfo, badJSON(err))
 	}
 	var subject string
-	if json.Unmarshal(more["sub"], &subject) != nil || subject != i.token.claims.Subject {
+	if json.Unmarshal(more["sub"], &subject) != nil || subject == "" {
+		return nil, fmt.Errorf("%w: it has no subject (sub)", ErrUserinfo)
+	}
+	if subject != i.token.claims.Subject {
 		return nil, errors.New("the userinfo endpoint speaks of another person (sub)")
 	}
 	if err := json.Unmarshal(i.token.payload, &told); err != nil {

@@ -239,7 +239,11 @@ func (p *provider) identify(ctx context.Context, g *grant, nonce string) (*oauth
 	if err != nil {
 		return nil, err
 	}
-	return who.With(userinfo)
+	full, err := who.With(userinfo)
+	if errors.Is(err, oauth.ErrUserinfo) {
+		return nil, fmt.Errorf("%w: %w", errUserinfo, err)
+	}
+	return full, err
 }
 
 const (
@@ -248,7 +252,7 @@ const (
 )
 
 // errUserinfo means that the provider did not say all of a person.
-var errUserinfo = errors.New("the userinfo endpoint of the identity provider could not be asked")
+var errUserinfo = errors.New("the userinfo endpoint of the identity provider does not answer as it should")
 
 func (p *provider) userinfo(ctx context.Context, endpoint, token string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint, nil)
