@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -115,24 +116,52 @@ var ErrUserinfo = errors.New("what the userinfo endpoint says is nothing of a pe
 // With adds what the userinfo endpoint says of the same person (OpenID Connect
 // Core 1.0, section 5.3), as far as the ID token does not say it.
 func (i *Identity) With(userinfo []byte) (*Identity, error) {
-	var told, more map[string]jsontext.Value
-	if err := json.Unmarshal(userinfo, &more); err != nil {
+	more, err := i.readUserinfo(userinfo)
+	if err != nil {
+		return nil, err
+	}
+	var told map[string]jsontext.Value
+	if err := json.Unmarshal(i.token.payload, &told); err != nil {
+		return nil, badJSON(err)
+	}
+	maps.Copy(more, told)
+	return i.restate(more)
+}
+
+// tokenClaims are those that only an ID token can say.
+var tokenClaims = []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "acr", "acrs", "amr"}
+
+// Renewed is the same person as the userinfo endpoint speaks of them now, where there
+// is no new ID token.
+func (i *Identity) Renewed(userinfo []byte) (*Identity, error) {
+	now, err := i.readUserinfo(userinfo)
+	if err != nil {
+		return nil, err
+	}
+	var told map[string]jsontext.Value
+	if err := json.Unmarshal(i.token.payload, &told); err != nil {
+		return nil, badJSON(err)
+	}
+	for _, name := range slices.Concat(tokenClaims, protocolClaims) {
+		delete(now, name)
+	}
+	maps.Copy(told, now)
+	return i.restate(told)
+}
+
+// readUserinfo reads what the userinfo endpoint says of the person, and of no other.
+func (i *Identity) readUserinfo(userinfo []byte) (claims map[string]jsontext.Value, err error) {
+	if err := json.Unmarshal(userinfo, &claims); err != nil {
 		return nil, fmt.Errorf("%w: it is %w", ErrUserinfo, badJSON(err))
 	}
 	var subject string
-	if json.Unmarshal(more["sub"], &subject) != nil || subject == "" {
+	if json.Unmarshal(claims["sub"], &subject) != nil || subject == "" {
 		return nil, fmt.Errorf("%w: it has no subject (sub)", ErrUserinfo)
 	}
 	if subject != i.token.claims.Subject {
 		return nil, errors.New("the userinfo endpoint speaks of another person (sub)")
 	}
-	if err := json.Unmarshal(i.token.payload, &told); err != nil {
-		return nil, badJSON(err)
-	}
-	for name, value := range told {
-		more[name] = value
-	}
-	return i.restate(more)
+	return claims, nil
 }
 
 // compact leaves out what says nothing of the person.

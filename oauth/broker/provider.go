@@ -235,15 +235,34 @@ func (p *provider) identify(ctx context.Context, g *grant, nonce string) (*oauth
 	if m.UserinfoURL == "" || g.AccessToken == "" || !who.NeedsUserinfo() {
 		return who, nil
 	}
-	userinfo, err := p.userinfo(ctx, m.UserinfoURL, g.AccessToken)
+	return p.ofUserinfo(ctx, m.UserinfoURL, g.AccessToken, who.With)
+}
+
+// reidentify is identify for a grant that a refresh token gave to a person. A provider
+// that gives no new ID token is asked at its userinfo endpoint, if it has one: nil
+// means that nothing new is known.
+func (p *provider) reidentify(ctx context.Context, g *grant, before *oauth.Identity) (*oauth.Identity, error) {
+	if g.IDToken != "" {
+		return p.identify(ctx, g, "")
+	}
+	m, _, err := p.known()
+	if err != nil || p.isEntra || m.UserinfoURL == "" || g.AccessToken == "" {
+		return nil, err
+	}
+	return p.ofUserinfo(ctx, m.UserinfoURL, g.AccessToken, before.Renewed)
+}
+
+// ofUserinfo is a person as make has them of what the userinfo endpoint says.
+func (p *provider) ofUserinfo(ctx context.Context, endpoint, token string, make func([]byte) (*oauth.Identity, error)) (*oauth.Identity, error) {
+	userinfo, err := p.userinfo(ctx, endpoint, token)
 	if err != nil {
 		return nil, err
 	}
-	full, err := who.With(userinfo)
+	who, err := make(userinfo)
 	if errors.Is(err, oauth.ErrUserinfo) {
 		return nil, fmt.Errorf("%w: %w", errUserinfo, err)
 	}
-	return full, err
+	return who, err
 }
 
 const (

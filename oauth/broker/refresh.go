@@ -114,7 +114,8 @@ func (b *broker) advance(ctx context.Context, id string, rec *record, revision u
 // here on.
 func (b *broker) recheck(ctx context.Context, id string, rec *record, revision uint64) *authserver.Problem {
 	// Another provider, be it of the same name, must not get to see the refresh token.
-	if _, err := b.signIn.Recall(rec.Claims); err != nil || rec.Provider != b.opts.Provider {
+	before, err := b.signIn.Recall(rec.Claims)
+	if err != nil || rec.Provider != b.opts.Provider {
 		return b.endedBy(ctx, id, "its provider is not in the configuration any more")
 	}
 	if wait := b.state.refreshes.paused(rec.Person); wait > 0 {
@@ -127,14 +128,14 @@ func (b *broker) recheck(ctx context.Context, id string, rec *record, revision u
 	if err != nil {
 		return b.notRefreshed(ctx, id, rec, err)
 	}
-	who, err := b.provider.identify(ctx, g, "")
+	who, err := b.provider.reidentify(ctx, g, before)
 	switch {
 	case errors.Is(err, errUserinfo):
 		// The provider's refresh token may have been replaced by now, and the client's
 		// must not be lost for that: the person is who they were.
 		b.log.Warn("a person's claims could not be read anew; the last ones count", "caller", rec.Person, "err", err)
 	case err != nil:
-		return b.endedBy(ctx, id, "the provider's new ID token does not count: "+err.Error())
+		return b.endedBy(ctx, id, "what the provider says of the person now does not count: "+err.Error())
 	case who != nil && who.ID() != rec.Person:
 		return b.endedBy(ctx, id, "the provider's new ID token is another person's")
 	}

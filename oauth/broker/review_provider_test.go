@@ -173,3 +173,25 @@ func TestOddUserinfo(t *testing.T) {
 	s.refresh(clientID, got.refresh).refused(t, http.StatusBadRequest, "invalid_grant")
 	s.works(got.access, false)
 }
+
+// TestRefreshByUserinfo has somebody leave a group at a provider that gives no new ID
+// token with a refresh (OpenID Connect Core 1.0, section 12.2).
+func TestRefreshByUserinfo(t *testing.T) {
+	t.Parallel()
+	s, p := newOddStage(t)
+	p.idToken = false
+	clientID, got := s.signedIn()
+	p.says(nil, `{"sub": "oda", "name": "Oda", "groups": ["others"], "iss": "x", "aud": "y", "acr": "strong"}`)
+	got = s.refresh(clientID, got.refresh).tokens(t)
+	if c, _ := s.mcp(got.access); c == nil || len(c.Groups.IDs) != 1 || c.Groups.IDs[0] != "others" || len(c.Contexts) != 0 {
+		t.Errorf("the caller is %+v", c)
+	}
+	p.says(nil, "<html>")
+	got = s.refresh(clientID, got.refresh).tokens(t)
+	if c, _ := s.mcp(got.access); c == nil || len(c.Groups.IDs) != 1 {
+		t.Errorf("the caller is %+v", c)
+	}
+	p.says(nil, `{"sub": "olaf", "name": "Olaf"}`)
+	s.refresh(clientID, got.refresh).refused(t, http.StatusBadRequest, "invalid_grant")
+	s.works(got.access, false)
+}
