@@ -11,16 +11,23 @@ import (
 )
 
 // A Journal tells the operator what was refused and what to do about it, in no
-// more lines than somebody can read: strangers cause them.
+// more lines than somebody can read: strangers cause them. Warnings and errors have
+// bounds of their own, as anybody can have everything else be refused.
 type Journal struct {
-	log     *slog.Logger
-	bound   *rate.Limiter
-	skipped *atomic.Int64 // lines since the last one that was written
+	log         *slog.Logger
+	quiet, loud *journalBound
 }
 
-// NewJournal writes to log two lines a second at most, after the first fifty.
+// A journalBound bounds lines.
+type journalBound struct {
+	rate    *rate.Limiter
+	skipped atomic.Int64 // lines since the last one that was written
+}
+
+// NewJournal writes to log two lines a second at most, after the first fifty, and as
+// many warnings and errors.
 func NewJournal(log *slog.Logger) Journal {
-	return Journal{log: log, bound: rate.NewLimiter(2, 50), skipped: &atomic.Int64{}}
+	return Journal{log: log, quiet: &journalBound{rate: rate.NewLimiter(2, 50)}, loud: &journalBound{rate: rate.NewLimiter(2, 50)}}
 }
 
 // Refused writes a line about a problem.
@@ -48,11 +55,15 @@ func (j Journal) Narrowed(r *http.Request, unknown []string) {
 
 // Write writes a line about a request of a stranger, unless there are too many.
 func (j Journal) Write(r *http.Request, level slog.Level, msg string, attrs ...slog.Attr) {
-	if !j.bound.Allow() {
-		j.skipped.Add(1)
+	bound := j.quiet
+	if level >= slog.LevelWarn {
+		bound = j.loud
+	}
+	if !bound.rate.Allow() {
+		bound.skipped.Add(1)
 		return
 	}
-	if n := j.skipped.Swap(0); n > 0 {
+	if n := bound.skipped.Swap(0); n > 0 {
 		attrs = append(attrs, slog.Int64("skipped", n))
 	}
 	attrs = append(attrs, slog.String("client", r.RemoteAddr))

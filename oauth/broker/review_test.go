@@ -212,3 +212,18 @@ func TestDeclineFlood(t *testing.T) {
 		s.logs("INFO", "sign-in declined")
 	})
 }
+
+// TestJournalFlood has a stranger send nonsense while something happens that the operator
+// has to know.
+func TestJournalFlood(t *testing.T) {
+	t.Parallel()
+	inTime(t, func(s *stage, m *middleman) {
+		clientID, got := s.signedIn()
+		for range 100 {
+			s.refresh(clientID, "nonsense").refused(t, http.StatusBadRequest, "invalid_grant")
+		}
+		m.answers(http.StatusBadGateway, "<html>")
+		s.refresh(clientID, got.refresh).refused(t, http.StatusServiceUnavailable, "temporarily_unavailable")
+		s.logs("ERROR", "HTTP 502")
+	})
+}
