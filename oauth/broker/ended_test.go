@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mcpagg/mcpagg/oauth"
 	"github.com/mcpagg/mcpagg/oauth/store"
 )
 
@@ -57,7 +58,7 @@ func TestEndedSessionStaysEnded(t *testing.T) {
 func TestOwnTokensAreBounded(t *testing.T) {
 	tokens := newOwnTokens()
 	for i := range 3 * maxOwnTokens {
-		tokens.put([32]byte{byte(i), byte(i >> 8), byte(i >> 16)}, &ownToken{})
+		tokens.put([32]byte{byte(i), byte(i >> 8), byte(i >> 16)}, &ownToken{claims: &accessClaims{}, caller: &oauth.Caller{}})
 	}
 	if n := len(tokens.young) + len(tokens.old); n > 2*maxOwnTokens {
 		t.Errorf("%d are remembered", n)

@@ -226,7 +226,7 @@ func TestUserinfo(t *testing.T) {
 		{"groups are there alone", sub, map[string]any{"sub": "bob", "name": "Bob", "groups": []string{"staff"}}, []string{"staff"}, ""},
 		{"the ID token is believed first", map[string]any{"sub": "bob", "groups": []string{"staff"}}, map[string]any{"sub": "bob", "groups": []string{"admins"}}, []string{"staff"}, ""},
 		{"of another person", sub, map[string]any{"sub": "eve", "groups": []string{"admins"}}, nil, "access_denied"},
-		{"of nobody", sub, map[string]any{"groups": []string{"admins"}}, nil, "access_denied"},
+		{"of nobody", sub, map[string]any{"groups": []string{"admins"}}, nil, "temporarily_unavailable"},
 		{"with another issuer", sub, map[string]any{"sub": "bob", "iss": "https://evil.example", "groups": []string{"staff"}}, []string{"staff"}, ""},
 		{"down", sub, nil, nil, "temporarily_unavailable"},
 	} {
