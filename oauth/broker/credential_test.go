@@ -27,7 +27,9 @@ func TestCertificateOfTheGateway(t *testing.T) {
 	s := newStage(t)
 	file := filepath.Join(t.TempDir(), "gateway.pem")
 	s.useCertificate(file)
-	s.configure(func(o *broker.Options) { o.Credential = client.Credential{ClientID: s.app.ClientID, CertificateFile: file} })
+	s.configure(func(o *broker.Options) {
+		o.Credential = client.Credential{ClientID: s.app.ClientID, CertificateFile: file}
+	})
 	clientID, got := s.signedIn()
 	s.useCertificate(file)
 	got = s.refresh(clientID, got.refresh).tokens(t)

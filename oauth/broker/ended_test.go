@@ -24,7 +24,7 @@ func TestEndedSessionStaysEnded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	s.Close() // so that the store tells what the test says, and nothing else
 	r := &record{Person: `User::"contoso/alice"`, Ends: time.Now().Add(time.Hour)}
 	id, err := s.createSession(t.Context(), r)
 	if err != nil {

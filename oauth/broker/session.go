@@ -86,10 +86,8 @@ func (s *State) applySession(e store.Event) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e.Revision > s.told { // the store tells in order, so that all before is known
-		s.told = e.Revision
-		s.rememberLocked(e.Key, &r, e.Revision)
-	}
+	s.told = max(s.told, e.Revision)
+	s.rememberLocked(e.Key, &r, e.Revision)
 }
 
 // remember takes what was just stored, unless the store has told of it by now: it
