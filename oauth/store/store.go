@@ -16,8 +16,13 @@
 // are not encrypted: a key that must stay secret is to be hashed by the caller.
 // What it does not protect from is an old copy of the whole folder being put back.
 //
-// Nothing waits for ever: a method returns when its context ends, and after
-// [maxWait] at the latest.
+// Nothing waits for ever: a method returns when its context ends, and one that does
+// not read a whole kind after 10 seconds at the latest.
+//
+// Measured with 600-byte values, on two cores that were busy with other work: Put
+// 0.35 ms, Update 0.3 ms, Take 0.25 ms, Get 18 µs, or 50 µs among 100,000 entries.
+// Those take 29 MiB of memory, and 0.16 s to open; to list them, as a watch does
+// first, 1 to 2 s. An empty store takes 8 MiB and is open in 15 ms.
 package store
 
 import (
