@@ -28,9 +28,9 @@ func NewRates(perSecond float64, burst int) *Rates {
 	return &Rates{limit: rate.Limit(perSecond), burst: burst, young: map[netip.Prefix]*rate.Limiter{}}
 }
 
-// take takes one request from the allowance of an address, or says when to come
+// Take takes one request from the allowance of an address, or says when to come
 // back.
-func (r *Rates) take(remote string) (wait time.Duration) {
+func (r *Rates) Take(remote string) (wait time.Duration) {
 	if r == nil {
 		return 0
 	}

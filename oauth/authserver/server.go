@@ -96,13 +96,18 @@ func (e Endpoint) serve(w http.ResponseWriter, r *http.Request) *Problem {
 		w.Header().Set("Allow", strings.Join(e.Methods, ", "))
 		return &Problem{Status: http.StatusMethodNotAllowed, OAuth: "invalid_request", Text: "This endpoint answers to " + strings.Join(e.Methods, " and ") + " only."}
 	}
-	if wait := e.Rates.take(r.RemoteAddr); wait > 0 {
-		return &Problem{
-			Status: http.StatusTooManyRequests, OAuth: "temporarily_unavailable", Text: "There were too many requests from this address; try again in a moment.", Wait: wait,
-			Remedy: "If many people share this address, name the proxy in front of the gateway in server.trusted_proxies.",
-		}
+	if wait := e.Rates.Take(r.RemoteAddr); wait > 0 {
+		return TooMany("There were too many requests from this address; try again in a moment.", wait)
 	}
 	return e.Serve(w, r)
+}
+
+// TooMany is a problem with how much comes from an address.
+func TooMany(text string, wait time.Duration) *Problem {
+	return &Problem{
+		Status: http.StatusTooManyRequests, OAuth: "temporarily_unavailable", Text: text, Wait: wait,
+		Remedy: "If many people share this address, name the proxy in front of the gateway in server.trusted_proxies.",
+	}
 }
 
 func allowCrossOrigin(h http.Header, methods []string) {

@@ -77,7 +77,7 @@ func (b *broker) checkReturn(r *http.Request, p authserver.Params) (*mcpClient, 
 	case len(p.Get("state")) > authserver.MaxState:
 		return nil, authserver.InvalidRequest("The parameter state is longer than 2 KiB.")
 	}
-	c, refusal := b.client(r.Context(), id)
+	c, refusal := b.client(r, id)
 	if refusal != nil {
 		return nil, refusal
 	}

@@ -48,6 +48,7 @@ type broker struct {
 	signIn    *oauth.SignIn
 	provider  *provider
 	documents *clientdoc.Fetcher // nil without them
+	fetches   *authserver.Rates  // of documents: all addresses share what the Fetcher does
 	tokens    *ownTokens
 	log       *slog.Logger
 }
@@ -59,7 +60,7 @@ func New(opts Options, signIn oauth.Options, previous *oauth.SignIn) *oauth.Sign
 	opts.fill()
 	b := &broker{
 		opts: opts, state: opts.State, server: authserver.New(opts.PublicURL, opts.Log),
-		tokens: newOwnTokens(), log: opts.Log,
+		fetches: authserver.NewRates(0.5, 10), tokens: newOwnTokens(), log: opts.Log,
 	}
 	if opts.Documents {
 		b.documents = opts.State.fetcher(clientdoc.Options{HTTP: opts.DocumentHTTP, Rules: opts.Redirects, Log: opts.Log})

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -65,7 +64,7 @@ func (b *broker) register(w http.ResponseWriter, r *http.Request) *authserver.Pr
 }
 
 // client finds a client by its id. It may fetch a metadata document.
-func (b *broker) client(ctx context.Context, id string) (*mcpClient, *authserver.Problem) {
+func (b *broker) client(r *http.Request, id string) (*mcpClient, *authserver.Problem) {
 	i := slices.IndexFunc(b.opts.Clients, func(c Client) bool { return c.ID == id })
 	switch {
 	case len(id) > maxClientID:
@@ -76,7 +75,7 @@ func (b *broker) client(ctx context.Context, id string) (*mcpClient, *authserver
 	case strings.HasPrefix(id, registrationPrefix):
 		return b.registeredClient(id)
 	case b.documents != nil && clientdoc.IsID(id):
-		return b.documentClient(ctx, id)
+		return b.documentClient(r, id)
 	}
 	return nil, authserver.UnknownClient(id, http.StatusBadRequest)
 }
@@ -89,8 +88,13 @@ func (b *broker) registeredClient(id string) (*mcpClient, *authserver.Problem) {
 	return &mcpClient{id: id, name: c.Name, redirects: c.Redirects}, nil
 }
 
-func (b *broker) documentClient(ctx context.Context, id string) (*mcpClient, *authserver.Problem) {
-	doc, err := b.documents.Get(ctx, id)
+func (b *broker) documentClient(r *http.Request, id string) (*mcpClient, *authserver.Problem) {
+	if !b.documents.Known(id) {
+		if wait := b.fetches.Take(r.RemoteAddr); wait > 0 {
+			return nil, authserver.TooMany("Too many clients' metadata documents are being fetched for this address; try again in a moment.", wait)
+		}
+	}
+	doc, err := b.documents.Get(r.Context(), id)
 	if refused := (*clientdoc.Refused)(nil); errors.As(err, &refused) {
 		return nil, &authserver.Problem{
 			Status: http.StatusBadRequest, OAuth: "invalid_client", Text: "The client's metadata document cannot be used: " + refused.Text,

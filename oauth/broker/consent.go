@@ -91,7 +91,7 @@ func (b *broker) recheckReturn(r *http.Request, req *request) *authserver.Proble
 	if req.Own {
 		return nil
 	}
-	c, refusal := b.client(r.Context(), req.ClientID)
+	c, refusal := b.client(r, req.ClientID)
 	if refusal != nil {
 		return refusal
 	}
@@ -110,7 +110,7 @@ func (b *broker) beginLogin(w http.ResponseWriter, r *http.Request, l *login, co
 	binding := b.state.secret.mac("binding", l.Request.ID, cookie)
 	l.Binding, l.Provider = digest(binding), b.provider.name()
 	if !b.state.logins.begin(l.Request.ID, authserver.Neighbourhood(r.RemoteAddr)) {
-		return tooMany()
+		return authserver.TooMany("Too many people are signing in at the moment and have not come back from the identity provider; try again in a few minutes.", time.Minute)
 	}
 	err = b.state.createLogin(r.Context(), l)
 	if errors.Is(err, store.ErrExists) {
@@ -123,14 +123,6 @@ func (b *broker) beginLogin(w http.ResponseWriter, r *http.Request, l *login, co
 	b.setCookie(w, r, signInCookie, l.Request.ID, binding, loginTTL)
 	b.leaveForm(w, r, l.Request.RedirectURI, b.providerName(), to)
 	return nil
-}
-
-func tooMany() *authserver.Problem {
-	return &authserver.Problem{
-		Status: http.StatusTooManyRequests, OAuth: "temporarily_unavailable", Wait: time.Minute,
-		Text:   "Too many people are signing in at the moment and have not come back from the identity provider; try again in a few minutes.",
-		Remedy: "If many people share this address, name the proxy in front of the gateway in server.trusted_proxies.",
-	}
 }
 
 var errUsed = errors.New("it was used already")

@@ -2,8 +2,10 @@ package broker_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -226,4 +228,44 @@ func TestJournalFlood(t *testing.T) {
 		s.refresh(clientID, got.refresh).refused(t, http.StatusServiceUnavailable, "temporarily_unavailable")
 		s.logs("ERROR", "HTTP 502")
 	})
+}
+
+// documents answers with a metadata document for each id, and counts.
+type documents struct{ fetched atomic.Int64 }
+
+func (d *documents) RoundTrip(r *http.Request) (*http.Response, error) {
+	d.fetched.Add(1)
+	return reply(http.StatusOK, `{"client_id": "`+r.URL.String()+`", "client_name": "Test", "redirect_uris": ["`+redirectURI+`"]}`), nil
+}
+
+// TestDocumentFlood has a stranger make up clients whose documents have to be fetched. The
+// gateway fetches five a second for everybody, so one address gets a part of it; what
+// is known counts.
+func TestDocumentFlood(t *testing.T) {
+	t.Parallel()
+	d := &documents{}
+	inTime(t, func(s *stage, _ *middleman) {
+		ask := func(n int) int {
+			return s.browser().authorize(s.request(fmt.Sprintf("https://client.example/%d.json", n))).status
+		}
+		for n := range 20 {
+			want := http.StatusOK
+			if n >= 10 {
+				want = http.StatusTooManyRequests
+			}
+			if got := ask(n); got != want {
+				t.Errorf("client %d: HTTP %d", n, got)
+			}
+		}
+		if n := d.fetched.Load(); n != 10 {
+			t.Errorf("%d documents were fetched", n)
+		}
+		if got := ask(0); got != http.StatusOK {
+			t.Errorf("a client that is known: HTTP %d", got)
+		}
+		time.Sleep(2 * time.Second)
+		if got := ask(11); got != http.StatusOK {
+			t.Errorf("HTTP %d after a while", got)
+		}
+	}, func(o *broker.Options) { o.Documents, o.DocumentHTTP = true, &http.Client{Transport: d} })
 }

@@ -123,6 +123,14 @@ func New(opts Options) *Fetcher {
 	return f
 }
 
+// Known reports whether Get has an answer without a fetch.
+func (f *Fetcher) Known(clientID string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	doc, err := f.cache.lookUp(clientID, time.Now())
+	return doc != nil || err != nil
+}
+
 // Get returns the document of a client id, which may take as long as a fetch. A
 // document that is due to be fetched again, but cannot be, counts for another
 // day. The error is a *Refused, an *Unavailable, or that of ctx.
