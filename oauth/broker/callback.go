@@ -75,18 +75,8 @@ func (b *broker) claimLogin(w http.ResponseWriter, r *http.Request, p authserver
 		return nil, b.storeProblem(errUsed)
 	}
 	b.signIn.AwaitProvider(r.Context())
-	if _, _, err := b.provider.known(); err != nil {
-		return nil, b.unreachable(err) // so that the same answer counts in a moment
-	}
-	if l.Provider != b.provider.name() { // the configuration has changed since
-		return nil, strayAnswer()
-	}
-	if issuer := p.Get("iss"); issuer != "" && !b.signIn.IsProvider(issuer) || issuer == "" && b.provider.promisesIssuer() {
-		return nil, &authserver.Problem{
-			Status: http.StatusBadRequest, OAuth: "invalid_request", Level: slog.LevelWarn,
-			Text:  "The answer is not from the identity provider that this gateway sent you to.",
-			Cause: "iss in the answer is not that of the provider (RFC 9207)",
-		}
+	if refusal := b.checkProvider(l, p.Get("iss")); refusal != nil {
+		return nil, refusal
 	}
 	if refusal := b.recheckReturn(r, &l.Request); refusal != nil {
 		return nil, refusal
@@ -96,6 +86,25 @@ func (b *broker) claimLogin(w http.ResponseWriter, r *http.Request, p authserver
 	}
 	b.dropCookie(w, signInCookie, id) // the consent's stays: a form that is sent again is told that it was used
 	return l, nil
+}
+
+// checkProvider makes sure that an answer is of the provider that the person was sent
+// to. The issuer is what the answer says, "" for nothing (RFC 9207).
+func (b *broker) checkProvider(l *login, issuer string) *authserver.Problem {
+	m, _, err := b.provider.known()
+	switch {
+	case err != nil:
+		return b.unreachable(err) // so that the same answer counts in a moment
+	case l.Provider != b.provider.name(): // the configuration has changed since
+		return strayAnswer()
+	case issuer != "" && !b.signIn.IsProvider(issuer), issuer == "" && m.IssParameter:
+		return &authserver.Problem{
+			Status: http.StatusBadRequest, OAuth: "invalid_request", Level: slog.LevelWarn,
+			Text:  "The answer is not from the identity provider that this gateway sent you to.",
+			Cause: "iss in the answer is not that of the provider (RFC 9207)",
+		}
+	}
+	return nil
 }
 
 func strayAnswer() *authserver.Problem {

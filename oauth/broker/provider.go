@@ -289,12 +289,6 @@ func (p *provider) userinfo(ctx context.Context, endpoint, token string) ([]byte
 	return a.Body, nil
 }
 
-// promisesIssuer reports whether the provider says in each answer who it is.
-func (p *provider) promisesIssuer() bool {
-	m, _, err := p.known()
-	return err == nil && m.IssParameter
-}
-
 // unreachable is what people hear while the provider cannot be asked.
 func (b *broker) unreachable(err error) *authserver.Problem {
 	return authserver.Unavailable("The identity provider cannot be reached at the moment; try again.", err.Error(),

@@ -230,10 +230,10 @@ func TestJournalFlood(t *testing.T) {
 	})
 }
 
-// documents answers with a metadata document for each id, and counts.
-type documents struct{ fetched atomic.Int64 }
+// manyDocuments answers with a metadata document for each id, and counts.
+type manyDocuments struct{ fetched atomic.Int64 }
 
-func (d *documents) RoundTrip(r *http.Request) (*http.Response, error) {
+func (d *manyDocuments) RoundTrip(r *http.Request) (*http.Response, error) {
 	d.fetched.Add(1)
 	return reply(http.StatusOK, `{"client_id": "`+r.URL.String()+`", "client_name": "Test", "redirect_uris": ["`+redirectURI+`"]}`), nil
 }
@@ -243,7 +243,7 @@ func (d *documents) RoundTrip(r *http.Request) (*http.Response, error) {
 // is known counts.
 func TestDocumentFlood(t *testing.T) {
 	t.Parallel()
-	d := &documents{}
+	d := &manyDocuments{}
 	inTime(t, func(s *stage, _ *middleman) {
 		ask := func(n int) int {
 			return s.browser().authorize(s.request(fmt.Sprintf("https://client.example/%d.json", n))).status
