@@ -60,7 +60,7 @@ func New(opts Options, signIn oauth.Options, previous *oauth.SignIn) *oauth.Sign
 	opts.fill()
 	b := &broker{
 		opts: opts, state: opts.State, server: authserver.New(opts.PublicURL, opts.Log),
-		fetches: authserver.NewRates(0.5, 10), tokens: newOwnTokens(), log: opts.Log,
+		fetches: authserver.NewRates(1, 15), tokens: newOwnTokens(), log: opts.Log,
 	}
 	if opts.Documents {
 		b.documents = opts.State.fetcher(clientdoc.Options{HTTP: opts.DocumentHTTP, Rules: opts.Redirects, Log: opts.Log})

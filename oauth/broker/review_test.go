@@ -250,21 +250,21 @@ func TestDocumentFlood(t *testing.T) {
 		}
 		for n := range 20 {
 			want := http.StatusOK
-			if n >= 10 {
+			if n >= 15 {
 				want = http.StatusTooManyRequests
 			}
 			if got := ask(n); got != want {
 				t.Errorf("client %d: HTTP %d", n, got)
 			}
 		}
-		if n := d.fetched.Load(); n != 10 {
+		if n := d.fetched.Load(); n != 15 {
 			t.Errorf("%d documents were fetched", n)
 		}
 		if got := ask(0); got != http.StatusOK {
 			t.Errorf("a client that is known: HTTP %d", got)
 		}
-		time.Sleep(2 * time.Second)
-		if got := ask(11); got != http.StatusOK {
+		time.Sleep(time.Second)
+		if got := ask(16); got != http.StatusOK {
 			t.Errorf("HTTP %d after a while", got)
 		}
 	}, func(o *broker.Options) { o.Documents, o.DocumentHTTP = true, &http.Client{Transport: d} })

@@ -125,6 +125,9 @@ func New(opts Options) *Fetcher {
 
 // Known reports whether Get has an answer without a fetch.
 func (f *Fetcher) Known(clientID string) bool {
+	if _, err := checkID(clientID); err != nil {
+		return true
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	doc, err := f.cache.lookUp(clientID, time.Now())
