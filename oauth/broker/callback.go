@@ -41,6 +41,9 @@ func (b *broker) callback(w http.ResponseWriter, r *http.Request) *authserver.Pr
 		return refusal
 	}
 	who, g, claims, refusal := b.complete(r, l, p)
+	if who != nil { // only by that: the provider is asked about codes that anybody makes up
+		b.state.logins.end(l.Request.ID)
+	}
 	switch {
 	case refusal == nil && claims != "":
 		if refusal = b.repeat(w, r, l, claims, who); refusal == nil {

@@ -75,9 +75,6 @@ func (s *State) useLogin(ctx context.Context, l *login, revision uint64) error {
 	if errors.Is(err, store.ErrConflict) {
 		return errUsed
 	}
-	if err == nil {
-		s.logins.end(l.Request.ID)
-	}
 	return s.noted(err)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -268,4 +269,22 @@ func TestDocumentFlood(t *testing.T) {
 			t.Errorf("HTTP %d after a while", got)
 		}
 	}, func(o *broker.Options) { o.Documents, o.DocumentHTTP = true, &http.Client{Transport: d} })
+}
+
+// TestMadeUpCodes has a stranger come back from sign-ins with codes of their own.
+func TestMadeUpCodes(t *testing.T) {
+	t.Parallel()
+	inTime(t, func(s *stage, m *middleman) {
+		clientID := s.register()
+		for range 400 {
+			time.Sleep(time.Second) // so that it is not the rate
+			b := s.browser()
+			if to := b.approve(b.authorize(s.request(clientID))).location(); to != nil && to.Query().Has("state") {
+				b.get(s.server.URL + broker.CallbackPath + "?" + url.Values{"code": {"made up"}, "state": {to.Query().Get("state")}}.Encode())
+			}
+		}
+		if n := len(m.forms); n != 300 {
+			t.Errorf("the provider was asked about %d codes", n)
+		}
+	})
 }

@@ -8,7 +8,8 @@ import (
 
 // Sign-ins are stored before anybody knows who it is, so that how many of them there
 // can be at once is bounded: strangers could fill the disk with sign-ins that nobody
-// goes on with. Once there are many, each address gets a few only, so that it takes
+// goes on with, or come back with codes that they made up, about which the provider
+// is asked. Once there are many, each address gets a few only, so that it takes
 // a lot of addresses to keep others out.
 const (
 	maxUnderWay      = 10_000
@@ -17,7 +18,7 @@ const (
 	maxUnderWayOfFew = 5
 )
 
-// underWay counts the sign-ins that people agreed to and have not come back from.
+// underWay counts the sign-ins that somebody agreed to, as long as nobody has signed in.
 // It is safe for concurrent use.
 type underWay struct {
 	mu   sync.Mutex
@@ -58,7 +59,7 @@ func (u *underWay) begin(id string, from netip.Prefix) bool {
 	return true
 }
 
-// end is that somebody has come back from one, or it was not begun after all.
+// end is that somebody has signed in, or that it was not begun after all.
 func (u *underWay) end(id string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
