@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mcpagg/mcpagg/oauth"
+	"github.com/mcpagg/mcpagg/oauth/pages"
 	"github.com/mcpagg/mcpagg/oauth/store"
 )
 
@@ -51,6 +52,34 @@ func TestEndedSessionStaysEnded(t *testing.T) {
 		if happens(); s.session(id) != nil {
 			t.Errorf("it has come back after step %d", i)
 		}
+	}
+}
+
+// TestEndOwnSessions has a person end all their sessions while nothing can be stored.
+func TestEndOwnSessions(t *testing.T) {
+	st, err := store.Open(t.Context(), store.Options{Memory: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := OpenState(t.Context(), StateOptions{Store: st, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const alice = `User::"contoso/alice"`
+	for range 3 {
+		if _, err := s.createSession(t.Context(), &record{Person: alice, Ends: time.Now().Add(time.Hour)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Close()
+	if err := st.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.endOwn(t.Context(), alice, pages.AllSessions); err == nil {
+		t.Error("nobody is told that they will be there after a restart")
+	}
+	if n := len(s.sessionsOf(alice)); n != 0 {
+		t.Errorf("%d sessions are left", n)
 	}
 }
 

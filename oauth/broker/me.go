@@ -139,22 +139,26 @@ func (b *broker) meRevoke(w http.ResponseWriter, r *http.Request) *authserver.Pr
 	if refusal != nil {
 		return refusal
 	}
-	id := p.Get("session")
-	if id == pages.AllSessions { // also those that a code would become
-		if refusal := b.storeProblem(b.state.dropCodes(r.Context(), Match{Person: v.Person})); refusal != nil {
-			return refusal
-		}
-	}
-	for _, s := range b.state.sessionsOf(v.Person) {
-		if id != pages.AllSessions && id != s.ID {
-			continue
-		}
-		if refusal := b.storeProblem(b.state.endSession(r.Context(), s.ID, "the person revoked it")); refusal != nil {
-			return refusal
-		}
+	if refusal := b.storeProblem(b.state.endOwn(r.Context(), v.Person, p.Get("session"))); refusal != nil {
+		return refusal
 	}
 	authserver.Redirect(w, r, b.server.Base+mePath)
 	return nil
+}
+
+// endOwn ends a session of a person, or all, also those that a code would become. It
+// ends what it can, also if the store cannot be written.
+func (s *State) endOwn(ctx context.Context, person, id string) error {
+	var failed error
+	if id == pages.AllSessions {
+		failed = s.dropCodes(ctx, Match{Person: person})
+	}
+	for _, one := range s.sessionsOf(person) {
+		if id == pages.AllSessions || id == one.ID {
+			failed = errors.Join(failed, s.endSession(ctx, one.ID, "the person revoked it"))
+		}
+	}
+	return failed
 }
 
 func (b *broker) meSignOut(w http.ResponseWriter, r *http.Request) *authserver.Problem {
