@@ -22,6 +22,14 @@ const maxCallback = 16 << 10
 // maxRepeats bounds how often one sign-in may turn out not to be enough.
 const maxRepeats = 2
 
+// A person signs in once each signInEvery in the long run, and signInBurst times at
+// once: each time ends a session if they have many, and what was is remembered for as
+// long as the session could have lasted.
+const (
+	signInEvery = time.Second
+	signInBurst = 1000
+)
+
 // callback is where the provider sends people back to. Only the browser that
 // agreed gets any further, and only once; the provider's code is not redeemed
 // before that is certain.
@@ -153,6 +161,9 @@ func (b *broker) complete(r *http.Request, l *login, p authserver.Params) (who *
 		return nil, nil, "", b.unfit(err)
 	case who == nil:
 		return nil, nil, "", b.unfit(errors.New("there is none; the provider must be asked for the scope openid"))
+	}
+	if !b.state.signIns.allow(who.ID()) {
+		return who, nil, "", authserver.TooMany("This person has signed in too often lately; try again later.", time.Minute)
 	}
 	claims, refusal = b.challenge(r.Context(), l, who)
 	return who, g, claims, refusal

@@ -10,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/mcpagg/mcpagg/oauth"
 	"github.com/mcpagg/mcpagg/oauth/authserver"
 	"github.com/mcpagg/mcpagg/oauth/entra"
@@ -121,7 +119,7 @@ func (b *broker) recheck(ctx context.Context, id string, rec *record, revision u
 	if wait := b.state.refreshes.paused(rec.Person); wait > 0 {
 		return askedTooOften(wait, "AADSTS50196", slog.LevelInfo)
 	}
-	if !b.state.refreshes.mayAsk(rec.Person) {
+	if !b.state.asked.allow(rec.Person) {
 		return askedTooOften(askEvery, "the person's clients refresh their sessions without a pause", slog.LevelWarn)
 	}
 	g, err := b.provider.refresh(ctx, rec.Refresh)
@@ -215,9 +213,8 @@ func (b *broker) endedBy(ctx context.Context, id, why string) *authserver.Proble
 // ask the provider about for a while.
 type flights struct {
 	mu     sync.Mutex
-	turns  map[string]*turn         // by session; guarded by mu
-	pauses map[string]time.Time     // by person, until when; guarded by mu
-	asked  map[string]*rate.Limiter // by person; guarded by mu
+	turns  map[string]*turn     // by session; guarded by mu
+	pauses map[string]time.Time // by person, until when; guarded by mu
 }
 
 // A turn is one session's.
@@ -227,7 +224,7 @@ type turn struct {
 }
 
 func newFlights() *flights {
-	return &flights{turns: map[string]*turn{}, pauses: map[string]time.Time{}, asked: map[string]*rate.Limiter{}}
+	return &flights{turns: map[string]*turn{}, pauses: map[string]time.Time{}}
 }
 
 const (
@@ -237,24 +234,7 @@ const (
 	// it everybody.
 	askEvery = time.Second / 2
 	askBurst = 2 * maxSessions
-	// maxAsked bounds the people that are counted.
-	maxAsked = 10_000
 )
-
-// mayAsk reports whether the provider may be asked about a person once more.
-func (f *flights) mayAsk(person string) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	asked := f.asked[person]
-	if asked == nil {
-		if len(f.asked) >= maxAsked {
-			clear(f.asked)
-		}
-		asked = rate.NewLimiter(rate.Every(askEvery), askBurst)
-		f.asked[person] = asked
-	}
-	return asked.Allow()
-}
 
 // maxQueue bounds how many requests wait to refresh one session.
 const maxQueue = 20

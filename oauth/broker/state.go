@@ -55,6 +55,8 @@ type State struct {
 
 	refreshes *flights
 	logins    *underWay
+	asked     *personRates // the provider, for refreshes
+	signIns   *personRates
 
 	keys    atomic.Pointer[signingKeys]
 	failure atomic.Pointer[error] // why the store was not written lately; nil if it was
@@ -75,6 +77,7 @@ type State struct {
 func OpenState(ctx context.Context, opts StateOptions) (*State, error) {
 	s := &State{
 		refreshes: newFlights(), logins: newUnderWay(),
+		asked: newPersonRates(askEvery, askBurst), signIns: newPersonRates(signInEvery, signInBurst),
 		store: opts.Store, rotateEvery: cmp.Or(opts.RotateEvery, defaultRotateEvery), log: opts.Log,
 		sessions: map[string]*session{}, persons: map[string][]*session{}, unsaved: map[string]string{}, ended: map[string]bool{},
 	}
