@@ -27,7 +27,7 @@ const maxRepeats = 2
 // long as the session could have lasted.
 const (
 	signInEvery = time.Second
-	signInBurst = 1000
+	signInBurst = 5000
 )
 
 // callback is where the provider sends people back to. Only the browser that
