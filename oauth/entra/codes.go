@@ -201,8 +201,8 @@ var topics = []topic{
 	},
 	{
 		numbers: []int{700025}, err: "invalid_client",
-		meaning: "A secret was sent for an app that is a public client.",
-		remedy:  "Remove the client secret from the configuration of the client.",
+		meaning: "A secret or certificate was used for an app that is a public client.",
+		remedy:  "Where the gateway itself signs in (mode \"broker\"), its client_id must be that of an app of its own, and its redirect URI (/oauth2/callback) be on the platform Web of that, not on Mobile and desktop applications. Otherwise, remove the client secret from the configuration of the client.",
 	},
 	{
 		numbers: []int{7000215, 7000222}, err: "invalid_client",
@@ -237,7 +237,7 @@ var topics = []topic{
 	{
 		numbers: []int{9002326, 9002327}, err: "invalid_request",
 		meaning: "The redirect URI is registered for a single-page application, whose codes only a browser may redeem.",
-		remedy:  "Move the redirect URI to the platform Mobile and desktop applications of the client app.",
+		remedy:  "Move the redirect URI to another platform: that of the gateway itself (/oauth2/callback) to Web, that of a client to Mobile and desktop applications.",
 	},
 	{
 		numbers: []int{50105}, err: "access_denied", onPage: true,
