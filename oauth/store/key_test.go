@@ -96,7 +96,7 @@ func TestWrongKey(t *testing.T) {
 	}{
 		{store.Options{Key: key(keyB)}, wrongKey},
 		{store.Options{Key: key(keyB), PreviousKey: key(keyC)}, wrongKey},
-		{store.Options{}, "DIR/store.key is missing, and nothing else opens what is in DIR/store: put it back from a backup, or move the folder away to begin anew: everybody has to sign in again then"},
+		{store.Options{}, "DIR/store.key is missing, and nothing else opens what is in DIR/store: put it back from a backup, or move that away to begin anew: everybody has to sign in again then"},
 		{store.Options{Key: key("   too short    ")}, "the store's key has 9 bytes; it needs at least 16, such as openssl rand -base64 32 prints"},
 		{store.Options{Key: key(keyB), PreviousKey: key("short")}, "the previous key: the store's key has 5 bytes; it needs at least 16, such as openssl rand -base64 32 prints"},
 		{store.Options{Key: func(context.Context) (string, error) { return "", errors.New("the vault is down") }}, "reading the key of the store: the vault is down"},
@@ -117,6 +117,12 @@ func TestKeyFileOthersMayRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantRefused(t, store.Options{Dir: dir}, "others may read DIR/store.key, the key of the store (mode 0640): chmod 600 DIR/store.key, and replace the key if others can have read it")
+}
+
+func TestKeyFileEmpty(t *testing.T) {
+	dir := made(t)
+	write(t, filepath.Join(dir, "store.key"), []byte("\n"))
+	wantRefused(t, store.Options{Dir: dir}, "there is no key in DIR/store.key: put it back from a backup, or move the folder DIR away to begin anew: everybody has to sign in again then")
 }
 
 // TestKeyFileAlone: a key without a store is used, not replaced.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
@@ -28,6 +29,9 @@ func readKeyFile(path string) (string, error) {
 	text, err := io.ReadAll(io.LimitReader(f, 4096))
 	if err != nil {
 		return "", fmt.Errorf("the key of the store: %w", err)
+	}
+	if len(bytes.TrimSpace(text)) < minSecret {
+		return "", fmt.Errorf("there is no key in %s: put it back from a backup, or move the folder %s away to begin anew: everybody has to sign in again then", path, filepath.Dir(path))
 	}
 	return string(text), nil
 }

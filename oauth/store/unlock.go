@@ -146,7 +146,7 @@ func (s *Store) readMaster(ctx context.Context, o Options, empty bool) (master, 
 	if errors.Is(err, fs.ErrNotExist) && empty {
 		text, err = makeKeyFile(path)
 	} else if errors.Is(err, fs.ErrNotExist) {
-		return master{}, fmt.Errorf("%s is missing, and nothing else opens what is in %s: put it back from a backup, or move the folder away to begin anew: everybody has to sign in again then", path, s.data())
+		return master{}, fmt.Errorf("%s is missing, and nothing else opens what is in %s: put it back from a backup, or move that away to begin anew: everybody has to sign in again then", path, s.data())
 	}
 	if err != nil {
 		return master{}, err
