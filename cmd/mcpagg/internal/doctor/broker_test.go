@@ -212,6 +212,10 @@ func TestBrokerProblems(t *testing.T) {
 			func(s *stage) { s.opts.Token = token(s, map[string]any{"iss": s.gateway.URL}) },
 			"warning token: it is one of the gateway's own, and only the gateway that runs can tell whether it counts",
 		},
+		"a token of its own that has expired": {
+			func(s *stage) { s.opts.Token = token(s, map[string]any{"iss": s.gateway.URL, "exp": 1000000000}) },
+			"problem token: it is one of the gateway's own, and has expired",
+		},
 		"a token of the provider": {
 			func(s *stage) { s.opts.Token = token(s, map[string]any{"aud": gatewayClient}) },
 			"problem token: the gateway refuses it: it is the identity provider's own",

@@ -99,6 +99,12 @@ func (x *examination) token(ctx context.Context) []Finding {
 		return []Finding{x.accepted(r.Caller)}
 	}
 	if readable && x.opts.Broker != nil && string(c.Issuer) == x.publicURL("") {
+		if end := c.Expires.value; end > 0 && end <= float64(time.Now().Unix()) {
+			return []Finding{{
+				Verdict: Problem, Seen: "it is one of the gateway's own, and has expired",
+				Remedy: "Clients renew theirs by themselves. Look at the one that the client sends now.",
+			}}
+		}
 		return []Finding{{
 			Verdict: Warning, Seen: "it is one of the gateway's own, and only the gateway that runs can tell whether it counts",
 			Remedy: "See whether its session is there: mcpagg sessions.",
@@ -240,7 +246,7 @@ func ago(seconds float64, now time.Time) string {
 	}
 	at := time.Unix(int64(seconds), 0).UTC()
 	d := at.Sub(now).Round(time.Second)
-	if d < 0 {
+	if d <= 0 {
 		return fmt.Sprintf("%s, %s ago", at.Format(time.RFC3339), -d)
 	}
 	return fmt.Sprintf("%s, in %s", at.Format(time.RFC3339), d)
