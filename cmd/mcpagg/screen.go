@@ -94,9 +94,12 @@ func (m memoryStatus) String() string {
 func (sc *screen) provider(name string, p providerStatus, now time.Time) []string {
 	state, colour := fmt.Sprintf("%s, %s old", count(p.Keys, "key"), ago(p.Fetched, now)), ""
 	if p.Keys == 0 {
-		state, colour = "no keys yet: nobody can sign in with it", red
+		state, colour = "no keys yet", red
 	}
 	text := fmt.Sprintf("%s: %s, of %s", p.Name, state, visible(p.Issuer))
+	if p.Keys == 0 {
+		text += ": nobody can sign in with it"
+	}
 	if p.LastError != "" {
 		text += "; the last attempt failed: " + visible(p.LastError)
 	}
