@@ -136,8 +136,8 @@ type authBlock struct {
 	// cannot have one register themselves. Without it, `true`. Mode `broker`.
 	MetadataDocuments boolean `hcl:"metadata_documents"`
 	// Whether the gateway keeps who is signed in in memory only: everybody signs in
-	// again when it was restarted. It writes nothing to `store.dir` then. Without
-	// it, `false`. Mode `broker`.
+	// again after a restart. It writes nothing to `store.dir` then but for the
+	// control socket. Without it, `false`. Mode `broker`.
 	Ephemeral boolean `hcl:"ephemeral"`
 	// What the provider asks of somebody who is signed in there already:
 	// `select_account`, which account to use; `login`, to sign in again; or, with the

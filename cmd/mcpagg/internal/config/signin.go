@@ -137,7 +137,7 @@ func (f *fileBlock) warnings() []string {
 			all = append(all, fmt.Sprintf("auth %q has no client id among its audiences: tokens of version 2 name the API app by it, never by an App ID URI, and are refused", a.label))
 		}
 		if a.isEphemeral() {
-			all = append(all, fmt.Sprintf("auth %q is ephemeral: everybody signs in again when the gateway was restarted", a.label))
+			all = append(all, fmt.Sprintf("auth %q is ephemeral: everybody signs in again after a restart of the gateway", a.label))
 		}
 		if slices.Contains(a.tenants(), personalAccounts) {
 			all = append(all, fmt.Sprintf("auth %q lets in the tenant of personal accounts, which is everybody who has one at Microsoft", a.label))
