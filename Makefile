@@ -8,7 +8,7 @@ TOOLS   := $(CURDIR)/.tools
 .PHONY: help run enterprise entra-demo build test e2e matrix bench lint fuzz docs
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## build, and start a gateway with two demonstration upstreams
 	bin/mcpagg serve -c examples/quickstart/gateway.hcl
