@@ -75,51 +75,148 @@ func openInBrowser(user, address string) error {
 // in: follow redirects, fill in forms and press their buttons, until the client
 // is called back. It returns the callback without its query.
 func browse(ctx context.Context, user, address string) (callback string, err error) {
-	jar, err := cookiejar.New(nil)
+	b, err := newBrowser(user)
 	if err != nil {
 		return "", err
 	}
-	b := &http.Client{Jar: jar}
-	defer b.CloseIdleConnections()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	defer b.http.CloseIdleConnections()
+	at, err := b.signIn(ctx, address)
 	if err != nil {
 		return "", err
 	}
-	const pages = 10
-	for range pages {
-		at, page, err := visit(b, req)
-		if err != nil {
-			return "", err
-		}
-		switch q := at.Query(); {
-		case q.Has("code"):
-			at.RawQuery = ""
-			return at.String(), nil
-		case q.Has("error"):
-			return "", fmt.Errorf("the client is told %s: %s", q.Get("error"), q.Get("error_description"))
-		}
-		if req, err = submit(ctx, at, page, user); err != nil {
-			return "", fmt.Errorf("%s: %w\n%s", at.Path, err, short(page))
-		}
-	}
-	return "", errors.New("the forms have no end")
+	at.RawQuery = ""
+	return at.String(), nil
 }
 
-// visit loads a page and returns its address after all redirects.
-func visit(b *http.Client, req *http.Request) (*url.URL, string, error) {
-	resp, err := b.Do(req)
+// A browser is one with somebody at it. It keeps cookies, and says in each request
+// what browsers say of where it comes from.
+type browser struct {
+	user string
+	http *http.Client
+	// stops is nil, or says where redirects are not followed.
+	stops func(from, to *url.URL) bool
+}
+
+func newBrowser(user string) (*browser, error) {
+	jar, err := cookiejar.New(nil)
+	b := &browser{user: user, http: &http.Client{Jar: jar}}
+	b.http.CheckRedirect = b.redirected
+	return b, err
+}
+
+// redirected makes the request that follows a redirect what a browser makes it.
+func (b *browser) redirected(req *http.Request, via []*http.Request) error {
+	if b.stops != nil && b.stops(via[len(via)-1].URL, req.URL) {
+		return http.ErrUseLastResponse
+	}
+	if len(via) > 10 {
+		return errors.New("redirects have no end")
+	}
+	if req.Method == http.MethodGet {
+		req.Header.Del("Origin")
+	}
+	if site := siteOf(via[len(via)-1].URL, req.URL); site != "same-origin" && req.Header.Get(fetchSite) != "none" {
+		req.Header.Set(fetchSite, site)
+	}
+	return nil
+}
+
+const fetchSite = "Sec-Fetch-Site"
+
+// siteOf is what a browser says of a request from one place to another.
+func siteOf(from, to *url.URL) string {
+	switch {
+	case from.Scheme == to.Scheme && from.Host == to.Host:
+		return "same-origin"
+	case from.Hostname() == to.Hostname():
+		return "same-site"
+	}
+	return "cross-site"
+}
+
+// signIn goes through pages from an address on until a client is called back, and
+// returns where that is.
+func (b *browser) signIn(ctx context.Context, address string) (callback *url.URL, err error) {
+	p, err := b.open(ctx, address)
+	const pages = 10
+	for range pages {
+		if err != nil {
+			return nil, err
+		}
+		switch q := p.at.Query(); {
+		case q.Has("code"):
+			return p.at, nil
+		case q.Has("error"):
+			return nil, fmt.Errorf("the client is told %s: %s", q.Get("error"), q.Get("error_description"))
+		}
+		p, err = b.goOn(ctx, p)
+	}
+	return nil, errors.New("the pages have no end")
+}
+
+// A page is what a browser shows.
+type page struct {
+	at     *url.URL // after all redirects
+	header http.Header
+	text   string
+}
+
+func (b *browser) open(ctx context.Context, address string) (page, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return nil, "", err
+		return page{}, err
+	}
+	req.Header.Set(fetchSite, "none")
+	return b.visit(req)
+}
+
+// goOn does what its user does on a page: wait if it goes on by itself, or else
+// fill in the form.
+func (b *browser) goOn(ctx context.Context, p page) (page, error) {
+	req, err := b.onward(ctx, p)
+	if err != nil {
+		return page{}, fmt.Errorf("%s: %w\n%s", p.at.Path, err, short(p.text))
+	}
+	return b.visit(req)
+}
+
+func (b *browser) onward(ctx context.Context, p page) (*http.Request, error) {
+	if _, target, ok := strings.Cut(p.header.Get("Refresh"), "url="); ok {
+		to, err := p.at.Parse(target)
+		if err != nil {
+			return nil, err
+		}
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, to.String(), nil)
+		if err == nil {
+			req.Header.Set(fetchSite, siteOf(p.at, to))
+		}
+		return req, err
+	}
+	return p.submit(ctx, b.user)
+}
+
+// visit loads a page, which must be a success.
+func (b *browser) visit(req *http.Request) (page, error) {
+	p, status, err := b.load(req)
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("%s answers %d: %s", p.at.Path, status, short(p.text))
+	}
+	return p, err
+}
+
+// load loads a page. A redirect that is not followed is an empty page at its end.
+func (b *browser) load(req *http.Request) (p page, status int, err error) {
+	req.Header.Set("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
+	resp, err := b.http.Do(req)
+	if err != nil {
+		return page{}, 0, err
 	}
 	defer resp.Body.Close()
-	page, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return nil, "", err
+	if to, err := resp.Location(); err == nil {
+		return page{at: to, header: http.Header{}}, http.StatusOK, nil
 	}
-	if resp.StatusCode != http.StatusOK {
-		return nil, "", fmt.Errorf("%s answers %d: %s", resp.Request.URL.Path, resp.StatusCode, short(string(page)))
-	}
-	return resp.Request.URL, string(page), nil
+	text, err := io.ReadAll(resp.Body)
+	return page{resp.Request.URL, resp.Header, string(text)}, resp.StatusCode, err
 }
 
 var (
@@ -128,14 +225,27 @@ var (
 	attribute    = regexp.MustCompile(`([a-z-]+)\s*=\s*"([^"]*)"`)
 )
 
-// submit is the request that the first form of a page makes.
-func submit(ctx context.Context, at *url.URL, page, user string) (*http.Request, error) {
-	form := formElement.FindStringSubmatch(page)
+// form is that which a user fills in: the one that has their name on a button, or
+// a field for it, or else the first.
+func (p page) form(user string) []string {
+	forms := formElement.FindAllStringSubmatch(p.text, -1)
+	for _, sign := range []string{`value="` + html.EscapeString(user) + `"`, `type="text"`, ""} {
+		for _, form := range forms {
+			if strings.Contains(form[2], sign) {
+				return form
+			}
+		}
+	}
+	return nil
+}
+
+// submit is the request that a form of a page makes.
+func (p page) submit(ctx context.Context, user string) (*http.Request, error) {
+	form := p.form(user)
 	if form == nil {
 		return nil, errors.New("the page has no form")
 	}
-	attributes := attributesOf(form[1])
-	target, err := at.Parse(attributes["action"])
+	target, err := p.at.Parse(attributesOf(form[1])["action"])
 	if err != nil {
 		return nil, err
 	}
@@ -145,12 +255,21 @@ func submit(ctx context.Context, at *url.URL, page, user string) (*http.Request,
 		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	req.Header.Set("Origin", at.Scheme+"://"+at.Host)
+	req.Header.Set("Origin", p.origin())
+	req.Header.Set(fetchSite, siteOf(p.at, target))
 	return req, nil
 }
 
+// origin is what a page's forms come with, as the page wishes.
+func (p page) origin() string {
+	if p.header.Get("Referrer-Policy") == "no-referrer" {
+		return "null"
+	}
+	return p.at.Scheme + "://" + p.at.Host
+}
+
 // fillIn answers a form as its user does. Of its buttons they press the one with
-// their name on it, or else the first.
+// their name on it, the one that approves, or else the first.
 func fillIn(form, user string) url.Values {
 	values := url.Values{}
 	var pressed map[string]string
@@ -158,7 +277,7 @@ func fillIn(form, user string) url.Values {
 		a := attributesOf(element[2])
 		switch {
 		case element[1] == "button" || a["type"] == "submit":
-			if pressed == nil || a["value"] == user {
+			if pressed == nil || a["value"] == user || a["value"] == "approve" {
 				pressed = a
 			}
 			continue
