@@ -59,9 +59,14 @@ func openEntraCompat(token string) func(testing.TB) (*signInGateway, provider) {
 		if token == "access_token" {
 			auth += fmt.Sprintf("  audiences  = [%q]\n  scopes     = [\"mcp.access\"]\n", api.ClientID)
 		}
-		cloud := fmt.Sprintf("  custom_cloud {\n    authority = %q\n    sts       = %q\n    graph     = %q\n  }\n", p.URL(), p.STS(), p.GraphURL())
-		return startSignInGateway(t, "auth \"entra\" \"contoso\" {\n  mode       = \"entra-compat\"\n"+auth+cloud+"}\n"), p
+		blocks := "auth \"entra\" \"contoso\" {\n  mode       = \"entra-compat\"\n" + auth + p.cloud() + "}\n"
+		return startSignInGateway(t, signInConfig{blocks: blocks}), p
 	}
+}
+
+// cloud is the block that says where this Entra is.
+func (p *entraProvider) cloud() string {
+	return fmt.Sprintf("  custom_cloud {\n    authority = %q\n    sts       = %q\n    graph     = %q\n  }\n", p.URL(), p.STS(), p.GraphURL())
 }
 
 func startEntra(t testing.TB) *entraProvider {
@@ -161,7 +166,7 @@ func (p *entraProvider) noteTokenLocked(form url.Values, answer []byte) {
 	p.entries = append(p.entries, journalEntry{
 		Route: "token", At: time.Now(), User: user, Grant: form.Get("grant_type"), Scope: form.Get("scope"),
 		Resource: form.Get("resource"), Redirect: form.Get("redirect_uri"), Error: got.Error,
-		Secrets: slices.DeleteFunc(append(secretsOf(form, "code", "code_verifier", "refresh_token"), got.Access, got.Refresh, got.ID),
+		Secrets: slices.DeleteFunc(append(secretsOf(form, "code", "code_verifier", "refresh_token", "client_secret"), got.Access, got.Refresh, got.ID),
 			func(secret string) bool { return secret == "" }),
 	})
 }
@@ -196,6 +201,8 @@ func (p *entraProvider) journal() []journalEntry {
 	defer p.mu.Unlock()
 	return slices.Clone(p.entries)
 }
+
+func (p *entraProvider) asks(user string) []journalEntry { return requests(about(user, p.journal())) }
 
 func (p *entraProvider) endRefresh(t testing.TB, user string) {
 	t.Helper()

@@ -23,13 +23,15 @@ type openIDProvider struct {
 	ended   map[string]int // guarded by mu; how often a user's refresh tokens were ended
 }
 
-func startOpenIDProvider(t testing.TB, scopes ...string) *openIDProvider {
+// startOpenIDProvider runs one with scopes of its own, or options, and more
+// environment variables.
+func startOpenIDProvider(t testing.TB, env []string, more ...string) *openIDProvider {
 	t.Helper()
 	s, port := newSandbox(t), freePort(t)
 	p := &openIDProvider{issuer: fmt.Sprintf("http://127.0.0.1:%d", port), ended: map[string]int{}}
 	argv := append(s.scriptOf(t, idp, "idp.mjs"), fmt.Sprint(port), fmt.Sprint(int(accessTTL/time.Second)))
 	r, w := io.Pipe()
-	p.daemon = s.start(t, w, nil, append(argv, scopes...)...)
+	p.daemon = s.start(t, w, env, append(argv, more...)...)
 	ready := make(chan struct{})
 	go p.read(r, ready)
 	go func() {
@@ -74,15 +76,15 @@ func (p *openIDProvider) read(r io.Reader, ready chan<- struct{}) {
 // takes the tokens of.
 func openResourceServer(t testing.TB) (*signInGateway, provider) {
 	t.Helper()
-	p := startOpenIDProvider(t, "mcp:use")
-	return startSignInGateway(t, fmt.Sprintf(`
+	p := startOpenIDProvider(t, nil, "mcp:use")
+	return startSignInGateway(t, signInConfig{blocks: fmt.Sprintf(`
 auth "oidc" "independent" {
   mode       = "resource-server"
   issuer     = %q
   scopes     = ["mcp:use"]
   clock_skew = %q
 }
-`, p.issuer, clockSkew)), p
+`, p.issuer, clockSkew)}), p
 }
 
 func (p *openIDProvider) journal() []journalEntry {
@@ -90,6 +92,8 @@ func (p *openIDProvider) journal() []journalEntry {
 	defer p.mu.Unlock()
 	return slices.Clone(p.entries)
 }
+
+func (p *openIDProvider) asks(user string) []journalEntry { return requests(about(user, p.journal())) }
 
 func (p *openIDProvider) endRefresh(t testing.TB, user string) {
 	t.Helper()

@@ -57,7 +57,8 @@ type asks struct {
 	Redirect string // with PORT instead of the port
 	Scope    string
 	Prompt   string
-	Resource bool // whether it says which resource
+	Resource bool   // whether it says which resource
+	Client   string // where its id comes from, in words
 }
 
 func (m *matrix) row(client, mode string) *row {
@@ -73,9 +74,8 @@ func (r *row) done(s step) { r.Done = append(r.Done, s) }
 // note takes down what the client asked for. It has asked for the same twice.
 func (r *row) note(t testing.TB, entries []journalEntry) {
 	t.Helper()
-	entries = slices.DeleteFunc(slices.Clone(entries), func(e journalEntry) bool { return e.Redirect == "" || e.Route == "token" })
 	if len(entries) == 0 {
-		t.Error("the provider does not know what the client has asked for")
+		t.Error("nobody knows what the client has asked for")
 		return
 	}
 	e := entries[0]
@@ -85,7 +85,18 @@ func (r *row) note(t testing.TB, entries []journalEntry) {
 		return
 	}
 	u.Host = u.Hostname() + ":PORT"
-	r.Asks = asks{u.String(), e.Scope, e.Prompt, e.Resource != ""}
+	r.Asks = asks{u.String(), e.Scope, e.Prompt, e.Resource != "", sourceOf(e.Client)}
+}
+
+// sourceOf says where a client's id comes from.
+func sourceOf(id string) string {
+	switch {
+	case strings.HasPrefix(id, "https://"):
+		return "its metadata document"
+	case id == fixedID:
+		return "the configuration"
+	}
+	return "registration"
 }
 
 // String says what works, as a cell of the table.
@@ -122,7 +133,9 @@ func (m *matrix) client(name string) []*row {
 func (m *matrix) lines() []string {
 	lines := []string{
 		"What clients did in `make e2e`. Everything is to sign in, list the tools and call one, refresh an access",
-		"token that has ended, ask to sign in again where a refresh is refused, and do so.",
+		"token that has ended, ask to sign in again where a refresh is refused, and do so. With `broker`, where a",
+		"page asks whether to let the client in, each refresh was sent twice at once, and got the same token",
+		"twice; and instead of refusing a refresh, `mcpagg sessions revoke` ended the sign-in between two calls.",
 		"",
 	}
 	lines = append(lines, m.outcomes()...)
@@ -136,7 +149,7 @@ func (m *matrix) outcomes() []string {
 	for _, mode := range signInModes {
 		header, rule = header+" "+mode.title+" |", rule+"---|"
 	}
-	lines := []string{header + " where a refresh is refused |", rule + "---|"}
+	lines := []string{header + " where it has to sign in again |", rule + "---|"}
 	for _, c := range signInClients {
 		rows := m.client(c.name)
 		if rows == nil {
@@ -152,9 +165,12 @@ func (m *matrix) outcomes() []string {
 }
 
 // requests is the table of what each client asked for. Scopes and prompt are those
-// of the last mode, in which no gateway stands before the provider.
+// of the last mode, in which no gateway stands before the provider, and where the
+// client id comes from is that of the first.
 func (m *matrix) requests() []string {
-	lines := []string{"| client | redirect URI | `scope`, where it is to be `mcp:use` | `prompt` |", "|---|---|---|---|"}
+	lines := []string{
+		"| client | client id, with `broker` | redirect URI | `scope`, where it is to be `mcp:use` | `prompt` |", "|---|---|---|---|---|",
+	}
 	for _, c := range signInClients {
 		rows := m.client(c.name)
 		if rows == nil {
@@ -164,8 +180,8 @@ func (m *matrix) requests() []string {
 		if c.ownRedirects {
 			redirect = once(rows, func(r *row) string { return code(r.Asks.Redirect) })
 		}
-		last := rows[len(rows)-1].Asks
-		lines = append(lines, fmt.Sprintf("| %s | %s | %s | %s |", c.name, redirect, code(last.Scope), code(last.Prompt)))
+		first, last := rows[0].Asks, rows[len(rows)-1].Asks
+		lines = append(lines, fmt.Sprintf("| %s | from %s | %s | %s | %s |", c.name, first.Client, redirect, code(last.Scope), code(last.Prompt)))
 	}
 	return lines
 }

@@ -33,6 +33,7 @@ type seat struct {
 	sandbox
 	user    string
 	gateway string      // URL of the MCP endpoint
+	id      string      // the client id that the gateway knows it by; "" if it knows none
 	port    *sync.Mutex // held while a client is called back at a port that all of its kind have
 }
 
@@ -86,23 +87,46 @@ var signInClients = []struct {
 	{"Go SDK 1.8.0", false, openGo},
 }
 
-// signInModes are the ways in which a gateway has people sign in.
-var signInModes = []struct {
+// A signInMode is a way in which a gateway has people sign in.
+type signInMode struct {
 	name  string
 	title string // in the table
 	open  func(testing.TB) (*signInGateway, provider)
-}{
-	{"entra-compat", "`entra-compat`", openEntraCompat("access_token")},
-	{"entra-compat with ID tokens", "`entra-compat`, ID tokens", openEntraCompat("id_token")},
-	{"resource-server", "`resource-server`", openResourceServer},
+	// ttl is how long access tokens are good for, and atOnce says that they end when
+	// the user's sign-in does.
+	ttl    time.Duration
+	atOnce bool
+	// fixed are clients whose ids the gateway knows beforehand.
+	fixed map[string]string
+}
+
+var signInModes = []signInMode{
+	{"broker", "`broker`, Entra", openBroker(brokeredEntra), brokerTTL, true, fixedClients},
+	{"broker with another provider", "`broker`, oidc-provider", openBroker(brokeredOpenID), brokerTTL, true, fixedClients},
+	{"entra-compat", "`entra-compat`", openEntraCompat("access_token"), accessTTL, false, nil},
+	{"entra-compat with ID tokens", "`entra-compat`, ID tokens", openEntraCompat("id_token"), accessTTL, false, nil},
+	{"resource-server", "`resource-server`", openResourceServer, accessTTL, false, nil},
 }
 
 // A provider is an identity provider that keeps a journal.
 type provider interface {
 	// journal is what has been asked of it so far, in order.
 	journal() []journalEntry
+	// asks are the user's requests for a code that clients made, of the provider or
+	// of what stands before it.
+	asks(user string) []journalEntry
 	// endRefresh makes it refuse all refresh tokens that a user has so far.
 	endRefresh(t testing.TB, user string)
+}
+
+// about selects the entries of a journal about a user.
+func about(user string, entries []journalEntry) []journalEntry {
+	return slices.DeleteFunc(entries, func(e journalEntry) bool { return e.User != user })
+}
+
+// requests selects those that ask for a code.
+func requests(entries []journalEntry) []journalEntry {
+	return slices.DeleteFunc(entries, func(e journalEntry) bool { return e.Redirect == "" || e.Route == "token" })
 }
 
 // A journalEntry is one request to a provider. Members are "" where they do not
@@ -116,6 +140,7 @@ type journalEntry struct {
 	Scope    string
 	Resource string
 	Redirect string
+	Client   string   // its id
 	Error    string   // that it was answered with
 	Secrets  []string // that were in the request or in the answer
 }
@@ -143,8 +168,8 @@ func TestSignIn(t *testing.T) {
 				for _, c := range signInClients {
 					cells.Go(func() {
 						t.Run(c.name, func(t *testing.T) {
-							cell := &cell{row: m.row(c.name, mode.name), provider: p}
-							cell.seat = seat{newSandbox(t), userName(c.name), g.url, ports[c.name]}
+							cell := &cell{row: m.row(c.name, mode.name), mode: mode, provider: p}
+							cell.seat = seat{newSandbox(t), userName(c.name), g.public, mode.fixed[c.name], ports[c.name]}
 							cell.run(t, c.open(t, cell.seat))
 						})
 					})
@@ -168,6 +193,7 @@ func userName(client string) string {
 type cell struct {
 	seat
 	row      *row
+	mode     signInMode
 	provider provider
 }
 
@@ -186,7 +212,9 @@ func (c *cell) run(t *testing.T, client signInClient) {
 	c.row.done(stepRefresh)
 
 	c.provider.endRefresh(t, c.user)
-	c.awaitExpiry(t)
+	if !c.mode.atOnce {
+		c.awaitExpiry(t)
+	}
 	c.signIn(t, func() {
 		how, asks := client.refused(t)
 		if c.row.Refused = how; asks {
@@ -196,7 +224,7 @@ func (c *cell) run(t *testing.T, client signInClient) {
 	})
 	c.use(t, client, "after signing in again")
 	c.row.done(stepAgain)
-	c.row.note(t, c.entries())
+	c.row.note(t, c.provider.asks(c.user))
 }
 
 // signIn does something that has to make the user sign in.
@@ -226,9 +254,7 @@ func (c *cell) use(t testing.TB, client signInClient, message string) {
 }
 
 // entries are those of the provider's journal about the user.
-func (c *cell) entries() []journalEntry {
-	return slices.DeleteFunc(c.provider.journal(), func(e journalEntry) bool { return e.User != c.user })
-}
+func (c *cell) entries() []journalEntry { return about(c.user, c.provider.journal()) }
 
 // tokens are the answers in which the user got an access token.
 func (c *cell) tokens() []journalEntry {
@@ -244,7 +270,7 @@ func (c *cell) granted(grant string) int {
 func (c *cell) awaitExpiry(t testing.TB) {
 	t.Helper()
 	tokens := c.tokens()
-	end := tokens[len(tokens)-1].At.Add(accessTTL + clockSkew + time.Second)
+	end := tokens[len(tokens)-1].At.Add(c.mode.ttl + clockSkew + time.Second)
 	select {
 	case <-time.After(time.Until(end)):
 	case <-t.Context().Done():

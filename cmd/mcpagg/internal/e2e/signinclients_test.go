@@ -227,7 +227,7 @@ func openTypeScript(major string) func(testing.TB, seat) signInClient {
 	return func(t testing.TB, s seat) signInClient {
 		t.Helper()
 		r, w := io.Pipe()
-		argv := append(s.script(t, "signin.mjs"), major, s.gateway, fmt.Sprint(freePort(t)))
+		argv := append(s.script(t, "signin.mjs"), major, s.gateway, fmt.Sprint(freePort(t)), s.id)
 		c := &typeScriptClient{seat: s, daemon: s.start(t, w, nil, argv...), lines: bufio.NewScanner(r)}
 		go func() {
 			<-c.exited

@@ -33,22 +33,37 @@ const clockSkew = time.Second
 // what must not be there.
 type signInGateway struct {
 	*gateway
+	public   string // URL of the MCP endpoint for clients
 	admin    string // URL
 	recorder *recorder
 }
 
+// A signInConfig is what gateways that people have to sign in to differ in.
+type signInConfig struct {
+	server string // further attributes of the server block, a line each
+	blocks string // the auth block, and maybe others
+	env    []string
+	flags  []string
+}
+
 // startSignInGateway runs a gateway with an auth block.
-func startSignInGateway(t testing.TB, auth string) *signInGateway {
+func startSignInGateway(t testing.TB, c signInConfig) *signInGateway {
 	t.Helper()
 	g := &signInGateway{recorder: startRecorder(t)}
 	talker := recorded(t, "talker", newSandbox(t).write(t, "talker.json", encode(object{"tools": []any{echoTool}})))
 	talker.env[talkativeEnv] = "yes"
-	config := configuration([]upstream{{label: "recorder", url: g.recorder.url}, talker})
 	s, port := newSandbox(t), freePort(t)
-	s.write(t, "gateway.hcl", append([]byte(auth), config...))
+	s.write(t, "gateway.hcl", c.file(upstream{label: "recorder", url: g.recorder.url}, talker))
 	g.admin = fmt.Sprintf("http://127.0.0.1:%d", port)
-	g.gateway = s.serve(t, nil, "--log-level", "debug", "--admin", strings.TrimPrefix(g.admin, "http://"))
+	g.gateway = s.serve(t, c.env, append(c.flags, "--log-level", "debug", "--admin", strings.TrimPrefix(g.admin, "http://"))...)
+	g.public = g.url
 	return g
+}
+
+// file is the gateway.hcl with upstreams.
+func (c signInConfig) file(upstreams ...upstream) []byte {
+	const server = "server {\n"
+	return append([]byte(c.blocks), bytes.Replace(configuration(upstreams), []byte(server), []byte(server+c.server), 1)...)
 }
 
 var echoTool = object{"name": "echo", "inputSchema": object{
@@ -139,6 +154,7 @@ func secretPieces(t testing.TB, journal []journalEntry) map[string]string {
 			if len(secret) < pieceSize {
 				t.Errorf("%s has a secret of only %d bytes", e, len(secret))
 			}
+			secret = secretPart(secret)
 			for _, form := range []string{secret, url.QueryEscape(secret)} {
 				for len(form) >= pieceSize {
 					pieces[form[:pieceSize]] = e.String()
@@ -151,6 +167,23 @@ func secretPieces(t testing.TB, journal []journalEntry) map[string]string {
 		t.Errorf("the provider has only %d pieces of secrets for %d users", len(pieces), len(users))
 	}
 	return pieces
+}
+
+// secretPart is what must not get around of a secret. Where it begins with the id of
+// what it is for, which the log may name, that is what comes after it.
+func secretPart(secret string) string {
+	const (
+		refresh = "mcpagg_rt_"
+		id      = 27 // characters, with the number that follows
+	)
+	if rest, ok := strings.CutPrefix(secret, refresh); ok {
+		return rest[id:]
+	}
+	parts := strings.Split(secret, ".")
+	if len(parts) == 2 && len(parts[1]) >= pieceSize {
+		return parts[1]
+	}
+	return secret
 }
 
 // outputs is everything that came out of the gateway, by where it did.

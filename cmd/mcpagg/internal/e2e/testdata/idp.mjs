@@ -1,20 +1,28 @@
 // An OpenID provider that shares no code with the gateway: oidc-provider, on
 // loopback. Anyone may sign in, with any password.
 //
-//   node idp.mjs PORT SECONDS SCOPE…
+//   node idp.mjs [--callback URL] [--userinfo] PORT SECONDS SCOPE…
+//
+// With a callback there is a confidential client, "gateway" with the secret of the
+// environment variable IDP_SECRET, that signs people in for others. The groups of
+// people are in ID tokens or, with --userinfo, only at the userinfo endpoint.
 //
 // Access tokens are for one resource and end after SECONDS. Clients register by
 // themselves, for loopback redirects only, must use PKCE, and get a new refresh
-// token with each use of the last one.
+// token with each use of the last one. One that is used twice ends the grant.
 //
 // Each request that matters is a line of JSON on stdout, with all that must not
 // get around in "secrets". A name on stdin ends the refresh tokens of that user,
 // which a line with "ended" confirms.
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { createInterface } from 'node:readline';
+import { parseArgs } from 'node:util';
 import { Provider, errors } from 'oidc-provider';
 
-const [port, seconds, ...scopes] = process.argv.slice(2);
+const { values: { callback, userinfo }, positionals: [port, seconds, ...scopes] } = parseArgs({
+  allowPositionals: true,
+  options: { callback: { type: 'string' }, userinfo: { type: 'boolean' } },
+});
 const issuer = `http://127.0.0.1:${port}`;
 
 const key = { kid: randomUUID(), use: 'sig', alg: 'RS256' };
@@ -23,7 +31,10 @@ Object.assign(key, generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKe
 const provider = new Provider(issuer, {
   jwks: { keys: [key] },
   cookies: { keys: [randomUUID()] },
+  clients: callback ? [{ client_id: 'gateway', client_secret: process.env.IDP_SECRET, redirect_uris: [callback] }] : [],
   scopes: ['openid', 'offline_access', ...scopes],
+  claims: { profile: ['name', 'preferred_username', 'groups'], email: ['email', 'email_verified'] },
+  conformIdTokenClaims: Boolean(userinfo),
   clientDefaults: { grant_types: ['authorization_code', 'refresh_token'] },
   features: {
     devInteractions: { enabled: true },
@@ -43,11 +54,15 @@ const provider = new Provider(issuer, {
   pkce: { required: () => true },
   issueRefreshToken: (ctx, client) => client.grantTypeAllowed('refresh_token'),
   rotateRefreshToken: true,
-  findAccount: (ctx, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
+  findAccount: (ctx, id) => ({
+    accountId: id,
+    claims: () => ({ sub: id, name: id, preferred_username: id, groups: ['people'], email: `${id}@idp.example`, email_verified: true }),
+  }),
   extraClientMetadata: { properties: ['loopback'], validator: onlyLoopback },
 });
 
 function onlyLoopback(ctx, property, value, client) {
+  if (!ctx) return; // of a client that has not registered
   for (const uri of client.redirect_uris ?? []) {
     if (!['localhost', '127.0.0.1', '[::1]'].includes(new URL(uri).hostname)) {
       throw new errors.InvalidRedirectUri(`${uri} is not on loopback`);
@@ -77,7 +92,7 @@ provider.use(async (ctx, next) => {
     redirect: asked.redirect_uri ?? answer.redirect_uris?.[0],
     error: answer.error,
     secrets: [
-      asked.state, asked.nonce, asked.code, asked.code_verifier, asked.refresh_token, answer.code,
+      asked.state, asked.nonce, asked.code, asked.code_verifier, asked.refresh_token, asked.client_secret, answer.code,
       answer.access_token, answer.refresh_token, answer.id_token, answer.client_secret, answer.registration_access_token,
     ].filter(Boolean),
   });

@@ -1,7 +1,9 @@
 // A client that signs in, on the SDK's first major version or on the client of
 // its second.
 //
-//   node signin.mjs 1|2 URL CALLBACK-PORT
+//   node signin.mjs 1|2 URL CALLBACK-PORT [CLIENT-ID]
+//
+// Without a client id it registers.
 //
 // Each line on stdin is a message for the echo tool: the client lists the tools,
 // calls the one that the line begins with, and prints {tools, text}. Where it has
@@ -10,7 +12,7 @@ import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 import { createInterface } from 'node:readline';
 
-const [major, url, port] = process.argv.slice(2);
+const [major, url, port, id] = process.argv.slice(2);
 const sdk = major === '1'
   ? { ...await import('@modelcontextprotocol/sdk/client/index.js'),
       ...await import('@modelcontextprotocol/sdk/client/streamableHttp.js'),
@@ -23,7 +25,7 @@ const redirect = `http://127.0.0.1:${port}/callback`;
 // A provider that keeps what it is given for as long as the program runs. More
 // than one sign-in may begin at a time, since a transport has a stream beside its
 // calls: what belongs to which is told by the challenge.
-const kept = { verifiers: new Map() };
+const kept = { verifiers: new Map(), client: id ? { client_id: id } : undefined };
 const challengeOf = (verifier) => createHash('sha256').update(verifier).digest('base64url');
 const provider = {
   redirectUrl: redirect,
