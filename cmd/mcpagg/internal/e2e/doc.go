@@ -16,20 +16,23 @@
 //
 // Clients sign in where a gateway wants it, at OpenID providers that run beside
 // it and keep a journal: one is another npm package. The test binary stands in
-// for their users' browser. What became of each client is a table in
-// docs/clients.md, and the tests fail when a client does something else:
+// for their users' browser, and does what browsers do where a gateway depends on it;
+// the pages of the gateway are also gone through in Chromium. What became of each
+// client is a table in docs/clients.md, and the tests fail when a client does
+// something else:
 //
 //	go test -tags e2e -count=1 -run TestSignIn ./cmd/mcpagg/internal/e2e -update
 //
 // Containers run in podman and in docker, which have settings, storage and
 // sockets of their own here. Both need those namespaces, and so root. Their
 // images are made from files of this machine: a program of testdata, and Node.js
-// with npm servers.
+// with npm servers. The small disks that get full need root as well.
 //
 // Environment variables change a run:
 //
 //	MCPAGG_CATALOGUES=DIR       also publish every recorded tools/list in DIR/*.json
 //	MCPAGG_CONFORMANCE_RUNS=N   run each conformance suite N times in a row (1)
 //	MCPAGG_E2E_BINARY=FILE      test this mcpagg instead of building one
+//	MCPAGG_PICTURES=DIR         keep pictures of the gateway's pages in DIR/*.png
 //	MCPAGG_MATRIX=FILE          also write what became of each client as JSON
 package e2e
