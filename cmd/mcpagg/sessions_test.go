@@ -24,8 +24,9 @@ func TestSessionMatch(t *testing.T) {
 		want  string
 	}{
 		"all":                    {sessionMatch{}, "a b c d"},
-		"a name":                 {sessionMatch{Person: "Ann Example"}, "a b"},
+		"a name":                 {sessionMatch{Person: "Ann Example"}, "a b d"}, // which may be a subject, too
 		"a principal":            {sessionMatch{Person: sessions[0].Person}, "a b"},
+		"an object id":           {sessionMatch{Person: "5f2b0c1d-0000-0000-0000-000000000001"}, "a b"},
 		"the subject in it":      {sessionMatch{Person: "https://login.contoso.com#ben"}, "c"},
 		"a part of a name":       {sessionMatch{Person: "Ann"}, ""},
 		"a client id":            {sessionMatch{Client: "dcr.2"}, "c"},
@@ -51,8 +52,8 @@ func TestSessionMatch(t *testing.T) {
 // TestSessionsTable shows sessions as docs/operating.md does.
 func TestSessionsTable(t *testing.T) {
 	sessions := []session{
-		{ID: "uY3kq0fWm1xN", Person: "t/1", Name: "Ann Example", ClientName: "Claude Code", SignedIn: noon.Add(-26 * time.Hour), Refreshed: noon.Add(-4 * time.Minute), Ends: noon.Add(720*time.Hour - 4*time.Minute)},
-		{ID: "Q0s8vZr2aPLd", Person: "t/2", Name: "Ben Example", ClientName: "OpenCode", SignedIn: noon.Add(-3 * time.Minute), Refreshed: noon.Add(-3 * time.Minute), Ends: noon.Add(720*time.Hour - 3*time.Minute)},
+		{ID: "Q0s8vZr2aPLdWm1xNk4e7g", Person: "t/2", Name: "Ben Example", ClientName: "OpenCode", SignedIn: noon.Add(-3 * time.Minute), Refreshed: noon.Add(-3 * time.Minute), Ends: noon.Add(720*time.Hour - 3*time.Minute)},
+		{ID: "uY3kq0fWm1xNQ0s8vZr2aA", Person: "t/1", Name: "Ann Example", ClientName: "Claude Code", SignedIn: noon.Add(-26 * time.Hour), Refreshed: noon.Add(-4 * time.Minute), Ends: noon.Add(720*time.Hour - 4*time.Minute)},
 	}
 	var out bytes.Buffer
 	if err := printSessions(&out, sessions, sessionMatch{}, noon); err != nil {
