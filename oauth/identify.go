@@ -103,9 +103,6 @@ func (i *Identity) Username() string {
 	return string(first(i.token.claims.Username, i.token.claims.Email))
 }
 
-// AuthContexts are the authentication contexts that the person satisfied (acrs).
-func (i *Identity) AuthContexts() []string { return i.person.AuthContexts }
-
 // Claims are what the provider says, to be kept for [SignIn.Recall]. They hold what
 // people call private.
 func (i *Identity) Claims() []byte { return i.token.payload }

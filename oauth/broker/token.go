@@ -3,6 +3,7 @@ package broker
 import (
 	"crypto/subtle"
 	"errors"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -138,7 +139,7 @@ func (b *broker) replayed(r *http.Request, session string) *authserver.Problem {
 		return b.storeProblem(err)
 	}
 	refusal := invalidGrant("the code was redeemed before; its session has ended")
-	refusal.Level = 4 // slog.LevelWarn
+	refusal.Level = slog.LevelWarn
 	return refusal
 }
 
