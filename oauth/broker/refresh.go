@@ -54,7 +54,7 @@ func (b *broker) refresh(r *http.Request, p authserver.Params, clientID string) 
 	case b.state.session(id) == nil || time.Now().After(rec.Ends):
 		return nil, invalidGrant("the session has ended")
 	}
-	scopes, refusal := narrower(rec.Scopes, p.Get("scope"))
+	scopes, refusal := narrower(b.configured(rec.Scopes), p.Get("scope"))
 	if refusal != nil {
 		return nil, refusal
 	}
@@ -64,6 +64,13 @@ func (b *broker) refresh(r *http.Request, p authserver.Params, clientID string) 
 	shown := *rec
 	shown.Scopes = scopes
 	return b.grant(id, &shown)
+}
+
+// configured are those of the scopes of a session that there still are. If there are none,
+// the session has to begin anew with those that there are now.
+func (b *broker) configured(scopes []string) []string {
+	names := b.scopeNames()
+	return slices.DeleteFunc(slices.Clone(scopes), func(name string) bool { return !slices.Contains(names, name) })
 }
 
 // narrower are the scopes that an access token gets for a refresh: those that are
@@ -84,7 +91,10 @@ func narrower(have []string, asked string) ([]string, *authserver.Problem) {
 		}
 	}
 	if scopes == nil {
-		return have, nil
+		scopes = have
+	}
+	if len(scopes) == 0 {
+		return nil, invalidGrant("none of the session's scopes is in the configuration any more")
 	}
 	return scopes, nil
 }

@@ -305,3 +305,19 @@ func TestSignInsOfOnePerson(t *testing.T) {
 		s.redeem(client, s.code(client)).tokens(s)
 	})
 }
+
+// TestScopeTakenAway has the operator take a scope away that a session has.
+func TestScopeTakenAway(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	clientID := s.register()
+	got := s.redeem(clientID, s.code(clientID, "scope", "mcp.access mcp.read")).tokens(t)
+	s.configure(func(o *broker.Options) { o.Scopes = o.Scopes[:1] })
+	got = s.refresh(clientID, got.refresh).tokens(t)
+	if c, _ := s.mcp(got.access); c == nil || len(c.Scopes) != 1 || c.Scopes[0] != "mcp.access" {
+		t.Errorf("the caller is %+v", c)
+	}
+	s.refresh(clientID, got.refresh, "scope", "mcp.read").refused(t, http.StatusBadRequest, "invalid_scope")
+	s.configure(func(o *broker.Options) { o.Scopes = []broker.Scope{{Name: "another"}} })
+	s.refresh(clientID, got.refresh).refused(t, http.StatusBadRequest, "invalid_grant")
+}
