@@ -9,8 +9,9 @@ import (
 // Sign-ins are stored before anybody knows who it is, so that how many of them there
 // can be at once is bounded: strangers could fill the disk with sign-ins that nobody
 // goes on with, or come back with codes that they made up, about which the provider
-// is asked. Once there are many, each address gets a few only, so that it takes
-// a lot of addresses to keep others out.
+// is asked. Once there are many, each network has a few only, so that it takes a lot of
+// networks to keep others out: one machine can have 65,536 of the addresses of IPv6 that
+// count as one each.
 const (
 	maxUnderWay      = 10_000
 	maxUnderWayEach  = 300
@@ -23,7 +24,7 @@ const (
 type underWay struct {
 	mu   sync.Mutex
 	open map[string]netip.Prefix // whose a sign-in is, by the request's id; guarded by mu
-	each map[netip.Prefix]int    // how many of open each has; guarded by mu
+	each map[netip.Prefix]int    // how many of open each has, and each network; guarded by mu
 	ages []aging                 // the oldest first, also those that are over; guarded by mu
 }
 
@@ -43,18 +44,16 @@ func (u *underWay) begin(id string, from netip.Prefix) bool {
 	defer u.mu.Unlock()
 	now := time.Now()
 	u.forgetLocked(now)
-	most := maxUnderWayEach
-	if len(u.open) >= manyUnderWay {
-		most = maxUnderWayOfFew
-	}
 	if _, known := u.open[id]; known { // a form that was sent twice
 		return true
 	}
-	if len(u.open) >= maxUnderWay || u.each[from] >= most {
+	n := len(u.open)
+	if n >= maxUnderWay || u.each[from] >= maxUnderWayEach || n >= manyUnderWay && u.each[network(from)] >= maxUnderWayOfFew {
 		return false
 	}
 	u.open[id] = from
 	u.each[from]++
+	u.each[network(from)]++
 	u.ages = append(u.ages, aging{id, now.Add(loginTTL)})
 	return true
 }
@@ -72,9 +71,20 @@ func (u *underWay) endLocked(id string) {
 		return
 	}
 	delete(u.open, id)
-	if u.each[from]--; u.each[from] == 0 {
-		delete(u.each, from)
+	for _, of := range []netip.Prefix{from, network(from)} {
+		if u.each[of]--; u.each[of] == 0 {
+			delete(u.each, of)
+		}
 	}
+}
+
+// network is what somebody gets who gets more than one address.
+func network(from netip.Prefix) netip.Prefix {
+	bits := 48
+	if from.Addr().Is4() {
+		bits = 24
+	}
+	return netip.PrefixFrom(from.Addr(), bits).Masked()
 }
 
 // forgetLocked ends those that nobody can come back from any more.
