@@ -2,9 +2,8 @@
 // common: endpoints that strangers can ask anything of, and that answer each
 // request within bounds or say in OAuth's own words why not.
 //
-//	server := authserver.New(publicURL, log, map[string]authserver.Endpoint{
-//		"/oauth2/token": {Name: "token", Methods: []string{http.MethodPost}, Serve: redeem},
-//	})
+//	server := authserver.New(publicURL, log)
+//	server.Handle(authserver.Endpoint{Name: "token", Methods: []string{http.MethodPost}, Serve: redeem}, "/oauth2/token")
 package authserver
 
 import (

@@ -13,7 +13,7 @@ import (
 	"github.com/mcpagg/mcpagg/oauth/redirect"
 )
 
-// A mcpClient is a client that asks for somebody to sign in.
+// An mcpClient is a client that asks for somebody to sign in.
 type mcpClient struct {
 	id   string
 	name string // as it calls itself; "" if it does not
