@@ -321,3 +321,15 @@ func TestScopeTakenAway(t *testing.T) {
 	s.configure(func(o *broker.Options) { o.Scopes = []broker.Scope{{Name: "another"}} })
 	s.refresh(clientID, got.refresh).refused(t, http.StatusBadRequest, "invalid_grant")
 }
+
+// TestLargeClaimsChallenge has the provider refuse somebody with a challenge that fits
+// neither into the store nor into a URL. They are refused all the same.
+func TestLargeClaimsChallenge(t *testing.T) {
+	t.Parallel()
+	inTime(t, func(s *stage, m *middleman) {
+		clientID, got := s.signedIn()
+		m.answers(http.StatusBadRequest, `{"error": "interaction_required", "claims": "`+strings.Repeat("x", 300<<10)+`"}`)
+		s.refresh(clientID, got.refresh).refused(t, http.StatusBadRequest, "invalid_grant")
+		s.works(got.access, false)
+	})
+}

@@ -20,11 +20,15 @@ type TokenError struct {
 	// TraceID and CorrelationID find the request in Microsoft's logs; "" if absent.
 	TraceID, CorrelationID string
 	// Claims is a claims challenge, for a sign-in that satisfies a Conditional
-	// Access policy: JSON, or "" for none.
+	// Access policy: JSON, or "" for none. One of more than 4 KiB, which fits into no
+	// URL, is none.
 	Claims string
 	// description is the provider's own text. It can hold the person's e-mail address.
 	description string
 }
+
+// maxClaims bounds a claims challenge, in bytes. Entra's have some hundred.
+const maxClaims = 4 << 10
 
 // ParseTokenError reads an answer that is no success. It reports false for what
 // is not an error of OAuth, such as the HTML page of a proxy.
@@ -52,6 +56,9 @@ func ParseTokenError(status int, body []byte) (*TokenError, bool) {
 		e.Numbers = CodesIn(e.description)
 	}
 	e.Numbers = e.Numbers[:min(len(e.Numbers), maxNumbers)]
+	if len(e.Claims) > maxClaims {
+		e.Claims = ""
+	}
 	return e, true
 }
 
