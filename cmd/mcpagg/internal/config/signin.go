@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/mcpagg/mcpagg/oauth"
 	"github.com/mcpagg/mcpagg/oauth/compat"
@@ -125,6 +126,11 @@ func (b *authBlock) facade(public *url.URL, log *slog.Logger) compat.Options {
 	return o
 }
 
+// onlyBroker reports whether all tokens are the gateway's own.
+func (f *fileBlock) onlyBroker() bool {
+	return len(f.Auth) > 0 && !slices.ContainsFunc(f.Auth, func(a authBlock) bool { return a.Mode.value != brokerMode })
+}
+
 // warnings are what somebody may not be aware of, though it is no mistake.
 func (f *fileBlock) warnings() []string {
 	var all []string
@@ -141,6 +147,11 @@ func (f *fileBlock) warnings() []string {
 		}
 		if slices.Contains(a.tenants(), personalAccounts) {
 			all = append(all, fmt.Sprintf("auth %q lets in the tenant of personal accounts, which is everybody who has one at Microsoft", a.label))
+		}
+	}
+	for i := range f.Apps {
+		if a := &f.Apps[i]; f.onlyBroker() && !a.Redirects.given && !strings.HasPrefix(a.ClientID.value, "https://") {
+			all = append(all, fmt.Sprintf("app %q is no client that there can be: in the mode broker its client_id is the URL of a document, or it has redirects", a.label))
 		}
 	}
 	if len(f.Auth) > 0 {

@@ -271,6 +271,16 @@ func TestWarnings(t *testing.T) {
 			fmt.Sprintf(strings.Replace(verifying, tenantA, "common", 1), "allowed_tenants = [\"9188040D-6C67-4C5B-B112-36A304B66DAD\"]\n"),
 			[]string{`auth "a" lets in the tenant of personal accounts`, everybody},
 		},
+		"an app that no client is": {
+			"auth \"oidc\" \"a\" {\n  issuer = \"https://login.contoso.com\"\n  client_id = \"gateway\"\n}\n" +
+				"app \"portal\" {\n  client_id = \"portal\"\n}\napp \"code\" {\n  client_id = \"https://vscode.dev/oauth/client-metadata.json\"\n}\n" +
+				"app \"ci\" {\n  client_id = \"ci\"\n  redirects = [\"loopback\"]\n}\n",
+			[]string{`app "portal" is no client that there can be`, everybody},
+		},
+		"an app of another block": {
+			fmt.Sprintf(verifying, "") + "app \"portal\" {\n  client_id = \"" + clientA + "\"\n}\n",
+			[]string{everybody},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := loadText(t, test.text).Warnings
