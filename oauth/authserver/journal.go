@@ -50,7 +50,7 @@ func (j Journal) Narrowed(r *http.Request, unknown []string) {
 	}
 	j.Write(r, slog.LevelInfo, "a client asked for scopes that are not configured, and gets the others",
 		slog.String("unknown", Brief(strings.Join(unknown, " "))),
-		slog.String("remedy", "If the client needs them, expose them on the API app and add them to scopes in the auth block."))
+		slog.String("remedy", "If the client needs them, add them to scopes in the auth block; with tokens of Entra, the API app has to have them as well."))
 }
 
 // Write writes a line about a request of a stranger, unless there are too many.
