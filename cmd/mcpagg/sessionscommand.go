@@ -86,6 +86,9 @@ the next request of the client is answered as if nobody had signed in. The clien
 then asks its person to sign in again, who may do so, unless the provider does not
 let them in any more.
 
+With --person alone, browsers in which that person has their own page (/me) open are
+signed out of it, too.
+
 The exit code is 1 if no session matches. With --all, you are asked first. An ID
 that begins with - has to stand behind --.`,
 		Example: `  mcpagg sessions revoke --person "Ann Example"
