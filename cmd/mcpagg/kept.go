@@ -102,6 +102,8 @@ type brokerStatus struct {
 	Store string `json:"store"`
 	// LastError is why something could not be kept lately.
 	LastError string `json:"last_error,omitempty"`
+	// ProviderError is why the provider let nobody sign in or go on the last time.
+	ProviderError string `json:"provider_error,omitempty"`
 }
 
 // status is nil where nothing is kept.
@@ -117,6 +119,9 @@ func (k *kept) status() *brokerStatus {
 	}
 	if s.Err != nil {
 		status.LastError = s.Err.Error()
+	}
+	if s.Provider != nil {
+		status.ProviderError = s.Provider.Error()
 	}
 	return status
 }

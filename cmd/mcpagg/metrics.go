@@ -48,9 +48,10 @@ var (
 	sessionsOpen = describe("sessions", "Open sessions of clients of the revisions up to 2025-11-25.")
 	streamsOpen  = describe("streams", "Streams that clients hold open to hear of changes.")
 
-	brokerSessions   = describe("broker_sessions", "Sign-ins of people with a client, in the mode broker. Only there are this and the next two.")
+	brokerSessions   = describe("broker_sessions", "Sign-ins of people with a client, in the mode broker. Only there are the metrics of the broker.")
 	brokerKeyCreated = describe("broker_signing_key_created_timestamp_seconds", "When the key was made that the gateway signs its tokens with.")
 	brokerStore      = describe("broker_store_writable", "Whether the gateway could keep lately what it has to: 0 if nobody can sign in.")
+	brokerProvider   = describe("broker_provider_up", "Whether the identity provider gave tokens the last time that it was asked, or refused a person: 0 if it could not be asked, or did not take the gateway for its client.")
 
 	catalogEntries    = describe("catalog_entries", "What is published.", "kind")
 	catalogHidden     = describe("catalog_not_published", "Definitions of upstreams that are not published, such as those whose name is taken.")
@@ -69,7 +70,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		buildInfo, upstreamUp, upstreamState, upstreamSince, upstreamRestarts, upstreamOwn, upstreamInFlight, upstreamCalls, upstreamDuration, upstreamEgress,
 		sessionsOpen, streamsOpen, catalogEntries, catalogHidden, catalogGeneration, containerMemory, containerMemoryLimit, reloadSuccess, reloadTime,
-		brokerSessions, brokerKeyCreated, brokerStore,
+		brokerSessions, brokerKeyCreated, brokerStore, brokerProvider,
 	} {
 		ch <- d
 	}
@@ -99,6 +100,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		gauge(brokerSessions, float64(b.Sessions))
 		gauge(brokerKeyCreated, seconds(b.KeyCreated))
 		gauge(brokerStore, oneIf(b.LastError == ""))
+		gauge(brokerProvider, oneIf(b.ProviderError == ""))
 	}
 	c := m.reloads.status()
 	gauge(reloadSuccess, oneIf(c.Failure == nil))

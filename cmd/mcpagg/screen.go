@@ -118,10 +118,16 @@ func (sc *screen) broker(b *brokerStatus, now time.Time) []string {
 		return nil
 	}
 	text := fmt.Sprintf("%s, kept in %s; the signing key is %s old", count(b.Sessions, "session"), b.where(), ago(b.KeyCreated, now))
-	if b.LastError == "" {
+	if b.LastError != "" {
+		text += "; keeping it failed lately: " + visible(b.LastError)
+	}
+	if b.ProviderError != "" {
+		text += "; the provider let nobody sign in or go on lately: " + visible(b.ProviderError)
+	}
+	if b.LastError == "" && b.ProviderError == "" {
 		return sc.field("signed in", text)
 	}
-	return sc.paint(red, sc.field("signed in", text+"; keeping it failed lately: "+visible(b.LastError)))
+	return sc.paint(red, sc.field("signed in", text))
 }
 
 // where is what it is kept in.

@@ -194,9 +194,28 @@ func (p *provider) refresh(ctx context.Context, token string) (*grant, error) {
 }
 
 // ask returns a grant, or a *entra.TokenError if the provider gives none, or why it
-// could not be asked.
+// could not be asked. What is the operator's to mend is remembered until it is.
 func (p *provider) ask(ctx context.Context, form url.Values) (*grant, error) {
 	p.signIn.AwaitProvider(ctx)
+	g, err := p.post(ctx, form)
+	var refused *entra.TokenError
+	switch {
+	case ctx.Err() != nil: // which says nothing of the provider
+	case err == nil, errors.As(err, &refused) && isAboutPerson(refused):
+		p.opts.State.provider.Store(nil)
+	default:
+		p.opts.State.provider.Store(&err)
+	}
+	return g, err
+}
+
+// isAboutPerson reports whether the provider refuses a person, and nothing is wrong
+// with the gateway.
+func isAboutPerson(e *entra.TokenError) bool {
+	return !e.Temporary() && (e.NeedsPerson() || e.OAuth == "access_denied")
+}
+
+func (p *provider) post(ctx context.Context, form url.Values) (*grant, error) {
 	_, endpoint, err := p.known()
 	if err != nil {
 		return nil, err
@@ -305,7 +324,7 @@ func (b *broker) refusedBy(e *entra.TokenError) *authserver.Problem {
 		p := authserver.Unavailable("The identity provider has trouble; try again.", e.Error(), remedy)
 		p.Level = slog.LevelWarn
 		return p
-	case e.NeedsPerson(), e.OAuth == "access_denied":
+	case isAboutPerson(e):
 		return &authserver.Problem{
 			Status: http.StatusBadRequest, OAuth: "access_denied", Text: "The identity provider refused it: " + e.Description(), Cause: e.Error(), Remedy: remedy,
 		}

@@ -58,8 +58,9 @@ type State struct {
 	asked     *personRates // the provider, for refreshes
 	signIns   *personRates
 
-	keys    atomic.Pointer[signingKeys]
-	failure atomic.Pointer[error] // why the store was not written lately; nil if it was
+	keys     atomic.Pointer[signingKeys]
+	failure  atomic.Pointer[error] // why the store was not written lately; nil if it was
+	provider atomic.Pointer[error] // why the provider gave no tokens lately; nil if it did
 
 	mu       sync.RWMutex
 	sessions map[string]*session   // by id; guarded by mu
@@ -250,6 +251,9 @@ type Status struct {
 	KeyID      string
 	KeyCreated time.Time
 	Err        error // why the store could not be written the last time; nil if it could
+	// Provider is why the provider gave no tokens the last time that it was asked,
+	// unless that was for the person; nil otherwise.
+	Provider error
 }
 
 // Status says how it does.
@@ -263,6 +267,9 @@ func (s *State) Status() Status {
 	}
 	if err := s.failure.Load(); err != nil {
 		st.Err = *err
+	}
+	if err := s.provider.Load(); err != nil {
+		st.Provider = *err
 	}
 	return st
 }
