@@ -48,7 +48,7 @@ var (
 	sessionsOpen = describe("sessions", "Open sessions of clients of the revisions up to 2025-11-25.")
 	streamsOpen  = describe("streams", "Streams that clients hold open to hear of changes.")
 
-	brokerSessions   = describe("broker_sessions", "Sign-ins of people with a client, in the mode broker. Only there are the metrics of the broker.")
+	brokerSessions   = describe("broker_sessions", "Sign-ins of people with a client, in the mode broker. There only in that mode, as the others of the broker are.")
 	brokerKeyCreated = describe("broker_signing_key_created_timestamp_seconds", "When the key was made that the gateway signs its tokens with.")
 	brokerStore      = describe("broker_store_writable", "Whether the gateway could keep lately what it has to: 0 if nobody can sign in.")
 	brokerProvider   = describe("broker_provider_up", "Whether the identity provider gave tokens the last time that it was asked, or refused a person: 0 if it could not be asked, or did not take the gateway for its client.")
