@@ -136,12 +136,21 @@ func (f *Fetcher) Known(clientID string) bool {
 
 // Get returns the document of a client id, which may take as long as a fetch. A
 // document that is due to be fetched again, but cannot be, counts for another
-// day. The error is a *Refused, an *Unavailable, or that of ctx.
+// day; those of some clients are known while theirs was never fetched. The error is
+// a *Refused, an *Unavailable, or that of ctx.
 func (f *Fetcher) Get(ctx context.Context, clientID string) (*Document, error) {
 	host, err := checkID(clientID)
 	if err != nil {
 		return nil, err
 	}
+	doc, err := f.get(ctx, clientID, host)
+	if err != nil {
+		return f.orKnown(clientID, host, err)
+	}
+	return doc, nil
+}
+
+func (f *Fetcher) get(ctx context.Context, clientID, host string) (*Document, error) {
 	f.mu.Lock()
 	if doc, err := f.cache.lookUp(clientID, time.Now()); doc != nil || err != nil {
 		f.mu.Unlock()
