@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,6 +37,10 @@ type StateOptions struct {
 	// Log must not be nil.
 	Log *slog.Logger
 }
+
+// manySessions are so many that reading them has taken much memory which nothing needs
+// from then on.
+const manySessions = 10_000
 
 const defaultRotateEvery = 90 * 24 * time.Hour
 
@@ -94,6 +99,9 @@ func OpenState(ctx context.Context, opts StateOptions) (*State, error) {
 			s.Close()
 			return nil, err
 		}
+	}
+	if s.Status().Sessions > manySessions {
+		debug.FreeOSMemory()
 	}
 	if s.keys.Load().active() == nil {
 		if err := s.newKey(ctx); err != nil {
