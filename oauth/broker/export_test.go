@@ -27,3 +27,10 @@ func (s *State) SpendSignIns(person string) (n int) {
 	}
 	return n
 }
+
+// AbandonSignIns forgets that anybody is on the way to the provider, as time would.
+func (s *State) AbandonSignIns() {
+	s.logins.mu.Lock()
+	defer s.logins.mu.Unlock()
+	s.logins.forgetLocked(time.Now().Add(loginTTL))
+}

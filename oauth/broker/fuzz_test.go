@@ -176,6 +176,7 @@ func FuzzCallback(f *testing.F) {
 	f.Add("state=STATE&iss=https://evil.example&code=a", true)
 	f.Add("state=STATE&state=x&code=a", true)
 	f.Fuzz(func(t *testing.T, query string, withCookie bool) {
+		s.state.AbandonSignIns() // of which there would soon be too many
 		form, cookies := s.consentPage(s.request(id).Encode())
 		agreed := s.post("/oauth2/consent", formType, changed(form, "answer", "approve").Encode(), cookies...)
 		upstream, err := url.Parse(agreed.Header().Get("Location"))

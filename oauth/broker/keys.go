@@ -29,8 +29,8 @@ const keyOverlap = MaxAccessTTL + 5*time.Minute
 type signingKey struct {
 	id      string
 	created time.Time
-	private *ecdsa.PrivateKey
-	signer  jose.Signer
+	public  *ecdsa.PublicKey
+	signer  jose.Signer // nil in a key that is retired, which signs nothing
 	// revision is that in the store, which a key that is retired has to be at.
 	revision uint64
 	retired  bool
@@ -106,10 +106,11 @@ func (s *State) RotateKeys(ctx context.Context) (until time.Time, err error) {
 	return time.Now().Add(keyOverlap), nil
 }
 
-// retire has a key be forgotten once what it signed has ended.
+// retire has a key be forgotten once what it signed has ended. Until then, only what
+// verifies that is kept.
 func (s *State) retire(ctx context.Context, k *signingKey) error {
 	text, err := json.Marshal(storedKey{
-		Key: jose.JSONWebKey{Key: k.private, KeyID: k.id, Algorithm: string(signingAlgorithm), Use: "sig"}, Created: k.created, Retired: true,
+		Key: k.jwk(), Created: k.created, Retired: true,
 	})
 	if err != nil {
 		return fmt.Errorf("writing a key: %w", err)
@@ -159,23 +160,36 @@ func readKey(e store.Entry) (*signingKey, error) {
 	if err := json.Unmarshal(e.Value, &k); err != nil {
 		return nil, err
 	}
-	private, ok := k.Key.Key.(*ecdsa.PrivateKey)
-	if !ok || k.Key.KeyID != e.Key {
-		return nil, errors.New("it is not the private key that it should be")
+	if k.Key.KeyID != e.Key {
+		return nil, errors.New("its id is not the one by which it is kept")
 	}
-	options := (&jose.SignerOptions{}).WithType("at+jwt")
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: signingAlgorithm, Key: k.Key}, options)
-	if err != nil {
-		return nil, err
+	key := &signingKey{id: e.Key, created: k.Created, revision: e.Revision, retired: k.Retired}
+	switch found := k.Key.Key.(type) {
+	case *ecdsa.PublicKey:
+		key.public, key.retired = found, true
+	case *ecdsa.PrivateKey:
+		key.public = &found.PublicKey
+		options := (&jose.SignerOptions{}).WithType("at+jwt")
+		var err error
+		if key.signer, err = jose.NewSigner(jose.SigningKey{Algorithm: signingAlgorithm, Key: k.Key}, options); err != nil {
+			return nil, err
+		}
+	default:
+		return nil, errors.New("it is of another kind")
 	}
-	return &signingKey{k.Key.KeyID, k.Created, private, signer, e.Revision, k.Retired}, nil
+	return key, nil
+}
+
+// jwk is the public part of the key.
+func (k *signingKey) jwk() jose.JSONWebKey {
+	return jose.JSONWebKey{Key: k.public, KeyID: k.id, Algorithm: string(signingAlgorithm), Use: "sig"}
 }
 
 // jwks serves the keys that verify access tokens (RFC 7517 section 5).
 func (b *broker) jwks(w http.ResponseWriter, _ *http.Request) *authserver.Problem {
 	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
 	for _, k := range b.state.keys.Load().all {
-		set.Keys = append(set.Keys, jose.JSONWebKey{Key: &k.private.PublicKey, KeyID: k.id, Algorithm: string(signingAlgorithm), Use: "sig"})
+		set.Keys = append(set.Keys, k.jwk())
 	}
 	w.Header().Set("Cache-Control", "max-age=300")
 	authserver.WriteJSON(w, http.StatusOK, set)

@@ -118,12 +118,19 @@ func TestKeysRotateBySchedule(t *testing.T) {
 // privateKey is the one that the gateway signs with.
 func (s *stage) privateKey() jose.JSONWebKey {
 	s.Helper()
-	var stored struct{ Key jose.JSONWebKey }
-	err := s.store.List(s.Context(), "signkey", "", func(e store.Entry) error { return json.Unmarshal(e.Value, &stored) })
-	if err != nil || stored.Key.KeyID == "" {
+	var found jose.JSONWebKey
+	err := s.store.List(s.Context(), "signkey", "", func(e store.Entry) error {
+		var stored struct{ Key jose.JSONWebKey }
+		err := json.Unmarshal(e.Value, &stored)
+		if err == nil && !stored.Key.IsPublic() {
+			found = stored.Key
+		}
+		return err
+	})
+	if err != nil || found.KeyID == "" {
 		s.Fatalf("no key: %v", err)
 	}
-	return stored.Key
+	return found
 }
 
 // signed is a token with claims, by any key.
@@ -146,6 +153,29 @@ func signed(t testing.TB, key any, alg jose.SignatureAlgorithm, header map[jose.
 		t.Fatal(err)
 	}
 	return token
+}
+
+// TestRetiredKeysSignNothing has nothing kept of a key that is replaced but what
+// verifies.
+func TestRetiredKeysSignNothing(t *testing.T) {
+	s := newStage(t)
+	old := s.privateKey()
+	if _, err := s.state.RotateKeys(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	err := s.store.List(t.Context(), "signkey", "", func(e store.Entry) error {
+		var stored struct{ Key jose.JSONWebKey }
+		if err := json.Unmarshal(e.Value, &stored); err != nil {
+			return err
+		}
+		if stored.Key.IsPublic() != (e.Key == old.KeyID) {
+			t.Errorf("of the key %s there is the public part alone: %v", e.Key, stored.Key.IsPublic())
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // TestKeysStayOffTheLog looks for the private key in the log.

@@ -71,7 +71,7 @@ func (b *broker) verifyOwn(token string) (*accessClaims, error) {
 	if key == nil {
 		return nil, oauth.ErrNotOwn
 	}
-	payload, err := signed.Verify(&key.private.PublicKey)
+	payload, err := signed.Verify(key.public)
 	if err != nil {
 		return nil, oauth.ErrForged
 	}

@@ -195,14 +195,16 @@ func (b *broker) notRefreshed(ctx context.Context, id string, rec *record, err e
 	case isLoop(refused):
 		b.state.refreshes.pause(rec.Person, pauseAfterLoop)
 		return askedTooOften(pauseAfterLoop, "AADSTS50196", slog.LevelWarn)
-	case refused.Temporary(), !refused.NeedsPerson() && refused.OAuth != "access_denied":
+	case !isAboutPerson(refused):
 		return b.refusedBy(refused)
-	case refused.Claims != "":
+	}
+	problem := b.endedBy(ctx, id, "the provider does not let the person go on: "+refused.Error())
+	if refused.Claims != "" { // the session has ended whatever comes of this
 		if err := b.state.putChallenge(ctx, rec.Person, refused.Claims); err != nil {
 			return b.storeProblem(err)
 		}
 	}
-	return b.endedBy(ctx, id, "the provider does not let the person go on: "+refused.Error())
+	return problem
 }
 
 // askedTooOften is the answer while the provider is not asked about a person.
