@@ -88,11 +88,16 @@ func subjectOf(person string) string {
 	return strings.TrimSuffix(rest, `"`)
 }
 
+// revokeTimeout bounds how long the store may take to forget all that is meant.
+const revokeTimeout = 2 * time.Minute
+
 // Revoke ends all sessions that are meant, and says how many. What somebody has signed
 // in for and is no session yet comes to nothing, and where a person is named, and no
-// client, their pages in browsers end as well. It goes on if ctx ends.
+// client, their pages in browsers end as well. It goes on if ctx ends, for two
+// minutes at most.
 func (s *State) Revoke(ctx context.Context, m Match) (int, error) {
-	ctx = context.WithoutCancel(ctx)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeTimeout)
+	defer cancel()
 	ended := 0
 	failed := s.deleteEnded(ctx)
 	if m.ID == "" { // first, so that no code becomes a session behind our back
