@@ -47,6 +47,10 @@ type reloadResult struct {
 	Removed     []string `json:"removed"`
 	Reconnected []string `json:"reconnected"`
 	Republished []string `json:"republished"`
+	// SignIn says that people sign in another way, or not at all any more.
+	SignIn bool `json:"sign_in"`
+	// Warnings are those of the configuration that is served now.
+	Warnings []string `json:"warnings"`
 	// RestartNeeded are attributes whose change shows only after a restart.
 	RestartNeeded []string `json:"restart_needed"`
 
@@ -116,15 +120,17 @@ func (r *reloader) attempt(ctx context.Context) reloadResult {
 	restart := r.restartNeeded(cfg)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	signIn := r.current.SignInFingerprint != cfg.SignInFingerprint
 	r.current, r.loaded, r.failure = cfg, time.Now(), nil
 	r.log.Info("reloaded", "digest", shortDigest(cfg.Inputs.Digest()), "added", changes.Added, "removed", changes.Removed,
-		"reconnected", changes.Reconnected, "republished", changes.Republished)
+		"reconnected", changes.Reconnected, "republished", changes.Republished, "sign_in", signIn)
 	for _, attribute := range restart {
 		r.log.Warn("a change of this attribute shows only after a restart", "attribute", attribute)
 	}
 	return reloadResult{
 		Reloaded: true, Added: list(changes.Added), Removed: list(changes.Removed),
 		Reconnected: list(changes.Reconnected), Republished: list(changes.Republished), RestartNeeded: restart,
+		SignIn: signIn, Warnings: list(cfg.Warnings),
 	}
 }
 
@@ -165,7 +171,7 @@ func (r *reloader) checkListening(cfg *config.Config) error {
 func (r *reloader) refuse(err error) reloadResult {
 	f := &failure{At: time.Now(), Error: err.Error(), Mistakes: []config.Mistake{}}
 	result := reloadResult{
-		Added: list(nil), Removed: list(nil), Reconnected: list(nil), Republished: list(nil), RestartNeeded: list(nil), Failure: f,
+		Added: list(nil), Removed: list(nil), Reconnected: list(nil), Republished: list(nil), RestartNeeded: list(nil), Warnings: list(nil), Failure: f,
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

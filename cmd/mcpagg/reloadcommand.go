@@ -92,8 +92,15 @@ func (r *reloadResult) print(stdout, stderr io.Writer) error {
 			fmt.Fprintf(stdout, "%-12s %s\n", c.what, strings.Join(c.labels, ", "))
 		}
 	}
+	if r.SignIn {
+		changed = true
+		fmt.Fprintf(stdout, "%-12s how people sign in\n", "changed")
+	}
 	if !changed {
 		fmt.Fprintln(stdout, "reloaded; no upstream has changed")
+	}
+	for _, warning := range r.Warnings {
+		fmt.Fprintln(stderr, "warning: "+warning)
 	}
 	for _, attribute := range r.RestartNeeded {
 		fmt.Fprintf(stderr, "warning: the change of %s shows only after a restart\n", attribute)
