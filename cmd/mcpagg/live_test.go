@@ -180,7 +180,7 @@ func freeAddress(t *testing.T) string {
 // eventually asks until the answer is "", and fails with the last other one.
 func eventually(t *testing.T, ask func() (problem string)) {
 	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(45 * time.Second) // upstreams are tried again after up to 30 s
 	for {
 		problem := ask()
 		if problem == "" {
