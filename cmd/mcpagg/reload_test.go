@@ -220,3 +220,31 @@ func TestRestartNeeded(t *testing.T) {
 		}
 	}
 }
+
+// TestReloadTellsOfSignIn says of a reload that it changed how people sign in, where
+// it did, and what the configuration warns of.
+func TestReloadTellsOfSignIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := startReloading(t, 0)
+		const auth = "auth \"oidc\" \"idp\" {\n  mode   = \"resource-server\"\n  issuer = \"http://127.0.0.1:%d\"\n}\n"
+		for _, step := range []struct {
+			what, text, stdout, stderr string
+		}{
+			{"nobody signs in", "", "", ""},
+			{"people do", fmt.Sprintf(auth, 1), "changed      how people sign in\n", "warning: there is no policy block"},
+			{"as before", "# another comment\n" + fmt.Sprintf(auth, 1), "", "warning: there is no policy block"},
+			{"at another provider", fmt.Sprintf(auth, 2), "changed      how people sign in\n", "warning: there is no policy block"},
+		} {
+			r.write(t, step.text+fmt.Sprintf(configured, "first"))
+			asked := r.request()
+			<-asked.done
+			var stdout, stderr strings.Builder
+			if err := asked.result.print(&stdout, &stderr); err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.TrimPrefix(stdout.String(), "added        x\n"); got != step.stdout || !strings.HasPrefix(stderr.String(), step.stderr) || step.stderr == "" && stderr.Len() > 0 {
+				t.Errorf("%s: prints %q and %q", step.what, got, stderr.String())
+			}
+		}
+	})
+}

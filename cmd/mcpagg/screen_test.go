@@ -126,3 +126,16 @@ func TestShort(t *testing.T) {
 		}
 	}
 }
+
+// TestScreenOfTheProvider says that the provider does not let the gateway in.
+func TestScreenOfTheProvider(t *testing.T) {
+	s := sampleStatus()
+	s.Broker.ProviderError = "the identity provider answered invalid_client, AADSTS7000215"
+	var out bytes.Buffer
+	if err := screenOf(&out).show(s, noon); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(strings.Fields(out.String()), " "); !strings.Contains(got, "the provider let nobody sign in or go on lately: the identity provider answered invalid_client, AADSTS7000215") {
+		t.Errorf("prints %s", out.String())
+	}
+}
