@@ -1,6 +1,12 @@
 package broker
 
-import "time"
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"time"
+
+	"github.com/mcpagg/mcpagg/oauth"
+)
 
 // Aged is the signed request of a consent page as it would be if it had been shown
 // so much earlier: time cannot be made to pass for a real browser.
@@ -33,4 +39,20 @@ func (s *State) AbandonSignIns() {
 	s.logins.mu.Lock()
 	defer s.logins.mu.Unlock()
 	s.logins.forgetLocked(time.Now().Add(loginTTL))
+}
+
+// RememberedClaims is how many bytes of claims are remembered after n tokens of
+// callers that have size bytes each.
+func RememberedClaims(n, size int) (bytes int) {
+	tokens := newOwnTokens()
+	for i := range n {
+		digest := sha256.Sum256(binary.BigEndian.AppendUint64(nil, uint64(i)))
+		tokens.put(digest, &ownToken{claims: &accessClaims{}, caller: &oauth.Caller{Claims: make([]byte, size)}})
+	}
+	for _, generation := range []map[[sha256.Size]byte]*ownToken{tokens.young, tokens.old} {
+		for _, t := range generation {
+			bytes += len(t.caller.Claims)
+		}
+	}
+	return bytes
 }

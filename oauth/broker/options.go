@@ -27,7 +27,7 @@ type Options struct {
 	Request []string
 	// Parameters are further ones for the provider's authorization endpoint.
 	Parameters map[string]string
-	// Prompt is that parameter there: "", "select_account" or "login".
+	// Prompt is that parameter there: "", "select_account", "login" or "consent".
 	Prompt string
 
 	// Scopes are what clients may ask for, and get if they name none of them.
