@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -294,10 +295,25 @@ func newFailingServer(t *testing.T, era upstream.Era) failing {
 	f := &front{t: t, mode: &mode, backend: httputil.NewSingleHostReverseProxy(&backend), forget: srv.ForgetSessions}
 	f.backend.ErrorLog = log.New(io.Discard, "", 0)
 	f.backend.FlushInterval = -1
-	f.listen("127.0.0.1:0")
+	f.listen(portOfItsOwn(t))
 	t.Cleanup(f.close)
 	up := at(t, "failing", "http://"+f.addr+srv.URL.Path)
 	return failing{up, f.set}
+}
+
+// portOfItsOwn is an address that stays free while nobody listens there: the system
+// gives no connection and no listener a port below 32768 by itself.
+func portOfItsOwn(t *testing.T) string {
+	t.Helper()
+	for range 100 {
+		addr := fmt.Sprint("127.0.0.1:", 20_000+rand.IntN(12_000))
+		if ln, err := net.Listen("tcp", addr); err == nil {
+			_ = ln.Close()
+			return addr
+		}
+	}
+	t.Fatal("no port is free")
+	return ""
 }
 
 // A front passes requests on to a server, or fails for it.
