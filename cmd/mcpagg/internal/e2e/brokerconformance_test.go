@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"fmt"
+	"net"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -25,10 +26,19 @@ func TestConformanceAuthorization(t *testing.T) {
 	b.configure(t)
 	b.start(t)
 	box := newSandbox(t)
+	port := freePort(t)
 	suite := box.start(t, nil, nil, conformanceAlpha.bin("conformance"), "authorization",
-		"--url", b.base, "--client-id", fixedID, "--port", fmt.Sprint(freePort(t)), "-o", "results")
+		"--url", b.base, "--client-id", fixedID, "--port", fmt.Sprint(port), "-o", "results")
 	suite.logLines = 60
 	address := suite.await(t, authorizeAddress.String())[0]
+	eventually(t, func() string { // the suite asks for a browser before it listens
+		conn, err := net.Dial("tcp", fmt.Sprint("127.0.0.1:", port))
+		if err != nil {
+			return err.Error()
+		}
+		_ = conn.Close()
+		return ""
+	})
 	if _, err := browse(t.Context(), brokerUser, address); err != nil {
 		t.Fatal(err)
 	}
