@@ -18,7 +18,8 @@ var allowed = map[string][]string{
 	"upstream/upstreamtest":        {"upstream/rawjson"},
 	"policy/ast":                   nil,
 	"policy/typed":                 nil,
-	"policy":                       {"policy/ast", "policy/typed"},
+	"policy/source":                {"policy/ast"},
+	"policy":                       {"policy/ast", "policy/source", "policy/typed"},
 	"oauth":                        {"oauth/entra"},
 	"oauth/authserver":             {"oauth/pages", "oauth/redirect"},
 	"oauth/broker":                 {"oauth", "oauth/authserver", "oauth/client", "oauth/clientdoc", "oauth/entra", "oauth/pages", "oauth/redirect", "oauth/store"},
@@ -31,15 +32,15 @@ var allowed = map[string][]string{
 	"oauth/pages":                  nil,
 	"oauth/redirect":               nil,
 	"oauth/store":                  nil,
-	"aggregator":                   {"oauth", "policy", "upstream", "upstream/rawjson"},
-	"cmd/mcpagg/internal/config":   {"aggregator", "policy", "oauth", "oauth/broker", "oauth/client", "oauth/compat", "oauth/entra", "oauth/redirect", "oauth/store", "upstream", "upstream/egress", "cmd/mcpagg/internal/control", "cmd/mcpagg/internal/secrets"},
+	"aggregator":                   {"oauth", "policy", "policy/source", "upstream", "upstream/rawjson"},
+	"cmd/mcpagg/internal/config":   {"aggregator", "policy", "policy/source", "oauth", "oauth/broker", "oauth/client", "oauth/compat", "oauth/entra", "oauth/redirect", "oauth/store", "upstream", "upstream/egress", "cmd/mcpagg/internal/control", "cmd/mcpagg/internal/secrets"},
 	"cmd/mcpagg/internal/importer": {"cmd/mcpagg/internal/config"},
 	"cmd/mcpagg/internal/control":  nil,
 	"cmd/mcpagg/internal/secrets":  nil,
 	"cmd/mcpagg/internal/bench":    nil,
 	"cmd/mcpagg/internal/doctor":   {"oauth", "oauth/client", "oauth/entra"},
 	"cmd/mcpagg/internal/e2e":      {"oauth/store"},
-	"cmd/mcpagg":                   {"aggregator", "oauth", "oauth/broker", "oauth/compat", "oauth/entra", "oauth/fakeentra", "oauth/pages", "oauth/store", "upstream", "upstream/egress", "upstream/entry", "upstream/rawjson", "policy", "cmd/mcpagg/internal/config", "cmd/mcpagg/internal/doctor", "cmd/mcpagg/internal/importer", "cmd/mcpagg/internal/control"},
+	"cmd/mcpagg":                   {"aggregator", "policy/source", "oauth", "oauth/broker", "oauth/compat", "oauth/entra", "oauth/fakeentra", "oauth/pages", "oauth/store", "upstream", "upstream/egress", "upstream/entry", "upstream/rawjson", "policy", "cmd/mcpagg/internal/config", "cmd/mcpagg/internal/doctor", "cmd/mcpagg/internal/importer", "cmd/mcpagg/internal/control"},
 }
 
 // TestImports keeps the arrows of CONTRIBUTING.md, and HCL in one package.
