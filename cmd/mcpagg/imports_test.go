@@ -20,7 +20,8 @@ var allowed = map[string][]string{
 	"policy/typed":                 nil,
 	"policy/source":                {"policy/ast"},
 	"policy/may":                   {"policy/ast", "policy/typed"},
-	"policy":                       {"policy/ast", "policy/may", "policy/source", "policy/typed"},
+	"policy/facts":                 {"policy/ast", "policy/source"},
+	"policy":                       {"policy/ast", "policy/facts", "policy/may", "policy/source", "policy/typed"},
 	"oauth":                        {"oauth/entra"},
 	"oauth/authserver":             {"oauth/pages", "oauth/redirect"},
 	"oauth/broker":                 {"oauth", "oauth/authserver", "oauth/client", "oauth/clientdoc", "oauth/entra", "oauth/pages", "oauth/redirect", "oauth/store"},
@@ -34,14 +35,14 @@ var allowed = map[string][]string{
 	"oauth/redirect":               nil,
 	"oauth/store":                  nil,
 	"aggregator":                   {"oauth", "policy", "policy/source", "upstream", "upstream/rawjson"},
-	"cmd/mcpagg/internal/config":   {"aggregator", "policy", "policy/source", "oauth", "oauth/broker", "oauth/client", "oauth/compat", "oauth/entra", "oauth/redirect", "oauth/store", "upstream", "upstream/egress", "cmd/mcpagg/internal/control", "cmd/mcpagg/internal/secrets"},
+	"cmd/mcpagg/internal/config":   {"aggregator", "policy", "policy/facts", "policy/source", "oauth", "oauth/broker", "oauth/client", "oauth/compat", "oauth/entra", "oauth/redirect", "oauth/store", "upstream", "upstream/egress", "cmd/mcpagg/internal/control", "cmd/mcpagg/internal/secrets"},
 	"cmd/mcpagg/internal/importer": {"cmd/mcpagg/internal/config"},
 	"cmd/mcpagg/internal/control":  nil,
 	"cmd/mcpagg/internal/secrets":  nil,
 	"cmd/mcpagg/internal/bench":    nil,
 	"cmd/mcpagg/internal/doctor":   {"oauth", "oauth/client", "oauth/entra"},
 	"cmd/mcpagg/internal/e2e":      {"oauth/store"},
-	"cmd/mcpagg":                   {"aggregator", "policy/source", "oauth", "oauth/broker", "oauth/compat", "oauth/entra", "oauth/fakeentra", "oauth/pages", "oauth/store", "upstream", "upstream/egress", "upstream/entry", "upstream/rawjson", "policy", "cmd/mcpagg/internal/config", "cmd/mcpagg/internal/doctor", "cmd/mcpagg/internal/importer", "cmd/mcpagg/internal/control"},
+	"cmd/mcpagg":                   {"aggregator", "policy/facts", "policy/source", "oauth", "oauth/broker", "oauth/compat", "oauth/entra", "oauth/fakeentra", "oauth/pages", "oauth/store", "upstream", "upstream/egress", "upstream/entry", "upstream/rawjson", "policy", "cmd/mcpagg/internal/config", "cmd/mcpagg/internal/doctor", "cmd/mcpagg/internal/importer", "cmd/mcpagg/internal/control"},
 }
 
 // TestImports keeps the arrows of CONTRIBUTING.md, and HCL in one package.
