@@ -14,6 +14,9 @@ func TestCatalogRoundTrip(t *testing.T) {
 	want := policy.Catalog{Tools: []policy.Tool{{
 		Upstream: "github", Original: "create_issue", Published: "gh_create_issue", Tags: []string{"scm"},
 		Annotations: []byte(`{"destructiveHint":false}`), InputSchema: []byte(`{"maximum":9007199254740993,"pattern":"<a>"}`),
+		Title: "Create", Trusted: true, Overridden: map[string]bool{"destructiveHint": false}, Drifted: true,
+	}, {
+		Upstream: "github", Original: "list_issues", Published: "gh_list_issues", Annotations: []byte(`{}`), InputSchema: []byte(`{}`), Pinned: true,
 	}}}
 	var file bytes.Buffer
 	if err := policy.WriteCatalog(&file, want); err != nil {
@@ -37,6 +40,8 @@ func TestReadCatalogRefuses(t *testing.T) {
 		`{`:                                 "unexpected EOF",
 		`{"tool":[]}`:                       `unknown field "tool"`,
 		`{"tools":[{"upstream":"github"}]}`: "tool 0 lacks upstream, original or published",
+		`{"tools":[{"upstream":"a","original":"b","published":"c","pinned":true,"drifted":true}]}`:    "tool 0 is both pinned and drifted",
+		`{"tools":[{"upstream":"a","original":"b","published":"c","overridden":{"read_only":true}}]}`: `tool 0 overrides "read_only"`,
 	} {
 		if _, err := policy.ReadCatalog(strings.NewReader(file)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("ReadCatalog(%s) = %v, want %q", file, err, want)

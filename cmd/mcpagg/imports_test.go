@@ -21,6 +21,7 @@ var allowed = map[string][]string{
 	"policy/source":                {"policy/ast"},
 	"policy/may":                   {"policy/ast", "policy/typed"},
 	"policy/facts":                 {"policy/ast", "policy/source"},
+	"policy/policytest":            {"policy", "policy/ast", "policy/facts", "policy/source", "policy/typed"},
 	"policy":                       {"policy/ast", "policy/facts", "policy/may", "policy/source", "policy/typed"},
 	"oauth":                        {"oauth/entra"},
 	"oauth/authserver":             {"oauth/pages", "oauth/redirect"},

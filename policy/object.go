@@ -1,0 +1,170 @@
+package policy
+
+import (
+	"encoding/json"
+	"strings"
+	"sync"
+
+	"github.com/cedar-policy/cedar-go/types"
+
+	"github.com/mcpagg/mcpagg/policy/typed"
+)
+
+// An Object is what a request is about: a tool, a prompt, a resource, or all the
+// resources of a template. It never changes. What one is compared by is its
+// address: keep one while what it is made of stays the same.
+type Object struct {
+	kind     kind
+	template bool // it stands for resources of which only the upstream is known
+	upstream string
+	entity   types.Entity
+	// Made when first needed: the shape of its arguments, and the type of the
+	// context of requests about it.
+	shape   func() *typed.Shape
+	context func() *typed.Type
+}
+
+// A kind of objects has an action of its own.
+type kind uint8
+
+const (
+	aTool kind = iota
+	aPrompt
+	aResource
+	kinds
+)
+
+var (
+	actions = [kinds]types.EntityUID{
+		types.NewEntityUID("Action", "call_tool"),
+		types.NewEntityUID("Action", "get_prompt"),
+		types.NewEntityUID("Action", "read_resource"),
+	}
+	objectTypes = [kinds]types.EntityType{"Tool", "Prompt", "Resource"}
+)
+
+// ToolObject is the object of a tool.
+func ToolObject(t Tool) *Object {
+	o := newObject(aTool, t.Upstream, t.Original, t.Tags, func() *typed.Shape { return typed.New(t.InputSchema) })
+	effects := t.Effects()
+	attributes := types.RecordMap{
+		"name": types.String(t.Original), "upstream": types.String(t.Upstream),
+		"operation": types.String("call"), "feature": types.String("tool"),
+		"read_only": types.Boolean(effects.ReadOnly), "destructive": types.Boolean(effects.Destructive),
+		"idempotent": types.Boolean(effects.Idempotent), "open_world": types.Boolean(effects.OpenWorld),
+		"pinned": types.Boolean(t.Pinned && !t.Drifted),
+	}
+	if t.Title != "" {
+		attributes["title"] = types.String(t.Title)
+	}
+	t.Hints().each(func(name string, is bool) { attributes[types.String(name)] = types.Boolean(is) })
+	o.entity.Attributes = types.NewRecord(attributes)
+	return o
+}
+
+// A Prompt is a prompt as policies see it.
+type Prompt struct {
+	Upstream, Original string
+	Tags               []string
+	Arguments          json.RawMessage // "arguments" of its definition
+}
+
+// PromptObject is the object of a prompt.
+func PromptObject(p Prompt) *Object {
+	o := newObject(aPrompt, p.Upstream, p.Original, p.Tags, func() *typed.Shape { return typed.ForPrompt(p.Arguments) })
+	o.entity.Attributes = types.NewRecord(types.RecordMap{
+		"name": types.String(p.Original), "upstream": types.String(p.Upstream),
+		"operation": types.String("get"), "feature": types.String("prompt"),
+	})
+	return o
+}
+
+// A Resource is a resource as policies see it, or a template of resources.
+type Resource struct {
+	Upstream, URI  string // the upstream's own URI, or URI template
+	Name, MIMEType string // "" if they are not known
+	Tags           []string
+}
+
+// ResourceObject is the object of a resource. Its name is the URI where it has none.
+func ResourceObject(r Resource) *Object {
+	o := newObject(aResource, r.Upstream, r.URI, r.Tags, noArguments)
+	attributes := types.RecordMap{
+		"uri": types.String(r.URI), "name": types.String(r.Name), "upstream": types.String(r.Upstream),
+		"operation": types.String("read"), "feature": types.String("resource"),
+	}
+	if r.Name == "" {
+		attributes["name"] = types.String(r.URI)
+	}
+	if r.MIMEType != "" {
+		attributes["mime_type"] = types.String(r.MIMEType)
+	}
+	o.entity.Attributes = types.NewRecord(attributes)
+	return o
+}
+
+// TemplateObject stands for every resource of a template. It can be seen, and not
+// decided about.
+func TemplateObject(r Resource) *Object {
+	o := ResourceObject(r)
+	o.template = true
+	return o
+}
+
+var noArguments = sync.OnceValue(func() *typed.Shape { return &typed.Shape{Input: &typed.Type{Kind: typed.Record}} })
+
+func newObject(k kind, upstream, original string, tags []string, shape func() *typed.Shape) *Object {
+	parents := make([]types.EntityUID, 0, len(tags)+2)
+	parents = append(parents, types.NewEntityUID(typeUpstream, types.String(upstream)), types.NewEntityUID(typeMCP, types.String(upstream)))
+	for _, tag := range tags {
+		parents = append(parents, types.NewEntityUID(typeTag, types.String(tag)))
+	}
+	o := &Object{
+		kind: k, upstream: upstream, shape: sync.OnceValue(shape),
+		entity: types.Entity{
+			UID:     types.NewEntityUID(objectTypes[k], types.String(upstream+"/"+original)),
+			Parents: types.NewEntityUIDSet(parents...),
+		},
+	}
+	o.context = sync.OnceValue(o.contextType)
+	return o
+}
+
+// Origin is label/original, by which policies know it.
+func (o *Object) Origin() string { return string(o.entity.UID.ID) }
+
+// String is how policies write it, such as Tool::"github/create_issue".
+func (o *Object) String() string { return o.entity.UID.String() }
+
+// Undeclared is the path of the first argument that the object's schema does not
+// declare, "" if it declares all.
+func (o *Object) Undeclared(arguments map[string]any) string { return o.shape().Undeclared(arguments) }
+
+// declares reports whether policies see the argument at the path.
+func (o *Object) declares(path []string) bool {
+	t := o.shape().Input
+	for _, name := range path {
+		f, ok := t.Field(name)
+		if !ok {
+			return false
+		}
+		t = f.Type
+	}
+	return true
+}
+
+// original is the name without the upstream's label.
+func (o *Object) original() string { return strings.TrimPrefix(o.Origin(), o.upstream+"/") }
+
+// upstreamEntity is that of its upstream, which has the same tags.
+func (o *Object) upstreamEntity() types.Entity {
+	var tags []types.EntityUID
+	for above := range o.entity.Parents.All() {
+		if above.Type == typeTag {
+			tags = append(tags, above)
+		}
+	}
+	e := named(types.NewEntityUID(typeUpstream, types.String(o.upstream)))
+	e.Parents = types.NewEntityUIDSet(tags...)
+	return e
+}
