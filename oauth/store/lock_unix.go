@@ -33,7 +33,7 @@ func lockFolder(dir string) (*os.File, error) {
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		holder, _ := io.ReadAll(io.LimitReader(f, 20))
 		f.Close()
-		return nil, fmt.Errorf("another gateway (process %s) has the store in %s: stop it, or give this one a folder of its own", strings.TrimSpace(string(holder)), dir)
+		return nil, &inUse{strings.TrimSpace(string(holder)), dir}
 	}
 	if err != nil {
 		f.Close()

@@ -47,7 +47,24 @@ var (
 	ErrConflict = errors.New("changed in the store meanwhile")
 	// ErrClosed means that Close was called.
 	ErrClosed = errors.New("the store is closed")
+	// ErrInUse means that another process has the store open.
+	ErrInUse = errors.New("the store is in use")
 )
+
+// inUse is an ErrInUse that says who has the store.
+type inUse struct{ process, dir string }
+
+func (e *inUse) Error() string {
+	return fmt.Sprintf("another gateway (process %s) has the store in %s: stop it, or give this one a folder of its own", e.process, e.dir)
+}
+
+func (e *inUse) Is(target error) bool { return target == ErrInUse }
+
+// Exists reports whether there is a store in a folder, whatever state it is in.
+func Exists(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "store"))
+	return !errors.Is(err, os.ErrNotExist)
+}
 
 // Options are the settings of a store.
 type Options struct {
