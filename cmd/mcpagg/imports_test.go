@@ -26,6 +26,7 @@ var allowed = map[string][]string{
 	"policy":                       {"policy/ast", "policy/facts", "policy/may", "policy/source", "policy/typed"},
 	"aggregator/audit":             nil,
 	"aggregator/brake":             {"oauth/store"},
+	"aggregator/labels":            {"oauth/store"},
 	"oauth":                        {"oauth/entra"},
 	"oauth/authserver":             {"oauth/pages", "oauth/redirect"},
 	"oauth/broker":                 {"oauth", "oauth/authserver", "oauth/client", "oauth/clientdoc", "oauth/entra", "oauth/pages", "oauth/redirect", "oauth/store"},
@@ -38,7 +39,7 @@ var allowed = map[string][]string{
 	"oauth/pages":                  nil,
 	"oauth/redirect":               nil,
 	"oauth/store":                  nil,
-	"aggregator":                   {"aggregator/audit", "aggregator/brake", "oauth", "policy", "policy/lock", "policy/source", "upstream", "upstream/rawjson"},
+	"aggregator":                   {"aggregator/audit", "aggregator/brake", "aggregator/labels", "oauth", "policy", "policy/lock", "policy/source", "upstream", "upstream/rawjson"},
 	"cmd/mcpagg/internal/config":   {"aggregator", "aggregator/audit", "policy", "policy/facts", "policy/lock", "policy/source", "oauth", "oauth/broker", "oauth/client", "oauth/compat", "oauth/entra", "oauth/redirect", "oauth/store", "upstream", "upstream/egress", "cmd/mcpagg/internal/control", "cmd/mcpagg/internal/secrets"},
 	"cmd/mcpagg/internal/importer": {"cmd/mcpagg/internal/config"},
 	"cmd/mcpagg/internal/control":  nil,
@@ -46,7 +47,7 @@ var allowed = map[string][]string{
 	"cmd/mcpagg/internal/bench":    nil,
 	"cmd/mcpagg/internal/doctor":   {"oauth", "oauth/client", "oauth/entra"},
 	"cmd/mcpagg/internal/e2e":      {"oauth/store"},
-	"cmd/mcpagg":                   {"aggregator", "aggregator/audit", "aggregator/brake", "policy/facts", "policy/lock", "policy/source", "oauth", "oauth/broker", "oauth/compat", "oauth/entra", "oauth/fakeentra", "oauth/pages", "oauth/store", "upstream", "upstream/egress", "upstream/entry", "upstream/rawjson", "policy", "cmd/mcpagg/internal/config", "cmd/mcpagg/internal/doctor", "cmd/mcpagg/internal/importer", "cmd/mcpagg/internal/control"},
+	"cmd/mcpagg":                   {"aggregator", "aggregator/audit", "aggregator/brake", "aggregator/labels", "policy/facts", "policy/lock", "policy/source", "oauth", "oauth/broker", "oauth/compat", "oauth/entra", "oauth/fakeentra", "oauth/pages", "oauth/store", "upstream", "upstream/egress", "upstream/entry", "upstream/rawjson", "policy", "cmd/mcpagg/internal/config", "cmd/mcpagg/internal/doctor", "cmd/mcpagg/internal/importer", "cmd/mcpagg/internal/control"},
 }
 
 // TestImports keeps the arrows of CONTRIBUTING.md, and HCL in one package.
