@@ -3,6 +3,7 @@ package aggregator
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/google/jsonschema-go/jsonschema"
 
+	"github.com/mcpagg/mcpagg/policy"
 	"github.com/mcpagg/mcpagg/upstream/rawjson"
 )
 
@@ -95,30 +97,94 @@ func inexact(v any) bool {
 	return false
 }
 
-// checkArguments makes sure that arguments mean one thing, to policies and to
-// the upstream alike, and that s, if not nil, accepts them. nil stands for
-// absent arguments.
-func checkArguments(raw json.RawMessage, s *schema) error {
+// arguments are those of one request.
+type arguments struct {
+	raw    json.RawMessage // nil for none
+	values map[string]any  // the same, as rawjson.Decode has it
+	unfit  error           // why they would be refused, if policies were enforced
+}
+
+// readArguments makes sure that arguments mean one thing, to policies and to
+// the upstream alike, and that s, if not nil, accepts them. It returns what they
+// say. nil stands for absent arguments.
+func readArguments(raw json.RawMessage, s *schema) (map[string]any, error) {
 	if raw == nil || string(raw) == "null" {
 		raw = json.RawMessage("{}")
 	}
 	instance, err := rawjson.Decode(raw)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if _, ok := instance.(map[string]any); !ok {
-		return fmt.Errorf("not a JSON object")
+	values, ok := instance.(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("not a JSON object")
 	}
 	if s == nil {
-		return nil
+		return values, nil
 	}
 	if err := s.shape.checkSpelling(instance, ""); err != nil {
-		return err
+		return nil, err
 	}
 	if s.resolved == nil {
-		return nil
+		return values, nil
 	}
-	return s.resolved.Validate(instance)
+	return values, s.resolved.Validate(instance)
+}
+
+// arguments are those of a prompt, checked by what policies need as well.
+func (it *item) arguments(raw json.RawMessage, p *policy.Engine) (arguments, error) {
+	values, err := readArguments(raw, nil)
+	if err != nil {
+		return arguments{}, err
+	}
+	return checkForPolicies(p, it.object, it.member, arguments{raw: raw, values: values})
+}
+
+// checkForPolicies makes sure, where policies look at the arguments, that there is
+// nothing in them which policies do not see, or which some reader would take for
+// another number. p may be nil.
+func checkForPolicies(p *policy.Engine, o *policy.Object, m *member, args arguments) (arguments, error) {
+	if p == nil || !p.LooksAtArguments(o) {
+		return args, nil
+	}
+	if inexact(args.values) {
+		args.unfit = errors.New("an integer is beyond 2^53, which not every program can hold")
+	} else if path := o.Undeclared(args.values); path != "" && !m.ExtraArguments {
+		args.unfit = fmt.Errorf("%q is not declared in the input schema", path)
+	}
+	if args.unfit != nil && !p.Observes() && !m.Observe {
+		return arguments{}, args.unfit
+	}
+	return args, nil
+}
+
+// with is the arguments with others in their place or beside them, which
+// are the gateway's own.
+func (a arguments) with(fixed map[string]json.RawMessage) (arguments, error) {
+	object := rawjson.Object{}
+	if a.raw != nil && string(a.raw) != "null" {
+		var err error
+		if object, err = rawjson.ParseObject(a.raw); err != nil {
+			return arguments{}, err
+		}
+	}
+	for _, m := range object {
+		for name := range fixed {
+			if strings.EqualFold(m.Name, name) {
+				return arguments{}, fmt.Errorf("%q is fixed by the gateway", m.Name)
+			}
+		}
+	}
+	for _, name := range sortedKeys(fixed) {
+		value, err := rawjson.Decode(fixed[name])
+		if err != nil {
+			return arguments{}, fmt.Errorf("%q, which is fixed by the gateway: %w", name, err)
+		}
+		object.Set(name, fixed[name])
+		a.values[name] = value
+	}
+	a.raw = object.Bytes()
+	return a, nil
 }
 
 // decode keeps integers exact as far as 64 bits go, so that one beyond 2^53 is

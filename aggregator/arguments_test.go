@@ -32,7 +32,7 @@ func TestArgumentsThatMeanOneThingPass(t *testing.T) {
 		`{"title":"\ud83d\ude00 ` + "\u2028" + `"}`,
 		` { "title" : "x" } `,
 	} {
-		if err := checkArguments(json.RawMessage(args), s); err != nil {
+		if _, err := readArguments(json.RawMessage(args), s); err != nil {
 			t.Errorf("%s: %v", args, err)
 		}
 	}
@@ -65,7 +65,7 @@ func TestArgumentsAreRefused(t *testing.T) {
 		if tt.args == "" {
 			raw = nil
 		}
-		err := checkArguments(raw, s)
+		_, err := readArguments(raw, s)
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q", tt.args, err, tt.want)
 		}
@@ -84,7 +84,7 @@ func TestNumbersTheValidatorWouldMisjudge(t *testing.T) {
 			t.Errorf("%s: %v", tt.property, err)
 			continue
 		}
-		if err := checkArguments(json.RawMessage(`{"n":`+tt.value+`}`), s); err != nil {
+		if _, err := readArguments(json.RawMessage(`{"n":`+tt.value+`}`), s); err != nil {
 			t.Errorf("%s of %s: %v", tt.value, tt.property, err)
 		}
 	}
@@ -109,10 +109,10 @@ func TestSchemaDialects(t *testing.T) {
 			t.Errorf("%s: %v", dialect, err)
 			continue
 		}
-		if err := checkArguments(json.RawMessage(`{"a":"x"}`), s); err != nil {
+		if _, err := readArguments(json.RawMessage(`{"a":"x"}`), s); err != nil {
 			t.Errorf("%s: %v", dialect, err)
 		}
-		if err := checkArguments(json.RawMessage(`{"a":1}`), s); err == nil {
+		if _, err := readArguments(json.RawMessage(`{"a":1}`), s); err == nil {
 			t.Errorf("%s: wrong type accepted", dialect)
 		}
 	}
@@ -126,7 +126,7 @@ func FuzzArguments(f *testing.F) {
 	f.Add([]byte(`{"title":"x","count":1,"labels":[{"name":"y"}]}`))
 	f.Add([]byte(`{"title":"\ud800"}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		if checkArguments(raw, s) == nil && len(raw) > 0 && !json.Valid(raw) {
+		if _, err := readArguments(raw, s); err == nil && len(raw) > 0 && !json.Valid(raw) {
 			t.Errorf("accepted what is not JSON: %q", raw)
 		}
 	})

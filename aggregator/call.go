@@ -1,11 +1,13 @@
 package aggregator
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
+	"net/netip"
 	"strings"
-
-	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+	"time"
 
 	"github.com/mcpagg/mcpagg/oauth"
 	"github.com/mcpagg/mcpagg/upstream"
@@ -18,6 +20,7 @@ type Request struct {
 	Era    upstream.Era // of the client
 	Method string
 	Params rawjson.Object
+	IP     netip.Addr // of the client; the zero value if it is not known
 	// ClientInfo and ClientCapabilities are what a modern client says of
 	// itself with each request; nil for others.
 	ClientInfo, ClientCapabilities json.RawMessage
@@ -27,7 +30,8 @@ type Request struct {
 	// Notify, if not nil, tells the client something ahead of the answer.
 	Notify func(method string, params json.RawMessage)
 
-	catalog    *Catalog   // that it is served from, set by Serve
+	catalog    *Catalog   // that it is served from, what the caller sees; set by Serve
+	about      *matter    // what it turns out to be about; set by Serve
 	idempotent bool       // it does no harm if it is served twice
 	session    *session   // of a legacy client; nil for others
 	stream     *responder // where a legacy client is asked; nil in a batch
@@ -41,15 +45,28 @@ func (g *Gateway) Serve(ctx context.Context, r Request) (result json.RawMessage,
 	if err := checkCase(r.Params, "params"); err != nil {
 		return nil, true, err
 	}
-	r.catalog = g.catalogOf(r)
-	if err = g.admit(r); err != nil {
-		return nil, true, answerOf(err)
+	r.catalog, r.about = g.catalogOf(r), &matter{}
+	if err = g.admit(r); err == nil {
+		result, ok, err = g.serve(ctx, r)
+	} else {
+		ok = true
 	}
-	result, ok, err = g.serve(ctx, r)
 	if hasEnded(r.Caller) {
 		return nil, true, errSignedOut
 	}
-	return result, ok, answerOf(err)
+	err = cmp.Or(r.stoppedMeanwhile(), err)
+	if err != nil {
+		result, err = g.answerOf(r, err)
+	}
+	return result, ok, err
+}
+
+// answerOf is what the client gets of err.
+func (g *Gateway) answerOf(r Request, err error) (json.RawMessage, error) {
+	if refused := (*denied)(nil); errors.As(err, &refused) {
+		return g.refuse(r, refused)
+	}
+	return nil, err
 }
 
 // serve answers a request whose caller is admitted.
@@ -83,53 +100,42 @@ func (g *Gateway) serve(ctx context.Context, r Request) (result json.RawMessage,
 	return result, true, err
 }
 
-// admit refuses who may be in groups that are not known now: nothing can be
-// said about what such a caller may do.
-func (g *Gateway) admit(r Request) error {
-	why := unknownGroups(r.Caller)
-	if why == "" {
-		return nil
-	}
-	err := &denied{"groups unavailable", &jsonrpc.Error{Code: codeDenied, Message: "denied: " + why}}
-	if r.Method == "tools/call" {
-		name, _ := r.Params.GetString("name")
-		tool, _ := g.catalogOf(r).tools.get(name)
-		g.noteDenial(r.Caller, tool, err)
-	}
-	return err
-}
-
-// unknownGroups says why nobody knows which groups the caller is in, "" if they
-// are known.
-func unknownGroups(c *oauth.Caller) string {
-	if !c.Groups.Unavailable {
-		return ""
-	}
-	return "your groups are unavailable, since " + c.Groups.Why + "; try again later, or ask the gateway's operator"
-}
-
 // callTool serves tools/call.
-func (g *Gateway) callTool(ctx context.Context, r Request) (result json.RawMessage, err error) {
+func (g *Gateway) callTool(ctx context.Context, r Request) (json.RawMessage, error) {
 	name, _ := r.Params.GetString("name")
 	tool, ok := r.catalog.tools.get(name)
 	if !ok {
 		return nil, unknown("tool", name)
 	}
-	defer func() { g.noteDenial(r.Caller, tool, err) }()
+	r.about.isTool(tool)
+	ctx, leave, err := g.enter(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	if err := g.rates.allow(r.Caller); err != nil {
 		return nil, err
 	}
-	args, err := tool.arguments(r.Params.Get("arguments"))
+	args, err := tool.arguments(r.Params.Get("arguments"), r.catalog.Policy)
 	if err != nil {
-		return nil, &denied{"arguments", invalidParams("arguments of %s: %v", name, err)}
+		return nil, &denied{reason: "arguments", answer: invalidParams("arguments of %s: %v", name, err)}
 	}
 	r.Params.Set("name", rawjson.String(tool.Original))
-	if args != nil {
-		r.Params.Set("arguments", args)
+	if args.raw != nil {
+		r.Params.Set("arguments", args.raw)
 	}
 	r.Params.Delete(taskParam)
+	demands, err := g.decide(r, args)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.mark(ctx, r, tool.labels); err != nil {
+		return nil, err
+	}
 	r.idempotent = tool.idempotent
-	return g.pass(ctx, r, tool.member, tool.member.publishToolResult)
+	r.Notify = redactingLogs(r.Notify, demands.Redact)
+	result, err := g.pass(ctx, r, tool.member, tool.member.publishToolResult)
+	return release(r, demands, result, err)
 }
 
 // getPrompt serves prompts/get.
@@ -139,22 +145,47 @@ func (g *Gateway) getPrompt(ctx context.Context, r Request) (json.RawMessage, er
 	if !ok {
 		return nil, unknown("prompt", name)
 	}
-	if err := checkArguments(r.Params.Get("arguments"), nil); err != nil {
-		return nil, invalidParams("arguments of %s: %v", name, err)
+	r.about.isPrompt(prompt)
+	ctx, leave, err := g.enter(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	args, err := prompt.arguments(r.Params.Get("arguments"), r.catalog.Policy)
+	if err != nil {
+		return nil, &denied{reason: "arguments", answer: invalidParams("arguments of %s: %v", name, err)}
 	}
 	r.Params.Set("name", rawjson.String(prompt.original))
-	return g.pass(ctx, r, prompt.member, prompt.member.publishPromptResult)
+	demands, err := g.decide(r, args)
+	if err != nil {
+		return nil, err
+	}
+	r.Notify = redactingLogs(r.Notify, demands.Redact)
+	result, err := g.pass(ctx, r, prompt.member, prompt.member.publishPromptResult)
+	return release(r, demands, result, err)
 }
 
 // readResource serves resources/read.
 func (g *Gateway) readResource(ctx context.Context, r Request) (json.RawMessage, error) {
 	uri, _ := r.Params.GetString("uri")
-	m, original, ok := r.catalog.route(uri)
+	t, ok := g.resource(r, uri)
 	if !ok {
 		return nil, notFoundIn(r.Era, upstream.LegacyEra, noResource(uri))
 	}
-	r.Params.Set("uri", rawjson.String(original))
-	result, from, err := g.passTo(ctx, r, m, m.publishReadResult)
+	r.about.isResource(t, uri)
+	ctx, leave, err := g.enter(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	r.Params.Set("uri", rawjson.String(t.original))
+	demands, err := g.decide(r, arguments{})
+	if err != nil {
+		return nil, err
+	}
+	r.Notify = redactingLogs(r.Notify, demands.Redact)
+	result, from, err := g.passTo(ctx, r, t.member, t.member.publishReadResult)
+	result, err = release(r, demands, result, err)
 	return result, notFoundIn(r.Era, from, err)
 }
 
@@ -167,36 +198,44 @@ func (g *Gateway) complete(ctx context.Context, r Request) (json.RawMessage, err
 	if err := checkCase(ref, "ref"); err != nil {
 		return nil, err
 	}
-	m, err := r.catalog.completer(&ref)
+	if err := g.completes(r, &ref); err != nil {
+		return nil, err
+	}
+	ctx, leave, err := g.enter(ctx, r)
 	if err != nil {
 		return nil, err
 	}
+	defer leave()
+	if p := r.catalog.Policy; p != nil && !r.about.member.Observe && !p.MayDecide(g.question(r, time.Now())) {
+		return nil, deniedByPolicy(byPolicy, "denied by policy")
+	}
 	r.Params.Set("ref", ref.Bytes())
-	return g.pass(ctx, r, m, nil)
+	return g.pass(ctx, r, r.about.member, nil)
 }
 
-// completer finds who completes ref, and puts the original name or URI into it.
-func (c *Catalog) completer(ref *rawjson.Object) (*member, error) {
+// completes finds out what ref is about, and puts the original name or URI into it.
+func (g *Gateway) completes(r Request, ref *rawjson.Object) error {
 	switch kind, _ := ref.GetString("type"); kind {
 	case "ref/prompt":
 		name, _ := ref.GetString("name")
-		prompt, ok := c.prompts.get(name)
+		prompt, ok := r.catalog.prompts.get(name)
 		if !ok {
-			return nil, unknown("prompt", name)
+			return unknown("prompt", name)
 		}
+		r.about.isPrompt(prompt)
 		ref.Set("name", rawjson.String(prompt.original))
-		return prompt.member, nil
 	case "ref/resource":
 		uri, _ := ref.GetString("uri")
-		m, original, ok := c.route(uri)
+		t, ok := g.resource(r, uri)
 		if !ok {
-			return nil, unknown("resource", uri)
+			return unknown("resource", uri)
 		}
-		ref.Set("uri", rawjson.String(original))
-		return m, nil
+		r.about.isResource(t, uri)
+		ref.Set("uri", rawjson.String(t.original))
 	default:
-		return nil, invalidParams("ref.type %q is neither ref/prompt nor ref/resource", kind)
+		return invalidParams("ref.type %q is neither ref/prompt nor ref/resource", kind)
 	}
+	return nil
 }
 
 // pass sends the request, whose names are the original ones by now, to its

@@ -11,6 +11,7 @@ import (
 
 	"github.com/yosida95/uritemplate/v3"
 
+	"github.com/mcpagg/mcpagg/policy"
 	"github.com/mcpagg/mcpagg/upstream"
 	"github.com/mcpagg/mcpagg/upstream/rawjson"
 )
@@ -32,6 +33,8 @@ type Catalog struct {
 	*configuration
 	pages    *pages        // of the lists, as they are sent; nil for a session's own catalog
 	parts    []*part       // what it was made of, one for each member
+	all      *Catalog      // that it is an excerpt of; nil if it is none
+	excerpts *excerpts     // of it, for callers; nil in an excerpt
 	replaced chan struct{} // closed when a newer catalog took its place
 	told     chan struct{} // closed when clients were told of this one
 }
@@ -48,6 +51,8 @@ type item struct {
 	original   string
 	member     *member
 	definition json.RawMessage // as published
+	origin     json.RawMessage // as the upstream sent it
+	object     *policy.Object  // as policies see it
 }
 
 // A list holds published things of one kind in the order of the configuration
@@ -88,69 +93,123 @@ type part struct {
 	resources []*item
 	templates []*item
 	hidden    []Hidden
+	drifted   []string // tools that are not as they were reviewed, by original name
 }
 
-// publish makes the part of one upstream from its listing, which may be nil.
-func (m *member) publish(l *upstream.Listing) *part {
+// publish makes the part of one upstream from its listing, which may be nil. What
+// is in before, the part so far or nil, and has not changed is the same in it:
+// policies remember what they have found out of a tool by where it is.
+func (m *member) publish(l *upstream.Listing, before *part) *part {
 	p := &part{listing: l}
 	if l == nil {
 		return p
 	}
-	m.publishTools(p, l.Tools)
-	m.publishPrompts(p, l.Prompts)
-	m.publishResources(p, l.Resources)
-	m.publishTemplates(p, l.Templates)
+	if before == nil {
+		before = &part{}
+	}
+	m.publishTools(p, l.Tools, before.tools)
+	m.publishPrompts(p, l.Prompts, before.prompts)
+	m.publishResources(p, l.Resources, before.resources)
+	m.publishTemplates(p, l.Templates, before.templates)
 	return p
 }
 
-func (m *member) publishTools(p *part, raws []json.RawMessage) {
-	p.tools = nil
+func (m *member) publishTools(p *part, raws []json.RawMessage, before []*Tool) {
+	p.tools, p.drifted = nil, nil
+	known := map[string]*Tool{}
+	for _, t := range before {
+		if t.member == m {
+			known[string(t.origin)] = t
+		}
+	}
 	for _, raw := range raws {
-		t, err := newTool(m, raw)
+		t, err := known[string(raw)], error(nil)
+		if t == nil {
+			t, err = newTool(m, raw)
+		}
 		switch {
 		case err != nil:
 			p.hide(m, "tool", raw, err.Error())
 		case m.Tools.admit(t.Original):
-			p.tools = append(p.tools, t)
+			p.admit(t)
 		}
 	}
 }
 
-func (m *member) publishPrompts(p *part, raws []json.RawMessage) {
-	p.prompts = m.publishItems(p, "prompt", raws, promptShape, "name", func(name string) string {
-		return m.names.publish(m.Name, m.Prefix, name)
-	})
+func (m *member) publishPrompts(p *part, raws []json.RawMessage, before []*item) {
+	p.prompts = m.publishItems(p, prompts, raws, before)
 }
 
-func (m *member) publishResources(p *part, raws []json.RawMessage) {
-	p.resources = m.publishItems(p, "resource", raws, resourceShape, "uri", m.publishURI)
+func (m *member) publishResources(p *part, raws []json.RawMessage, before []*item) {
+	p.resources = m.publishItems(p, resources, raws, before)
 }
 
-func (m *member) publishTemplates(p *part, raws []json.RawMessage) {
-	p.templates = m.publishItems(p, "resource template", raws, templateShape, "uriTemplate", m.publishURI)
+func (m *member) publishTemplates(p *part, raws []json.RawMessage, before []*item) {
+	p.templates = m.publishItems(p, templates, raws, before)
 }
 
-// publishItems publishes definitions whose identity is the member key.
-func (m *member) publishItems(p *part, kind string, raws []json.RawMessage, shapes []shape, key string, rename func(string) string) []*item {
+// An itemKind says how items of a kind are published.
+type itemKind struct {
+	name   string
+	shapes []shape
+	key    string // the member that is their identity
+	rename func(m *member, original string) string
+	check  func(original string) error // nil for none
+	object func(m *member, original string, definition rawjson.Object) *policy.Object
+}
+
+var (
+	prompts = itemKind{
+		name: "prompt", shapes: promptShape, key: "name", object: promptObject,
+		rename: func(m *member, name string) string { return m.names.publish(m.Name, m.Prefix, name) },
+	}
+	resources = itemKind{
+		name: "resource", shapes: resourceShape, key: "uri", object: resourceObject, rename: (*member).publishURI,
+	}
+	templates = itemKind{
+		name: "resource template", shapes: templateShape, key: "uriTemplate", object: templateObject, rename: (*member).publishURI,
+		check: func(template string) error { _, err := uritemplate.New(template); return err },
+	}
+)
+
+// publishItems publishes definitions of one kind.
+func (m *member) publishItems(p *part, kind itemKind, raws []json.RawMessage, before []*item) []*item {
+	known := map[string]*item{}
+	for _, it := range before {
+		if it.member == m {
+			known[string(it.origin)] = it
+		}
+	}
 	var items []*item
 	for _, raw := range raws {
-		def, err := parseDefinition(raw, shapes)
+		it, err := known[string(raw)], error(nil)
+		if it == nil {
+			it, err = kind.publish(m, raw)
+		}
 		if err != nil {
-			p.hide(m, kind, raw, err.Error())
+			p.hide(m, kind.name, raw, err.Error())
 			continue
 		}
-		original, _ := def.GetString(key)
-		if kind == "resource template" {
-			if _, err := uritemplate.New(original); err != nil {
-				p.hide(m, kind, raw, err.Error())
-				continue
-			}
-		}
-		published := rename(original)
-		def.Set(key, rawjson.String(published))
-		items = append(items, &item{key: published, original: original, member: m, definition: def.Bytes()})
+		items = append(items, it)
 	}
 	return items
+}
+
+func (k itemKind) publish(m *member, raw json.RawMessage) (*item, error) {
+	def, err := parseDefinition(raw, k.shapes)
+	if err != nil {
+		return nil, err
+	}
+	original, _ := def.GetString(k.key)
+	if k.check != nil {
+		if err := k.check(original); err != nil {
+			return nil, err
+		}
+	}
+	published := k.rename(m, original)
+	object := k.object(m, original, def)
+	def.Set(k.key, rawjson.String(published))
+	return &item{key: published, original: original, member: m, definition: def.Bytes(), origin: raw, object: object}, nil
 }
 
 func (p *part) hide(m *member, kind string, raw json.RawMessage, reason string) {
@@ -168,10 +227,10 @@ func (r ToolRules) admit(original string) bool {
 }
 
 // with is the catalog of the same configuration and generation that is made of
-// other parts. It is a session's own, so that it keeps no pages.
+// other parts. It is a session's own, so that it keeps no pages, and few excerpts.
 func (c *Catalog) with(parts []*part) *Catalog {
 	own := merge(c.Generation, c.configuration, parts)
-	own.pages = nil
+	own.pages, own.excerpts = nil, newExcerpts(maxOwnBytes)
 	return own
 }
 
@@ -179,10 +238,9 @@ func (c *Catalog) with(parts []*part) *Catalog {
 // earlier one keeps it.
 func merge(generation uint64, of *configuration, parts []*part) *Catalog {
 	c := &Catalog{
-		Generation: generation, configuration: of, parts: slices.Clone(parts), pages: &pages{},
+		Generation: generation, configuration: of, parts: slices.Clone(parts), pages: &pages{}, excerpts: newExcerpts(maxExcerptBytes),
 		replaced: make(chan struct{}), told: make(chan struct{}),
 	}
-	var instructions bytes.Buffer
 	for i, p := range parts {
 		m := of.members[i]
 		c.Hidden = append(c.Hidden, p.hidden...)
@@ -194,17 +252,25 @@ func merge(generation uint64, of *configuration, parts []*part) *Catalog {
 		c.addItems(&c.prompts, "prompt", p.prompts)
 		c.addItems(&c.resources, "resource", p.resources)
 		c.addItems(&c.templates, "resource template", p.templates)
-		if p.listing != nil && p.listing.Instructions != "" {
-			fmt.Fprintf(&instructions, "## %s\n\n%s\n\n", m.Name, p.listing.Instructions)
-		}
 	}
-	c.instructions = string(bytes.TrimSpace(instructions.Bytes()))
+	c.instructions = instructionsOf(of.members, parts, func(*member) bool { return true })
 	type raws = []json.RawMessage
 	c.tools.ttl = shortestTTL(parts, func(l *upstream.Listing) (raws, time.Duration) { return l.Tools, l.TTL.Tools })
 	c.prompts.ttl = shortestTTL(parts, func(l *upstream.Listing) (raws, time.Duration) { return l.Prompts, l.TTL.Prompts })
 	c.resources.ttl = shortestTTL(parts, func(l *upstream.Listing) (raws, time.Duration) { return l.Resources, l.TTL.Resources })
 	c.templates.ttl = shortestTTL(parts, func(l *upstream.Listing) (raws, time.Duration) { return l.Templates, l.TTL.Templates })
 	return c
+}
+
+// instructionsOf are those of the upstreams that are shown, each under its label.
+func instructionsOf(members []*member, parts []*part, shown func(*member) bool) string {
+	var all bytes.Buffer
+	for i, p := range parts {
+		if p.listing != nil && p.listing.Instructions != "" && shown(members[i]) {
+			fmt.Fprintf(&all, "## %s\n\n%s\n\n", members[i].Name, p.listing.Instructions)
+		}
+	}
+	return string(bytes.TrimSpace(all.Bytes()))
 }
 
 // shortestTTL is the shortest time for which an upstream lets its list of one

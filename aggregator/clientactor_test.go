@@ -45,7 +45,11 @@ var sealedState = regexp.MustCompile(`m1\.[A-Za-z0-9_-]{40,}`)
 // ownElicitation is the id that the gateway gives an elicitation.
 var ownElicitation = regexp.MustCompile(`"elicitationId":"[A-Z2-7]{26}"`)
 
+// ownReference is what finds a refusal in the gateway's log.
+var ownReference = regexp.MustCompile(`"reference":"[A-Z2-7]{10}"`)
+
 func (s *states) hide(line string) string {
+	line = ownReference.ReplaceAllString(line, `"reference":"<reference>"`)
 	line = ownElicitation.ReplaceAllString(line, `"elicitationId":"<elicitation>"`)
 	return sealedState.ReplaceAllStringFunc(line, func(state string) string {
 		n := slices.Index(s.seen, state) + 1

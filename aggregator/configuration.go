@@ -158,7 +158,7 @@ func (g *Gateway) swap(next *configuration) {
 		if at := slices.Index(old.members, m); at >= 0 {
 			parts[i] = old.parts[at]
 		} else {
-			parts[i] = m.publish(m.shared.conn.Listing())
+			parts[i] = m.publish(m.shared.conn.Listing(), nil)
 		}
 		m.rules.Store(m)
 	}

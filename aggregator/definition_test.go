@@ -99,17 +99,17 @@ func TestOverride(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 
-	got, err := tool.arguments(json.RawMessage(`{"n":0.50,"repo":"a"}`))
-	if err != nil || string(got) != `{"n":0.50,"repo":"a","owner":"contoso"}` {
-		t.Errorf("arguments = %s, %v", got, err)
+	got, err := tool.arguments(json.RawMessage(`{"n":0.50,"repo":"a"}`), nil)
+	if err != nil || string(got.raw) != `{"n":0.50,"repo":"a","owner":"contoso"}` {
+		t.Errorf("arguments = %s, %v", got.raw, err)
 	}
 	for args, want := range map[string]string{
 		`{"n":1}`:                     "repo",
 		`{"repo":"a","owner":"evil"}`: `"owner" is fixed by the gateway`,
 		`{"repo":"a","Owner":"evil"}`: `"Owner" is fixed by the gateway`,
 	} {
-		if got, err := tool.arguments(json.RawMessage(args)); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("arguments(%s) = %s, %v, want %q", args, got, err, want)
+		if got, err := tool.arguments(json.RawMessage(args), nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("arguments(%s) = %s, %v, want %q", args, got.raw, err, want)
 		}
 	}
 }

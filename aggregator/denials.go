@@ -3,7 +3,7 @@ package aggregator
 import (
 	linked "container/list"
 	"crypto/rand"
-	"errors"
+	"encoding/json"
 	"slices"
 	"strings"
 	"sync"
@@ -11,7 +11,10 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/mcpagg/mcpagg/aggregator/audit"
 	"github.com/mcpagg/mcpagg/oauth"
+	"github.com/mcpagg/mcpagg/upstream"
+	"github.com/mcpagg/mcpagg/upstream/rawjson"
 )
 
 const (
@@ -24,11 +27,12 @@ const (
 	maxWhy = 240
 )
 
-// A Denial is a tool call that the gateway refused, for a reason that the caller
-// may do something about.
+// A Denial is a tool call, or a request for a prompt or resource, that the gateway
+// refused, for a reason that the caller may do something about.
 type Denial struct {
 	Time time.Time
-	// Tool is the published name, "" if the caller's tools were not known.
+	// Tool is the published name, or the URI of a resource; "" if the caller's tools
+	// were not known.
 	Tool string
 	// Why is for the caller alone: it may quote arguments.
 	Why string
@@ -66,25 +70,52 @@ func (g *Gateway) Denials(c *oauth.Caller) []Denial {
 	return all
 }
 
-// noteDenial remembers that a call failed with err, if it is the gateway's own
-// refusal. tool is nil if it is not known.
-func (g *Gateway) noteDenial(c *oauth.Caller, tool *Tool, err error) {
-	if err == nil || c == oauth.Anonymous {
+// refuse makes the answer of a refusal, which is noted wherever somebody may look
+// for it by the reference that the caller is told.
+func (g *Gateway) refuse(r Request, d *denied) (json.RawMessage, error) {
+	r.about.reference = rand.Text()[:10]
+	g.noteDenial(r, d)
+	if r.about.action != "" {
+		g.record(r, audit.Deny, d.reason) // it is refused, whether that can be kept or not
+	}
+	if d.asResult && r.Method == "tools/call" {
+		return deniedResult(r.Era, d.answer.Message, r.about.reference), nil
+	}
+	answer := *d.answer
+	answer.Data = rawjson.Value(map[string]string{"reference": r.about.reference})
+	return nil, &answer
+}
+
+// deniedResult is how a tools/call says what a model and its person can act on.
+func deniedResult(era upstream.Era, message, reference string) json.RawMessage {
+	text := rawjson.Object{}
+	text.Set("type", rawjson.String("text"))
+	text.Set("text", rawjson.String(message+"\nReference: "+reference))
+	result := rawjson.Object{}
+	result.Set("content", rawjson.Array([]json.RawMessage{text.Bytes()}))
+	result.Set("isError", json.RawMessage("true"))
+	if era == upstream.ModernEra {
+		result.Set("resultType", rawjson.String("complete"))
+	}
+	return result.Bytes()
+}
+
+// noteDenial logs a refusal, and remembers it for its caller if it is about
+// something that they know.
+func (g *Gateway) noteDenial(r Request, refused *denied) {
+	about := r.about
+	d := Denial{Time: time.Now(), Tool: about.published, Why: shorten(refused.Error()), Reference: about.reference}
+	if r.Caller != oauth.Anonymous && (about.action != "" || r.Method == "tools/call") {
+		g.denials.add(r.Caller.ID, d)
+	}
+	if !g.denials.logged.Allow() {
 		return
 	}
-	var refused *denied
-	if !errors.As(err, &refused) {
-		return
+	attributes := append(r.attributes(), "reason", refused.reason, "reference", d.Reference)
+	if about.decision != nil {
+		attributes = append(attributes, "policies", idsOf(about.decision.Reasons), "why", about.decision.Why)
 	}
-	d := Denial{Time: time.Now(), Why: shorten(refused.Error()), Reference: rand.Text()[:10]}
-	var of string
-	if tool != nil {
-		d.Tool, of = tool.Name, tool.Upstream
-	}
-	g.denials.add(c.ID, d)
-	if g.denials.logged.Allow() {
-		g.log.Info("refused a call", "caller", c.ID, "upstream", of, "tool", d.Tool, "reason", refused.reason, "reference", d.Reference)
-	}
+	g.log.Info("refused a call", attributes...)
 }
 
 // shorten makes one line of text, of maxWhy bytes at most.

@@ -102,6 +102,7 @@ func (g *Gateway) asFromClient(r *http.Request) *http.Request {
 // to it together with its raw params.
 func (g *Gateway) serveMCP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{Request: Request{Era: eraOf(r)}, admitted: g.Catalog().configuration}
+	x.IP = g.clientIP(r, x.admitted)
 	var refused *oauth.Refusal
 	if x.Caller, refused = g.authenticate(r, x.admitted); refused != nil {
 		refuseCaller(w, refused)

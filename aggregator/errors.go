@@ -18,30 +18,29 @@ const codeDenied = -32003
 // something about.
 type denied struct {
 	reason string // in a word or two, for the log
-	answer error  // a *jsonrpc.Error
+	answer *jsonrpc.Error
+	// asResult says that a tools/call has it as a result, which models read: they
+	// may do better next time.
+	asResult bool
 }
 
 func (d *denied) Error() string { return d.answer.Error() }
 func (d *denied) Unwrap() error { return d.answer }
 
-// answerOf is err as the client may have it.
-func answerOf(err error) error {
-	if err == nil {
-		return nil
-	}
-	if d := (*denied)(nil); errors.As(err, &d) {
-		return d.answer
-	}
-	return err
+// deniedByPolicy is a denial of the policies, or of what they demand.
+func deniedByPolicy(reason, message string) *denied {
+	return &denied{reason, &jsonrpc.Error{Code: codeDenied, Message: message}, true}
 }
 
-func invalidParams(format string, args ...any) error {
+func isDenied(err error) bool { return errors.As(err, new(*denied)) }
+
+func invalidParams(format string, args ...any) *jsonrpc.Error {
 	return &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: fmt.Sprintf(format, args...)}
 }
 
 // unknown answers for a name that is not published and for one that the caller
 // may not see: nothing tells them apart.
-func unknown(kind, name string) error {
+func unknown(kind, name string) *jsonrpc.Error {
 	return invalidParams("unknown %s %q", kind, name)
 }
 
@@ -49,7 +48,7 @@ func unknown(kind, name string) error {
 // the modern era has invalid params for it (MCP 2026-07-28, "Resources").
 const codeNoResource = -32002
 
-func noResource(uri string) error {
+func noResource(uri string) *jsonrpc.Error {
 	return &jsonrpc.Error{Code: codeNoResource, Message: fmt.Sprintf("unknown resource %q", uri)}
 }
 
@@ -58,7 +57,7 @@ func noResource(uri string) error {
 // the modern one that name a URI are of that kind.
 func notFoundIn(client, from upstream.Era, err error) error {
 	var answer *jsonrpc.Error
-	if !errors.As(err, &answer) {
+	if isDenied(err) || !errors.As(err, &answer) {
 		return err
 	}
 	code := answer.Code

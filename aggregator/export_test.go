@@ -1,5 +1,13 @@
 package aggregator
 
+import (
+	"time"
+
+	"github.com/mcpagg/mcpagg/oauth"
+	"github.com/mcpagg/mcpagg/policy"
+	"github.com/mcpagg/mcpagg/policy/source"
+)
+
 // Held is what parked calls and instances in use take at the moment.
 type Held struct{ Places, Callers, Parked, Users, Watched int }
 
@@ -39,4 +47,20 @@ func (g *Gateway) Kept() (k Kept) {
 		m.mu.Unlock()
 	}
 	return k
+}
+
+// TakeQuota reports whether a caller may call once more, with a permit that says how
+// often.
+func (g *Gateway) TakeQuota(caller string, calls int, per time.Duration) bool {
+	r := Request{Caller: &oauth.Caller{ID: caller}, about: &matter{object: policy.PromptObject(policy.Prompt{})}}
+	_, wait := g.quotas.take(r, []source.Rate{{Calls: calls, Per: per}}, time.Now())
+	return wait == 0
+}
+
+// Quotas counts the allowances that are remembered.
+func (g *Gateway) Quotas() (n int) {
+	for _, pair := range g.quotas.per {
+		n += len(pair.young) + len(pair.old)
+	}
+	return n
 }

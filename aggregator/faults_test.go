@@ -301,12 +301,21 @@ func newFailingServer(t *testing.T, era upstream.Era) failing {
 	return failing{up, f.set}
 }
 
+// lastPort is the last that portOfItsOwn gave away; it begins anywhere, for other
+// processes that do the same.
+var lastPort = func() *atomic.Int64 {
+	var port atomic.Int64
+	port.Store(int64(rand.IntN(12_000)))
+	return &port
+}()
+
 // portOfItsOwn is an address that stays free while nobody listens there: the system
-// gives no connection and no listener a port below 32768 by itself.
+// gives no connection and no listener a port below 32768 by itself, and no other
+// test is given this one.
 func portOfItsOwn(t *testing.T) string {
 	t.Helper()
 	for range 100 {
-		addr := fmt.Sprint("127.0.0.1:", 20_000+rand.IntN(12_000))
+		addr := fmt.Sprint("127.0.0.1:", 20_000+lastPort.Add(1)%12_000)
 		if ln, err := net.Listen("tcp", addr); err == nil {
 			_ = ln.Close()
 			return addr
@@ -325,6 +334,7 @@ type front struct {
 
 	mu     sync.Mutex
 	addr   string
+	ln     net.Listener
 	server *http.Server // nil while nobody listens
 }
 
@@ -334,7 +344,7 @@ func (f *front) listen(addr string) {
 		f.t.Error(err)
 		return
 	}
-	f.addr = ln.Addr().String()
+	f.addr, f.ln = ln.Addr().String(), ln
 	f.server = &http.Server{Handler: f, ReadHeaderTimeout: time.Second}
 	go func(server *http.Server) { _ = server.Serve(ln) }(f.server) // until close
 }
@@ -344,6 +354,7 @@ func (f *front) close() {
 	defer f.mu.Unlock()
 	if f.server != nil {
 		_ = f.server.Close()
+		_ = f.ln.Close() // which the server does not know yet if it has not begun
 		f.server = nil
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"testing"
 
+	"github.com/mcpagg/mcpagg/aggregator/audit"
 	"github.com/mcpagg/mcpagg/oauth"
 )
 
@@ -24,6 +25,17 @@ func TestFigures(t *testing.T) {
 	detach()
 	g.sessions.close(silent.id)
 	if want := (Figures{Sessions: 1, Streams: 1}); g.Figures() != want {
+		t.Errorf("%+v, want %+v", g.Figures(), want)
+	}
+}
+
+// Every decision is counted once, and one of no known kind as a denial.
+func TestDecisionsAreCounted(t *testing.T) {
+	g := New(Options{Log: slog.New(slog.DiscardHandler)})
+	for _, d := range []audit.Decision{audit.Allow, audit.Deny, audit.Deny, audit.WouldDeny, ""} {
+		g.figures.decided(d)
+	}
+	if want := (Figures{Allowed: 1, Denied: 3, WouldDeny: 1}); g.Figures() != want {
 		t.Errorf("%+v, want %+v", g.Figures(), want)
 	}
 }

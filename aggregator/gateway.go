@@ -13,7 +13,8 @@
 //
 //	serveMCP  (door.go)      limits, Origin, who is calling, which era
 //	a door    (legacy.go, modern.go)   session, headers, framing; the params stay raw
-//	Serve     (call.go)      name -> tool in the catalog, arguments checked, original name
+//	Serve     (call.go)      name -> tool in what the caller sees (excerpt.go), arguments checked
+//	decide    (decide.go)    what policies say of it, and demand (obligations.go, redact.go)
 //	send      (call.go)      whose instance of the upstream serves it (instance.go); what the
 //	                         upstream asks meanwhile (talk.go, and between eras bridge.go, parked.go)
 //	upstream  Call           the raw params out, the raw result in
@@ -32,6 +33,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/mcpagg/mcpagg/aggregator/brake"
+	"github.com/mcpagg/mcpagg/aggregator/labels"
 	"github.com/mcpagg/mcpagg/upstream"
 )
 
@@ -52,6 +55,13 @@ type Gateway struct {
 	sessions      *sessions
 	rates         *rates
 	denials       *denials
+	figures       counted
+	principals    principals
+	quotas        quotas
+	brake         *brake.Brake   // nil for none
+	labels        *labels.Labels // nil for none
+	notes         notes
+	offList       offList
 	stale         chan struct{} // holds a token while a listing may have changed
 	begun         chan struct{} // closed by Run
 	draining      chan struct{} // closed by Drain
@@ -70,6 +80,9 @@ func New(opts Options) *Gateway {
 		sessions:   newSessions(opts.Limits),
 		rates:      newRates(opts.Limits.CallsPerMinute),
 		denials:    newDenials(),
+		notes:      newNotes(),
+		brake:      opts.Brake,
+		labels:     opts.Labels,
 		sealer:     newSealer(),
 		containers: upstream.NewContainers(opts.ContainerMemory, opts.Log),
 		stale:      make(chan struct{}, 1),

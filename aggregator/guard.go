@@ -119,6 +119,15 @@ func (g *Gateway) clientAddr(r *http.Request) string {
 	return addr
 }
 
+// clientIP is clientAddr for policies and the audit file; the zero value without.
+func (g *Gateway) clientIP(r *http.Request, c *configuration) netip.Addr {
+	if c.Policy == nil && c.Audit == nil {
+		return netip.Addr{}
+	}
+	ip, _ := netip.ParseAddr(g.clientAddr(r)) // of the zero value policies see nothing
+	return ip.Unmap().WithZone("")
+}
+
 func (g *Gateway) trusted(addr string) bool {
 	ip, err := netip.ParseAddr(addr)
 	return err == nil && slices.ContainsFunc(g.Catalog().TrustedProxies, func(p netip.Prefix) bool { return p.Contains(ip.Unmap()) })

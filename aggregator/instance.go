@@ -94,7 +94,7 @@ func (g *Gateway) useInstance(ctx context.Context, m *member, who owner) (*insta
 func isCrowded(err error) bool { return errors.Is(err, errFull) || errors.Is(err, errNoMemory) }
 
 func busy(format string, args ...any) error {
-	return &denied{"busy", &jsonrpc.Error{Code: codeBusy, Message: fmt.Sprintf(format, args...)}}
+	return &denied{reason: "busy", answer: &jsonrpc.Error{Code: codeBusy, Message: fmt.Sprintf(format, args...)}}
 }
 
 // leave ends one use of the instance.
@@ -359,16 +359,18 @@ func (g *Gateway) ownOptions(in *instance) upstream.Options {
 	opts.Request = func(ctx context.Context, method string, params json.RawMessage) (json.RawMessage, error) {
 		return question{from: in.link.rules.Load(), conn: in.conn, to: s, method: method, params: params}.ask(ctx)
 	}
-	opts.Notify = func(method string, params json.RawMessage) { s.told(in.link.rules.Load(), method, params) }
+	opts.Notify = func(method string, params json.RawMessage) { g.toldOwn(s, in.link.rules.Load(), method, params) }
 	return opts
 }
 
-// told passes on what an upstream tells over the session's own instance, but
+// toldOwn passes on what an upstream tells over the session's own instance, but
 // belongs to no call: on the session's stream.
-func (s *session) told(m *member, method string, params json.RawMessage) {
+func (g *Gateway) toldOwn(s *session, m *member, method string, params json.RawMessage) {
 	switch method {
 	case "notifications/resources/updated":
-		s.pushOnce(notification(method, m.publishUpdate(params)))
+		if uri, ok := uriOf(params); !ok || g.mayHear(s.request(), m, uri) {
+			s.pushOnce(notification(method, m.publishUpdate(params)))
+		}
 		return
 	case "notifications/message":
 		if level := s.level(); level != nil && !loudEnough(params, level) {
@@ -376,6 +378,15 @@ func (s *session) told(m *member, method string, params json.RawMessage) {
 		}
 	}
 	s.push(notification(method, params))
+}
+
+// uriOf is what an update is about.
+func uriOf(params json.RawMessage) (uri string, ok bool) {
+	o, err := rawjson.ParseObject(params)
+	if err != nil {
+		return "", false
+	}
+	return o.GetString("uri")
 }
 
 // publishUpdate puts the published URI into the params of an update.
@@ -403,6 +414,13 @@ func (s *session) keepSubscriptions(label string, uris []string) {
 			s.unwatched[label] = append(s.unwatched[label], uri)
 		}
 	}
+}
+
+// keeps reports whether it does so for one of them.
+func (s *session) keeps(label, uri string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Contains(s.unwatched[label], uri)
 }
 
 // dropSubscription is for one that the client does not want any more.

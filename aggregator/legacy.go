@@ -78,6 +78,8 @@ func (g *Gateway) inSession(w http.ResponseWriter, r *http.Request, x *exchange,
 		return
 	}
 	defer s.leave()
+	s.ip.Store(&x.IP)
+	g.noticeCaller(s)
 	serve(w, r, x, s)
 }
 
@@ -105,7 +107,7 @@ func (g *Gateway) initialize(w http.ResponseWriter, r *http.Request, x *exchange
 	context.AfterFunc(s.ctx, func() { g.running.start(func() { g.unwatchAll(s) }) })
 	g.log.Info("session opened", "caller", x.Caller.ID, "client", clientName(params), "version", version, "remote", g.clientAddr(r))
 	w.Header().Set(sessionHeader, s.id)
-	writeBody(w, http.StatusOK, answerBody(x.id, "result", g.initializeResult(version)))
+	writeBody(w, http.StatusOK, answerBody(x.id, "result", g.initializeResult(version, s)))
 }
 
 // clientName is what a client calls itself, for the log.
@@ -115,12 +117,12 @@ func clientName(params rawjson.Object) string {
 	return fmt.Sprintf("%.60s %.20s", info.Name, info.Version)
 }
 
-func (g *Gateway) initializeResult(version string) json.RawMessage {
+func (g *Gateway) initializeResult(version string, s *session) json.RawMessage {
 	result := rawjson.Object{}
 	result.Set("protocolVersion", rawjson.String(version))
 	result.Set("capabilities", capabilities)
 	result.Set("serverInfo", rawjson.Value(g.implementation()))
-	if instructions := g.Catalog().instructions; instructions != "" {
+	if instructions := g.catalogOf(s.request()).instructions; instructions != "" {
 		result.Set("instructions", rawjson.String(instructions))
 	}
 	return result.Bytes()
@@ -222,7 +224,7 @@ func (g *Gateway) serveBatch(w http.ResponseWriter, r *http.Request, x *exchange
 			refuse(w, http.StatusBadRequest, jsonrpc.CodeInvalidRequest, "the answers to this batch are too large; send its messages one by one")
 			return
 		}
-		one := &exchange{Request: Request{Caller: x.Caller, Era: x.Era}}
+		one := &exchange{Request: Request{Caller: x.Caller, Era: x.Era, IP: x.IP}}
 		if refused := one.parse(body); refused != nil {
 			answers = append(answers, answerBody(json.RawMessage("null"), "error", rawjson.Value(&jsonrpc.Error{Code: refused.code, Message: refused.message})))
 			continue
@@ -256,6 +258,13 @@ func (g *Gateway) answerInBatch(x *exchange, s *session) json.RawMessage {
 func (g *Gateway) serveGet(w http.ResponseWriter, r *http.Request, x *exchange, s *session) {
 	ctx, cancel := whileSignedIn(r.Context(), x.Caller)
 	defer cancel()
+	ctx, leave, err := g.enter(ctx, x.Request)
+	if err != nil {
+		w.Header().Set("Retry-After", "60")
+		refuse(w, http.StatusServiceUnavailable, codeDenied, err.Error())
+		return
+	}
+	defer leave()
 	ctx, reader, detach := s.attach(ctx)
 	defer detach()
 	stream := newEventStream(w)

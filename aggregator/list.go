@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mcpagg/mcpagg/upstream"
@@ -73,6 +74,9 @@ type pageKey struct {
 // pages are the pages of a catalog's lists as they are sent, each made when it
 // is first asked for. They are safe for concurrent use.
 type pages struct {
+	grown func(bytes int) // told of each page that is made; nil for nobody. Set before the first one
+	bytes atomic.Int64    // of all that are made
+
 	mu   sync.Mutex
 	made map[pageKey]json.RawMessage // guarded by mu
 }
@@ -92,6 +96,10 @@ func (p *pages) get(key pageKey, encode func() json.RawMessage) json.RawMessage 
 		}
 		page = encode()
 		p.made[key] = page
+		p.bytes.Add(int64(len(page)))
+		if p.grown != nil {
+			p.grown(len(page))
+		}
 	}
 	return page
 }

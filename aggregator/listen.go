@@ -3,9 +3,12 @@ package aggregator
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
+	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mcpagg/mcpagg/oauth"
@@ -29,6 +32,9 @@ type listKinds struct {
 	Resources bool `json:"resourcesListChanged,omitempty"`
 }
 
+// everyKind is all of them.
+var everyKind = listKinds{Tools: true, Prompts: true, Resources: true}
+
 func (k listKinds) and(other listKinds) listKinds {
 	return listKinds{k.Tools && other.Tools, k.Prompts && other.Prompts, k.Resources && other.Resources}
 }
@@ -45,7 +51,8 @@ type listeners struct {
 
 // A listener is one of them.
 type listener struct {
-	caller *oauth.Caller
+	caller atomic.Pointer[oauth.Caller] // as the newest token tells it
+	ip     netip.Addr
 	wants  listKinds
 
 	mu      sync.Mutex
@@ -73,27 +80,10 @@ func (ls *listeners) remove(l *listener) {
 	delete(ls.open, l)
 }
 
-// notify tells every listener of the caller, or of all callers if that is "",
-// that wants to know. It does not block: changes that a client has not read yet
-// become one.
-func (ls *listeners) notify(changed listKinds, caller string) {
+func (ls *listeners) all() []*listener {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
-	for l := range ls.open {
-		if caller != "" && l.caller.ID != caller {
-			continue
-		}
-		if news := l.wants.and(changed); news != (listKinds{}) {
-			l.add(news)
-		}
-	}
-}
-
-func (l *listener) add(news listKinds) {
-	l.mu.Lock()
-	l.changed = l.changed.or(news)
-	l.mu.Unlock()
-	l.poke()
+	return slices.Collect(maps.Keys(ls.open))
 }
 
 // updated tells of a resource; one that the client has not read of yet counts
@@ -107,7 +97,9 @@ func (l *listener) updated(uri string) {
 	l.poke()
 }
 
-func (l *listener) request() Request { return Request{Era: upstream.ModernEra, Caller: l.caller} }
+func (l *listener) request() Request {
+	return Request{Era: upstream.ModernEra, Caller: l.caller.Load(), IP: l.ip}
+}
 
 func (l *listener) poke() {
 	select {
@@ -128,11 +120,13 @@ func (l *listener) take() (changed listKinds, updates []string) {
 // notifications asked for, until the client goes or the gateway drains (MCP
 // 2026-07-28, "Subscriptions").
 func (g *Gateway) serveListen(w http.ResponseWriter, r *http.Request, x *exchange) {
+	x.catalog, x.about = g.catalogOf(x.Request), &matter{}
 	if err := g.admit(x.Request); err != nil {
-		newResponder(w, r, x).answer(nil, err)
+		newResponder(w, r, x).answer(g.answerOf(x.Request, err))
 		return
 	}
-	l := &listener{caller: x.Caller, wake: make(chan struct{}, 1)}
+	l := &listener{ip: x.IP, wake: make(chan struct{}, 1)}
+	l.caller.Store(x.Caller)
 	wanted := x.Params.Get("notifications")
 	if anObject(wanted) != nil || json.Unmarshal(wanted, &l.wants) != nil {
 		newResponder(w, r, x).answer(nil, invalidParams("notifications is not an object that says what to listen for"))
@@ -146,6 +140,12 @@ func (g *Gateway) serveListen(w http.ResponseWriter, r *http.Request, x *exchang
 	defer g.listeners.remove(l)
 	ctx, cancel := whileSignedIn(r.Context(), x.Caller)
 	defer cancel()
+	ctx, leave, err := g.enter(ctx, x.Request)
+	if err != nil {
+		newResponder(w, r, x).answer(g.answerOf(x.Request, err))
+		return
+	}
+	defer leave()
 	defer g.unwatchAll(l)
 	stream := newEventStream(w)
 	meta := rawjson.Object{}
@@ -165,6 +165,7 @@ func (g *Gateway) serveListen(w http.ResponseWriter, r *http.Request, x *exchang
 			if !g.stillAdmitted(r, x) {
 				return
 			}
+			l.caller.Store(x.Caller)
 		case <-tick.C:
 			stream.comment()
 		case <-l.wake:
@@ -187,7 +188,7 @@ func (g *Gateway) agree(ctx context.Context, r Request, l *listener, wanted json
 	agreed, _ := rawjson.ParseObject(rawjson.Value(l.wants))
 	var uris []string
 	for _, uri := range want.ResourceSubscriptions {
-		if m, original, ok := g.catalogOf(r).route(uri); ok && len(uri) <= maxWatchedURI && g.watchOver(ctx, r, m, original, l, maxSubscriptions) == nil {
+		if g.agreeTo(ctx, r, l, uri) {
 			uris = append(uris, uri)
 		}
 	}
@@ -195,6 +196,27 @@ func (g *Gateway) agree(ctx context.Context, r Request, l *listener, wanted json
 		agreed.Set("resourceSubscriptions", rawjson.Value(uris))
 	}
 	return agreed.Bytes()
+}
+
+// agreeTo subscribes to one resource, if the caller may read it.
+func (g *Gateway) agreeTo(ctx context.Context, r Request, l *listener, uri string) bool {
+	r.about = &matter{}
+	t, ok := g.resource(r, uri)
+	if !ok || len(uri) > maxWatchedURI {
+		return false
+	}
+	r.about.isResource(t, uri)
+	err := g.blocked(r)
+	if err == nil {
+		_, err = g.decide(r, arguments{})
+	}
+	if err == nil {
+		err = g.watchOver(ctx, r, t.member, t.original, l, maxSubscriptions)
+	}
+	if err != nil {
+		_, _ = g.answerOf(r, err) // which notes a refusal; the client sees what is not agreed to
+	}
+	return err == nil
 }
 
 // notify sends a notification whose params have the _meta and, if name is not

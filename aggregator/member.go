@@ -13,6 +13,7 @@ type member struct {
 	*link
 	names  Names
 	signIn bool // callers sign in, so that there are several
+	drifts drifts
 }
 
 // isolation says who shares an instance.

@@ -211,18 +211,18 @@ func (g *Gateway) checkParams(h http.Header, x *exchange) error {
 // answerModern answers a request but subscriptions/listen.
 func (g *Gateway) answerModern(ctx context.Context, r Request) (json.RawMessage, error) {
 	if r.Method == "server/discover" {
-		return g.discover(), nil
+		return g.discover(r), nil
 	}
 	result, _, err := g.Serve(ctx, r)
 	return result, err
 }
 
 // discover is the result of server/discover.
-func (g *Gateway) discover() json.RawMessage {
+func (g *Gateway) discover(r Request) json.RawMessage {
 	result := rawjson.Object{}
 	result.Set("supportedVersions", rawjson.Value(supportedVersions))
 	result.Set("capabilities", capabilities)
-	if instructions := g.Catalog().instructions; instructions != "" {
+	if instructions := g.catalogOf(r).instructions; instructions != "" {
 		result.Set("instructions", rawjson.String(instructions))
 	}
 	setCompleteForCaller(&result, 0)

@@ -8,7 +8,12 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/mcpagg/mcpagg/aggregator/audit"
+	"github.com/mcpagg/mcpagg/aggregator/brake"
+	"github.com/mcpagg/mcpagg/aggregator/labels"
 	"github.com/mcpagg/mcpagg/oauth"
+	"github.com/mcpagg/mcpagg/policy"
+	"github.com/mcpagg/mcpagg/policy/lock"
 	"github.com/mcpagg/mcpagg/upstream"
 )
 
@@ -48,6 +53,17 @@ type Options struct {
 	// SignIn serves what clients need to sign in, at /.well-known, /oauth2 and
 	// their other paths; nil if nobody does.
 	SignIn http.Handler
+	// Audit gets a record of each decision; nil means that none is kept. Whoever
+	// opened it closes it, once the gateway has stopped.
+	Audit *audit.Log
+	// Policy says what each caller sees and may do; nil allows everything.
+	Policy *policy.Engine
+
+	// Brake is what the operator has stopped, Labels what is remembered of callers
+	// for policies; nil for nothing. They outlive a reload, which does not change
+	// them.
+	Brake  *brake.Brake
+	Labels *labels.Labels
 
 	// Log must not be nil.
 	Log *slog.Logger
@@ -103,6 +119,20 @@ type Upstream struct {
 	// clients: "sampling", "elicitation", "roots". nil means elicitation and
 	// roots.
 	Requests []string
+
+	// TrustHints has policies believe the annotations of tools that nobody reviewed.
+	TrustHints bool
+	// Pins are the tools as they were reviewed, by original name; nil means that
+	// none was. A tool that is not in it then is one that has drifted.
+	Pins map[string]lock.Pin
+	// Drift says what becomes of tools that are not as they were reviewed; "" is
+	// [lock.Distrust].
+	Drift lock.Drift
+	// Observe lets through what policies deny here, and says so in the log.
+	Observe bool
+	// ExtraArguments lets clients send arguments that a tool's input schema does
+	// not declare, even where policies look at its arguments: they do not see those.
+	ExtraArguments bool
 }
 
 // Isolation says who shares a connection to an upstream.
@@ -143,4 +173,7 @@ type Override struct {
 	// Set fixes arguments: clients neither see nor send them, and the upstream
 	// always gets these JSON values.
 	Set map[string]json.RawMessage
+	// Labels mark the caller from the moment a call is sent: policies see them in
+	// context.session.labels of the caller's later calls with the same client.
+	Labels []string
 }

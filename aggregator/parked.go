@@ -31,6 +31,7 @@ const (
 var (
 	errHungUp     = &upstream.Cancelled{Reason: "the client has hung up"}
 	errUnanswered = &upstream.Cancelled{Reason: "the client has not answered within 10 minutes"}
+	errDenied     = &upstream.Cancelled{Reason: "the caller may not make the call any more"}
 	errDraining   = &upstream.Cancelled{Reason: "the gateway stops"}
 
 	// What an upstream is told that asks in vain.
@@ -50,6 +51,7 @@ type parkedCall struct {
 	in      *instance
 	binding binding
 	cancel  context.CancelCauseFunc
+	free    func()        // leaves the brake; set when the call begins
 	done    chan struct{} // closed when answer and err are set
 	answer  answer
 	err     error
@@ -79,7 +81,7 @@ type parkedQuestion struct {
 
 // callParking sends the request over an instance whose upstream may ask. It
 // takes over the use of the instance.
-func (g *Gateway) callParking(ctx context.Context, r Request, m *member, in *instance) (answer, error) {
+func (g *Gateway) callParking(ctx context.Context, r Request, m *member, in *instance) (a answer, err error) {
 	p := &parkedCall{
 		g: g, m: m, in: in, binding: bindingOf(r, m), done: make(chan struct{}), asked: make(chan struct{}, 1),
 		questions: map[string]*parkedQuestion{}, caller: r.Caller,
@@ -87,10 +89,17 @@ func (g *Gateway) callParking(ctx context.Context, r Request, m *member, in *ins
 	t := p.attach(ctx, r)
 	call := r.call(m, t, &p.answer.era)
 	call.Notify, call.Request = p.notify, p.ask
-	var life context.Context
-	life, p.cancel = context.WithCancelCause(g.life)
+	life, cancel := context.WithCancelCause(g.life)
+	p.cancel = cancel
+	life, p.free, err = g.goOn(life, r)
+	if err != nil {
+		p.cancel(nil)
+		in.leave()
+		return answer{}, err
+	}
 	if !g.running.start(func() { p.run(life, call) }) {
 		p.cancel(nil)
+		p.free()
 		in.leave()
 		return answer{}, p.failed(errDraining)
 	}
@@ -105,6 +114,7 @@ func (p *parkedCall) failed(cause error) error {
 // run is the call, with clients coming and going.
 func (p *parkedCall) run(ctx context.Context, call upstream.Call) {
 	defer p.in.leave()
+	defer p.free()
 	p.answer.result, p.err = p.in.conn.Call(ctx, call)
 	if cause := context.Cause(ctx); p.err != nil && cause != nil && cause != context.Canceled {
 		p.err = p.failed(cause)
@@ -121,6 +131,14 @@ func (p *parkedCall) resume(ctx context.Context, r Request) (answer, error) {
 	responses, _ := rawjson.ParseObject(r.Params.Get("inputResponses")) // malformed, it answers nothing
 	p.hand(responses)
 	return p.attend(ctx, r.Caller)
+}
+
+// abandon ends a call that waits for answers, which a request has that is denied by
+// now.
+func (g *Gateway) abandon(r Request) {
+	if waiting, err := g.openState(&r, r.about.member); err == nil && waiting != nil {
+		waiting.cancel(errDenied)
+	}
 }
 
 // hand gives the upstream the client's answers. What has none is asked again,

@@ -19,10 +19,11 @@ type ToolSummary struct {
 // ToolsOf are the tools that a caller sees, in the order of tools/list. If there
 // are none, why says why, for the caller to read.
 func (g *Gateway) ToolsOf(c *oauth.Caller) (tools []ToolSummary, why string) {
-	if why := unknownGroups(c); why != "" {
+	all := g.listedFor(Request{Era: upstream.ModernEra, Caller: c})
+	if why := g.unknownGroups(c, all.Policy); why != "" && (all.Policy == nil || !all.Policy.Observes()) {
 		return nil, why
 	}
-	catalog := g.catalogOf(Request{Era: upstream.ModernEra, Caller: c})
+	catalog := g.shownTo(c, all)
 	for _, t := range catalog.tools.inOrder {
 		tools = append(tools, t.summary())
 	}
@@ -51,6 +52,8 @@ func (c *Catalog) whyNoTools() string {
 		}
 	}
 	switch {
+	case len(c.whole().tools.inOrder) > 0:
+		return "no policy lets you use any tool; ask the gateway's operator"
 	case len(c.members) == 0:
 		return "there is no MCP server behind the gateway yet"
 	case listed == 0:

@@ -47,7 +47,7 @@ func (r *rates) allow(c *oauth.Caller) error {
 		return nil
 	}
 	reservation.CancelAt(now)
-	return &denied{"calls_per_minute", &jsonrpc.Error{Code: codeBusy, Message: fmt.Sprintf(
+	return &denied{reason: "calls_per_minute", answer: &jsonrpc.Error{Code: codeBusy, Message: fmt.Sprintf(
 		"more than %d tool calls in a minute; try again in %d s", perMinute, int(math.Ceil(delay.Seconds())))}}
 }
 

@@ -33,7 +33,7 @@ func (g *Gateway) rebuild() {
 	parts, changed := slices.Clone(old.parts), false
 	for i, m := range old.members {
 		if l := m.shared.conn.Listing(); l != parts[i].listing {
-			parts[i], changed = m.publish(l), true
+			parts[i], changed = m.publish(l, parts[i]), true
 		}
 	}
 	if changed {
@@ -42,16 +42,16 @@ func (g *Gateway) rebuild() {
 }
 
 // replace makes c the catalog and tells the clients of both eras what is
-// different. It is called with publishing held.
+// different for them. It is called with publishing held.
 func (g *Gateway) replace(old, c *Catalog) {
 	g.reportHidden(c, old)
+	before := g.seenSoFar(old)
 	g.catalog.Store(c)
-	changed := c.changed(old)
-	if changed != (listKinds{}) {
+	if c.changed(old) != (listKinds{}) {
 		g.log.Info("catalog changed", "generation", c.Generation, "tools", len(c.tools.inOrder),
 			"prompts", len(c.prompts.inOrder), "resources", len(c.resources.inOrder))
 	}
-	g.notify(changed)
+	g.tell(before)
 	close(c.told)
 	close(old.replaced)
 }
@@ -96,14 +96,4 @@ func (c *Catalog) shows() bool {
 		}
 	}
 	return true
-}
-
-// notify sends list_changed notifications to clients of both eras.
-func (g *Gateway) notify(changed listKinds) {
-	g.listeners.notify(changed, "")
-	for _, method := range changed.methods() {
-		for _, s := range g.sessions.all() {
-			s.pushOnce(notification(method, nil))
-		}
-	}
 }

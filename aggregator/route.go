@@ -1,6 +1,79 @@
 package aggregator
 
-import "github.com/yosida95/uritemplate/v3"
+import (
+	"sync"
+
+	"github.com/yosida95/uritemplate/v3"
+
+	"github.com/mcpagg/mcpagg/policy"
+)
+
+// A target is what a published URI leads to.
+type target struct {
+	member   *member
+	original string
+	object   *policy.Object // nil if it is not listed
+}
+
+func (it *item) target() target { return target{it.member, it.original, it.object} }
+
+// resource is what a URI leads to, for a caller who may see it: what is hidden is
+// as unknown as what is not there.
+func (g *Gateway) resource(r Request, uri string) (target, bool) {
+	t, ok := r.catalog.whole().route(uri)
+	if !ok {
+		return target{}, false
+	}
+	t = g.known(t)
+	p := r.catalog.Policy
+	if p == nil || t.member.Observe {
+		return t, true
+	}
+	return t, p.View(g.principals.of(r.Caller).Principal, []*policy.Object{t.object})[0]
+}
+
+// known is the target as policies see it, listed or not.
+func (g *Gateway) known(t target) target {
+	if t.object == nil {
+		t.object = g.offList.object(t.member, t.original)
+	}
+	return t
+}
+
+// maxOffList bounds the resources of a generation.
+const maxOffList = 1000
+
+// offList remembers resources that upstreams do not list, as policies see them, in
+// two generations as in rates. It is safe for concurrent use.
+type offList struct {
+	mu         sync.Mutex
+	young, old map[offListKey]*policy.Object // guarded by mu
+}
+
+type offListKey struct {
+	member *member
+	uri    string
+}
+
+func (u *offList) object(m *member, uri string) *policy.Object {
+	if len(uri) > maxWatchedURI {
+		return resourceObject(m, uri, nil)
+	}
+	key := offListKey{m, uri}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.young == nil || len(u.young) >= maxOffList {
+		u.young, u.old = map[offListKey]*policy.Object{}, u.young
+	}
+	o := u.young[key]
+	if o == nil {
+		if o = u.old[key]; o == nil {
+			o = resourceObject(m, uri, nil)
+		}
+		u.young[key] = o
+	}
+	return o
+}
 
 // route finds whose resource a published URI is, and its original URI.
 //
@@ -8,34 +81,38 @@ import "github.com/yosida95/uritemplate/v3"
 // does not belongs to the upstream that lists it, or whose template fits it,
 // or is the only one with an empty prefix; a link to the web out of a result
 // carries none either. No upstream is ever tried to find out.
-func (c *Catalog) route(uri string) (m *member, original string, ok bool) {
+func (c *Catalog) route(uri string) (t target, ok bool) {
+	it, listed := c.resources.get(uri)
+	if !listed {
+		it, listed = c.templates.get(uri) // completion names the template itself
+	}
 	if label, original, ok := splitURI(uri); ok {
 		if m := c.byLabel[label]; m != nil && m.Prefix != "" {
-			return m, original, true
+			if listed && it.member == m {
+				return it.target(), true
+			}
+			return target{member: m, original: original}, true
 		}
 	}
-	if it, ok := c.resources.get(uri); ok {
-		return it.member, it.original, true
-	}
-	if it, ok := c.templates.get(uri); ok { // completion names the template itself
-		return it.member, it.original, true
+	if listed {
+		return it.target(), true
 	}
 	if isWeb(uri) {
 		for _, it := range c.resources.inOrder {
 			if it.original == uri {
-				return it.member, uri, true
+				return it.target(), true
 			}
 		}
 	}
 	for _, it := range c.templates.inOrder {
 		if it.member.Prefix == "" && templateFits(it.original, uri) {
-			return it.member, uri, true
+			return target{member: it.member, original: uri}, true
 		}
 	}
 	if m := c.onlyUnprefixed(); m != nil {
-		return m, uri, true
+		return target{member: m, original: uri}, true
 	}
-	return nil, "", false
+	return target{}, false
 }
 
 // templateFits reports whether the URI can be made from the template (RFC 6570).

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -48,6 +49,8 @@ type session struct {
 	wake    chan struct{} // holds a token while queue may not be empty
 	view    view
 	caller  atomic.Pointer[oauth.Caller] // as the newest request tells it
+	noticed atomic.Pointer[oauth.Caller] // whose view the client knows of
+	ip      atomic.Pointer[netip.Addr]   // of the newest request, nil for none
 
 	mu        sync.Mutex
 	active    int                                // HTTP requests being served, streams included; guarded by mu
@@ -100,6 +103,7 @@ func newSession(caller *oauth.Caller, version string, params rawjson.Object) *se
 	}
 	s.ctx, s.end = context.WithCancelCause(context.Background())
 	s.caller.Store(caller)
+	s.noticed.Store(caller)
 	return s
 }
 

@@ -47,7 +47,7 @@ func TestSchemasThatRecurse(t *testing.T) {
 			continue
 		}
 		deep := strings.Repeat(`{"next":`, 50) + `{"name":"x"}` + strings.Repeat(`}`, 50)
-		if err := checkArguments(json.RawMessage(deep), s); err != nil {
+		if _, err := readArguments(json.RawMessage(deep), s); err != nil {
 			t.Errorf("%s: %v", raw, err)
 		}
 	}
@@ -73,7 +73,7 @@ func TestSpellingIsCheckedWhereverPropertiesAreDeclared(t *testing.T) {
 			t.Errorf("%s: %v", tt.schema, err)
 			continue
 		}
-		err = checkArguments(json.RawMessage(tt.args), s)
+		_, err = readArguments(json.RawMessage(tt.args), s)
 		if err == nil || !strings.Contains(err.Error(), `the declared property "key" in case only`) {
 			t.Errorf("%s of %s: %v", tt.args, tt.schema, err)
 		}
@@ -89,7 +89,7 @@ func FuzzSchema(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if err := checkArguments(args, s); err == nil && len(args) > 0 && !json.Valid(args) {
+		if _, err := readArguments(args, s); err == nil && len(args) > 0 && !json.Valid(args) {
 			t.Errorf("accepted what is not JSON: %q", args)
 		}
 	})

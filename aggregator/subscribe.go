@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/mcpagg/mcpagg/upstream"
 	"github.com/mcpagg/mcpagg/upstream/rawjson"
@@ -21,7 +22,7 @@ const (
 	maxWatchedURI = 8 << 10
 )
 
-var tooManySubscriptions = invalidParams("more than %d subscriptions", maxSubscriptions)
+var tooManySubscriptions error = invalidParams("more than %d subscriptions", maxSubscriptions)
 
 // A subscriber is told of updates: a session, or a modern client's listener.
 type subscriber interface {
@@ -116,19 +117,17 @@ func (s *subscriptions) has(w watched, who subscriber) bool {
 	return s.byURI[w][who]
 }
 
-// updated tells everybody who watches the resource, or one that it is part of.
-func (s *subscriptions) updated(in *instance, uri string) {
-	published := in.link.rules.Load().publishURI(uri)
+// watching are those who watch the resource, or one that it is part of.
+func (s *subscriptions) watching(in *instance, uri string) []subscriber {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	all := map[subscriber]bool{}
 	for w, watchers := range s.byURI {
-		if w.in != in || !isPart(uri, w.uri) {
-			continue
-		}
-		for who := range watchers {
-			who.updated(published)
+		if w.in == in && isPart(uri, w.uri) {
+			maps.Copy(all, watchers)
 		}
 	}
+	return slices.Collect(maps.Keys(all))
 }
 
 // isPart reports whether a resource is another one or part of it, which an
@@ -253,30 +252,65 @@ func (g *Gateway) told(in *instance, method string, params json.RawMessage) {
 	if method != "notifications/resources/updated" {
 		return // it may be meant for anybody
 	}
-	if o, err := rawjson.ParseObject(params); err == nil {
-		if uri, ok := o.GetString("uri"); ok {
-			g.subscriptions.updated(in, uri)
+	if uri, ok := uriOf(params); ok {
+		g.updated(in, uri)
+	}
+}
+
+// updated tells everybody who watches the resource over a shared instance, and may
+// still read it.
+func (g *Gateway) updated(in *instance, uri string) {
+	m := in.link.rules.Load()
+	for _, who := range g.subscriptions.watching(in, uri) {
+		if g.mayHear(who.request(), m, uri) {
+			who.updated(m.publishURI(uri))
 		}
 	}
 }
 
+// mayHear reports whether a client may read a resource of m now. Nothing is recorded:
+// it has not asked.
+func (g *Gateway) mayHear(r Request, m *member, uri string) bool {
+	if g.Catalog().Policy == nil && g.brake == nil {
+		return true
+	}
+	r.catalog, r.about = g.catalogOf(r), &matter{}
+	published := m.publishURI(uri)
+	t := target{member: m, original: uri}
+	if it, ok := r.catalog.whole().resources.get(published); ok && it.member == m {
+		t = it.target()
+	}
+	r.about.isResource(g.known(t), published)
+	return g.blocked(r) == nil && r.catalog.decide(g.question(r, time.Now())).Allow
+}
+
 // subscribe serves resources/subscribe, which only legacy clients have.
 func (g *Gateway) subscribe(ctx context.Context, r Request) (json.RawMessage, error) {
-	m, original, err := r.watchable()
+	t, err := g.watchable(r)
 	if err != nil {
 		return nil, err
 	}
-	return json.RawMessage("{}"), g.watchOver(ctx, r, m, original, r.session, maxSubscriptions)
+	ctx, leave, err := g.enter(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	if _, err := g.decide(r, arguments{}); err != nil {
+		return nil, err
+	}
+	return json.RawMessage("{}"), g.watchOver(ctx, r, t.member, t.original, r.session, maxSubscriptions)
 }
 
 // unsubscribe serves resources/unsubscribe.
 func (g *Gateway) unsubscribe(ctx context.Context, r Request) (json.RawMessage, error) {
-	m, original, err := r.watchable()
-	if err != nil {
-		return nil, err
+	uri, _ := r.Params.GetString("uri")
+	t, visible := g.resource(r, uri)
+	if r.session == nil || !visible && !g.watches(r.session, t) {
+		return nil, notFoundIn(r.Era, upstream.LegacyEra, noResource(uri))
 	}
+	m, original := t.member, t.original
 	shared := func(w watched) bool { return w.uri == original && w.in.link.opts.Name == m.Name }
-	err = g.unwatchEach(ctx, r.session, shared)
+	err := g.unwatchEach(ctx, r.session, shared)
 	r.session.dropSubscription(m.Name, original)
 	if in := m.of(owner{session: r.session}); in != nil { // the upstream may have something to say of one that it does not know
 		err = cmp.Or(err, in.unsubscribe(ctx, original))
@@ -289,6 +323,17 @@ func (g *Gateway) unsubscribe(ctx context.Context, r Request) (json.RawMessage, 
 		return nil, callFailed(err)
 	}
 	return json.RawMessage("{}"), nil
+}
+
+// watches reports whether the session's client has subscribed to a resource, which it
+// may not see any more.
+func (g *Gateway) watches(s *session, t target) bool {
+	if s == nil || t.member == nil {
+		return false
+	}
+	label := t.member.Name
+	return s.watching(label, t.original) != nil || s.keeps(label, t.original) ||
+		slices.ContainsFunc(g.subscriptions.of(s), func(w watched) bool { return w.uri == t.original && w.in.link.opts.Name == label })
 }
 
 func (in *instance) unsubscribe(ctx context.Context, uri string) error {
@@ -309,20 +354,25 @@ func (s *session) watching(label, uri string) *instance {
 }
 
 // watchable is the resource that the request is about.
-func (r Request) watchable() (m *member, original string, err error) {
+func (g *Gateway) watchable(r Request) (target, error) {
 	uri, _ := r.Params.GetString("uri")
 	if len(uri) > maxWatchedURI {
-		return nil, "", invalidParams("the URI of a subscription is longer than %d bytes", maxWatchedURI)
+		return target{}, invalidParams("the URI of a subscription is longer than %d bytes", maxWatchedURI)
 	}
-	m, original, ok := r.catalog.route(uri)
+	t, ok := g.resource(r, uri)
 	if !ok || r.session == nil {
-		return nil, "", notFoundIn(r.Era, upstream.LegacyEra, noResource(uri))
+		return target{}, notFoundIn(r.Era, upstream.LegacyEra, noResource(uri))
 	}
-	return m, original, nil
+	r.about.isResource(t, uri)
+	return t, nil
 }
 
 func (s *session) request() Request {
-	return Request{Era: upstream.LegacyEra, Caller: s.caller.Load(), session: s}
+	r := Request{Era: upstream.LegacyEra, Caller: s.caller.Load(), session: s}
+	if ip := s.ip.Load(); ip != nil {
+		r.IP = *ip
+	}
+	return r
 }
 
 func (s *session) updated(uri string) {

@@ -4,9 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 
+	"github.com/mcpagg/mcpagg/policy"
 	"github.com/mcpagg/mcpagg/upstream/rawjson"
 )
 
@@ -22,9 +22,12 @@ type Tool struct {
 	origin           json.RawMessage // as the upstream sent it
 
 	member     *member
+	object     *policy.Object // as policies see it
+	labels     []string       // of a caller who has called it
 	idempotent bool           // calling it again changes nothing more
 	schema     func() *schema // nil where the input schema cannot be compiled
 	set        map[string]json.RawMessage
+	review     review // of the origin
 }
 
 // newTool publishes one definition of member m.
@@ -40,7 +43,8 @@ func newTool(m *member, raw json.RawMessage) (*Tool, error) {
 	override := m.Tools.Overrides[original]
 	t := &Tool{
 		Original: original, Upstream: m.Name, Tags: m.Tags,
-		origin: raw, member: m, set: override.Set,
+		origin: raw, member: m, set: override.Set, labels: override.Labels,
+		review: m.review(original, raw),
 	}
 	name := original
 	if override.Name != "" {
@@ -58,6 +62,7 @@ func newTool(m *member, raw json.RawMessage) (*Tool, error) {
 		t.legacyDefinition = withoutOutputSchema(def)
 	}
 	t.schema = sync.OnceValue(func() *schema { return m.compile(original, def.Get("inputSchema")) })
+	t.object = policy.ToolObject(t.Policy())
 	return t, nil
 }
 
@@ -141,30 +146,16 @@ func (o Override) applySchema(raw json.RawMessage) (json.RawMessage, error) {
 	return input.Bytes(), nil
 }
 
-// arguments checks what a client sent and returns what the upstream gets.
-func (t *Tool) arguments(raw json.RawMessage) (json.RawMessage, error) {
-	if err := checkArguments(raw, t.schema()); err != nil {
-		return nil, err
+// arguments checks what a client sent, by what policies need as well (nil for
+// none), and returns what the upstream gets.
+func (t *Tool) arguments(raw json.RawMessage, p *policy.Engine) (arguments, error) {
+	values, err := readArguments(raw, t.schema())
+	if err != nil {
+		return arguments{}, err
 	}
-	if len(t.set) == 0 {
-		return raw, nil
+	args, err := checkForPolicies(p, t.object, t.member, arguments{raw: raw, values: values})
+	if err != nil || len(t.set) == 0 {
+		return args, err
 	}
-	args := rawjson.Object{}
-	if raw != nil && string(raw) != "null" {
-		var err error
-		if args, err = rawjson.ParseObject(raw); err != nil {
-			return nil, err
-		}
-	}
-	for _, m := range args {
-		for name := range t.set {
-			if strings.EqualFold(m.Name, name) {
-				return nil, fmt.Errorf("%q is fixed by the gateway", m.Name)
-			}
-		}
-	}
-	for _, name := range sortedKeys(t.set) {
-		args.Set(name, t.set[name])
-	}
-	return args.Bytes(), nil
+	return args.with(t.set)
 }

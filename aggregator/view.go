@@ -7,7 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/mcpagg/mcpagg/oauth"
 	"github.com/mcpagg/mcpagg/upstream"
 )
 
@@ -67,7 +66,11 @@ func (v *views) of(r Request) *view {
 }
 
 // catalogOf is what the request's client sees.
-func (g *Gateway) catalogOf(r Request) *Catalog {
+func (g *Gateway) catalogOf(r Request) *Catalog { return g.shownTo(r.Caller, g.listedFor(r)) }
+
+// listedFor is what there is for the request's client, whether its caller may see
+// it or not.
+func (g *Gateway) listedFor(r Request) *Catalog {
 	base := g.Catalog()
 	if g.views.differing.Load() == 0 {
 		return base
@@ -133,37 +136,43 @@ func (g *Gateway) unlisted(in *instance) {
 
 // tellOwner tells the owner's clients how what they see has changed.
 func (g *Gateway) tellOwner(who owner) {
-	if who.session != nil {
-		g.tellSession(who.session)
-		return
+	clients := slices.DeleteFunc(g.clients(), func(c client) bool {
+		r := c.request()
+		if who.session != nil {
+			return r.session != who.session
+		}
+		return r.Caller.ID != who.caller
+	})
+	before := map[client]*Catalog{}
+	for _, c := range clients {
+		r := c.request()
+		before[c] = g.shownTo(r.Caller, g.lastListedFor(r))
 	}
-	r := Request{Caller: &oauth.Caller{ID: who.caller}}
-	if v := g.views.of(r); v != nil {
-		g.listeners.notify(g.renew(v, r), who.caller)
-	}
-	for _, s := range g.sessions.all() {
-		if s.owner == who.caller {
-			g.tellSession(s)
+	for _, c := range clients {
+		if v := g.views.of(c.request()); v != nil {
+			v.forget()
 		}
 	}
+	g.tell(before)
 }
 
-func (g *Gateway) tellSession(s *session) {
-	for _, method := range g.renew(&s.view, s.request()).methods() {
-		s.pushOnce(notification(method, nil))
+// lastListedFor is what the request's client has had in its lists so far.
+func (g *Gateway) lastListedFor(r Request) *Catalog {
+	if v := g.views.of(r); v != nil {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		if v.merged != nil {
+			return v.merged
+		}
 	}
+	return g.Catalog()
 }
 
-// renew has the view made anew, and says in what it differs then.
-func (g *Gateway) renew(v *view, r Request) listKinds {
+// forget has the view made anew.
+func (v *view) forget() {
 	v.mu.Lock()
-	before := v.merged
-	if before == nil {
-		before = g.Catalog()
-	}
+	defer v.mu.Unlock()
 	v.base = nil
-	v.mu.Unlock()
-	return g.catalogOf(r).changed(before)
 }
 
 // overlay is base with the lists that differ in own, which has those that have
@@ -177,16 +186,16 @@ func (m *member) overlay(base *part, own *upstream.Listing) *part {
 	differs := false
 	for _, kind := range []struct {
 		own, base []json.RawMessage
-		publish   func(*part, []json.RawMessage)
+		publish   func()
 	}{
-		{own.Tools, base.listing.Tools, m.publishTools},
-		{own.Prompts, base.listing.Prompts, m.publishPrompts},
-		{own.Resources, base.listing.Resources, m.publishResources},
-		{own.Templates, base.listing.Templates, m.publishTemplates},
+		{own.Tools, base.listing.Tools, func() { m.publishTools(&p, own.Tools, base.tools) }},
+		{own.Prompts, base.listing.Prompts, func() { m.publishPrompts(&p, own.Prompts, base.prompts) }},
+		{own.Resources, base.listing.Resources, func() { m.publishResources(&p, own.Resources, base.resources) }},
+		{own.Templates, base.listing.Templates, func() { m.publishTemplates(&p, own.Templates, base.templates) }},
 	} {
 		equal := func(a, b json.RawMessage) bool { return bytes.Equal(a, b) }
 		if kind.own != nil && !slices.EqualFunc(kind.own, kind.base, equal) {
-			kind.publish(&p, kind.own)
+			kind.publish()
 			differs = true
 		}
 	}
