@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -32,9 +33,9 @@ func newCatalogListCommand(use string) *cobra.Command {
 		Use:   use,
 		Short: "List the published tools and where they come from",
 		Long: `Connect to the upstreams of a configuration, or to a running gateway, and list
-the published tools: original name and published name. What is hidden is listed
-with the reason on standard error. The exit code is 1 if an upstream could not be
-reached.`,
+the published tools: original name and published name, and whether they are as
+somebody has reviewed them (see mcpagg lock). What is hidden is listed with the
+reason on standard error. The exit code is 1 if an upstream could not be reached.`,
 		Example: `  mcpagg catalog -c gateway.hcl
   mcpagg catalog --url http://127.0.0.1:8080/mcp --json
   mcpagg catalog pull -c gateway.hcl -o catalog.json`,
@@ -103,11 +104,30 @@ func printTools(w io.Writer, tools []policy.Tool, asJSON bool) error {
 		return printJSON(w, policy.Catalog{Tools: tools})
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "UPSTREAM\tORIGINAL\tPUBLISHED")
-	for _, t := range tools {
-		fmt.Fprintf(table, "%s\t%s\t%s\n", cmp.Or(t.Upstream, "-"), visible(cmp.Or(t.Original, "-")), visible(t.Published))
+	reviewed := slices.ContainsFunc(tools, func(t policy.Tool) bool { return t.Pinned || t.Drifted })
+	fmt.Fprint(table, "UPSTREAM\tORIGINAL\tPUBLISHED")
+	if reviewed {
+		fmt.Fprint(table, "\tLOCK")
 	}
+	for _, t := range tools {
+		fmt.Fprintf(table, "\n%s\t%s\t%s", cmp.Or(t.Upstream, "-"), visible(cmp.Or(t.Original, "-")), visible(t.Published))
+		if reviewed {
+			fmt.Fprint(table, "\t"+inLock(t))
+		}
+	}
+	fmt.Fprintln(table)
 	return table.Flush()
+}
+
+// inLock says how a tool stands to mcpagg.lock.
+func inLock(t policy.Tool) string {
+	switch {
+	case t.Pinned:
+		return "pinned"
+	case t.Drifted:
+		return "drifted"
+	}
+	return "-"
 }
 
 // reportGaps prints what the list lacks: hidden definitions, and upstreams

@@ -15,6 +15,7 @@ import (
 	"github.com/mcpagg/mcpagg/oauth"
 	"github.com/mcpagg/mcpagg/oauth/broker"
 	"github.com/mcpagg/mcpagg/oauth/store"
+	"github.com/mcpagg/mcpagg/policy"
 )
 
 // doctorFlags are the flags of mcpagg doctor.
@@ -33,7 +34,7 @@ func newDoctorCommand() *cobra.Command {
 		Long: `Find out what is wrong with how people sign in, and what to do about it: the
 configuration, the provider's metadata and keys, the clock, what a running gateway
 serves at public_url, how the provider takes the gateway and its redirect URI or those
-of clients, groups, and the folder of who is signed in. With
+of clients, groups, the folder of who is signed in, and policies. With
 --token or --token-file, what a token is, and why the gateway would refuse it. Nobody
 has to sign in, and the gateway need not run.
 
@@ -86,6 +87,7 @@ func (f *doctorFlags) examine(cmd *cobra.Command) error {
 		defer forget()
 		report = doctor.Examine(cmd.Context(), opts)
 	}
+	report.Findings = append(report.Findings, policyFindings(cfg, opts.SignIn.Providers)...)
 	if cmd.Context().Err() != nil {
 		return &exitError{exitRunTime, errors.New("interrupted")}
 	}
@@ -108,9 +110,13 @@ func (f *doctorFlags) addBroker(ctx context.Context, cfg *config.Config, opts *d
 		return func() {}, nil
 	}
 	kept := newKept(ctx, opts.SignIn.Log)
-	if own.State, _, err = kept.open(ctx, &config.State{Store: store.Options{Memory: true}}); err != nil {
+	state, settle, err := kept.open(ctx, &config.State{Store: store.Options{Memory: true}, Needed: true, Brokers: true})
+	if err != nil {
+		kept.close()
 		return nil, err
 	}
+	settle(true)
+	own.State = state
 	opts.New = func(o oauth.Options) *oauth.SignIn { return broker.New(own, o, nil) }
 	opts.Broker = &doctor.Broker{
 		Credential: own.Credential, Callback: broker.CallbackPath, Request: own.Request, Parameters: own.Parameters, Documents: own.Documents,
@@ -122,8 +128,37 @@ func (f *doctorFlags) addBroker(ctx context.Context, cfg *config.Config, opts *d
 }
 
 var nobodySignsIn = doctor.Finding{
-	Check: "configuration", Verdict: doctor.Warning, Seen: "there is no auth block: nobody signs in, and everybody on this machine may use everything",
+	Check: "configuration", Verdict: doctor.Warning, Seen: "there is no auth block: nobody signs in, and everybody on this machine is the same caller",
 	Remedy: "docs/sign-in.md says how people sign in; with Microsoft Entra, begin with docs/entra.md.",
+}
+
+// policyFindings say who decides what may be used, and whom that leaves with nothing.
+// Examine has told what the policies themselves may have wrong.
+func policyFindings(cfg *config.Config, providers []oauth.Provider) []doctor.Finding {
+	if cfg.Policy == nil {
+		return []doctor.Finding{{
+			Check: "policies", Verdict: doctor.Warning, Seen: "there is no policy block: every tool may be called",
+			Remedy: "docs/policies.md says how to write policies.",
+		}}
+	}
+	said := policiesText(len(cfg.Policy.Policies), cfg.PolicyPlaces) + ", " + shortPolicies(cfg.Policy.Digest)
+	if cfg.Policy.Observe {
+		said += ", which are only observed"
+	}
+	findings := []doctor.Finding{{Check: "policies", Verdict: doctor.OK, Seen: said}}
+	if cfg.Gateway.Policy.GroupsNeeded(&policy.Principal{GroupsWhy: "nobody said"}) == "" {
+		return findings // they name no group
+	}
+	for _, p := range providers {
+		if p.Entra != nil && p.Entra.Graph == nil {
+			findings = append(findings, doctor.Finding{
+				Check: "policies", Verdict: doctor.Warning,
+				Seen:   "the policies name groups, and " + p.Name + " has no graph block: who is in more groups than a token lists may use nothing",
+				Remedy: "Add a graph block, so that Microsoft Graph is asked for them; see docs/entra.md.",
+			})
+		}
+	}
+	return findings
 }
 
 func clientNamed(name string) (*doctor.Client, error) {

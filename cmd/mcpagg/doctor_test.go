@@ -177,9 +177,13 @@ func configurations(t *testing.T, name string) []string {
 	return all
 }
 
-// loadText loads a configuration that needs an upstream, and maybe variables.
+// loadText loads a configuration that needs an upstream, and maybe variables and a
+// policy.
 func loadText(t *testing.T, text string) *config.Config {
 	t.Helper()
+	if !strings.Contains(text, "policy {") {
+		text += "\n" + openPolicy
+	}
 	file := filepath.Join(t.TempDir(), "gateway.hcl")
 	if err := os.WriteFile(file, []byte(text+"\nupstream \"notes\" {\n  url = \"https://notes.contoso.com/mcp\"\n}\n"), 0o600); err != nil {
 		t.Fatal(err)

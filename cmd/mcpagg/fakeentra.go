@@ -123,5 +123,6 @@ func authBlock(fake *fakeentra.Server, demo fakeentra.Demo) string {
 	for _, g := range demo.Groups {
 		fmt.Fprintf(&b, "\ngroup %q {\n  id = %q\n}\n", g.Name, g.ID)
 	}
+	b.WriteString("\npolicy {\n  inline = \"permit(principal, action, resource);\"\n}\n")
 	return b.String()
 }

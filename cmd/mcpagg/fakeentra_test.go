@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -30,7 +32,7 @@ func runEntraDemo(t *testing.T, config string) {
 	h := newHome(t)
 	entra := freeAddress(t)
 	h.env = append(h.env, "MCPAGG=mcpagg", "ENTRA_DEMO=http://"+entra, "ENTRA_DEMO_ADMIN=127.0.0.1:0", "ENTRA_DEMO_CONFIG="+config)
-	demo := startDemo(t, h, filepath.Join(example, "run.sh"), "--listen", "127.0.0.1:0")
+	demo := startDemo(t, h, filepath.Join(example, "run.sh"), 2, "--listen", "127.0.0.1:0")
 	for _, tt := range []struct {
 		args []string
 		want string // in what it prints
@@ -40,6 +42,9 @@ func runEntraDemo(t *testing.T, config string) {
 		{[]string{"--as", "alice@contoso.example", "notes_list"}, "1. buy milk"},
 		{[]string{"--as", "bob@contoso.example", "notes_list"}, "There are no notes."},
 		{[]string{"--as", "dave@contoso.example", "notes_list"}, "There are no notes."}, // with groups from Graph
+		{[]string{"--as", "dave@contoso.example", "notes_add", `{"text": "drink it"}`}, "Noted as number 1."},
+		{[]string{"--as", "carol@contoso.example", "notes_list"}, "There are no notes."},
+		{[]string{"--as", "carol@contoso.example", "notes_add", `{"text": "buy wine"}`}, `unknown tool`}, // as a guest
 		{[]string{"--as", "erin@contoso.example", "notes_list"}, "AADSTS50057: The user account is disabled."},
 	} {
 		cmd := exec.Command(client, append([]string{"--url", demo.url}, tt.args...)...)
@@ -69,9 +74,9 @@ func buildClient(t *testing.T) (path string) {
 	return path
 }
 
-// startDemo starts the script of an example, and waits until its gateway has both
+// startDemo starts the script of an example, and waits until its gateway has so many
 // upstreams, and knows the provider.
-func startDemo(t *testing.T, h *home, script string, args ...string) *gatewayProcess {
+func startDemo(t *testing.T, h *home, script string, upstreams int, args ...string) *gatewayProcess {
 	t.Helper()
 	g := &gatewayProcess{home: h, exited: make(chan error, 1)}
 	g.cmd = exec.Command(script, args...)
@@ -89,7 +94,7 @@ func startDemo(t *testing.T, h *home, script string, args ...string) *gatewayPro
 	})
 	eventually(t, func() string {
 		g.url = regexp.MustCompile(`http://127\.0\.0\.1:\d+/mcp`).FindString(g.written())
-		if g.url == "" || !strings.Contains(g.written(), "generation=2") {
+		if g.url == "" || !strings.Contains(g.written(), fmt.Sprintf("generation=%d", upstreams)) {
 			return "no URL or no upstreams in " + g.written()
 		}
 		return ""
@@ -101,6 +106,65 @@ func startDemo(t *testing.T, h *home, script string, args ...string) *gatewayPro
 		return ""
 	})
 	return g
+}
+
+// TestOwnTeam runs examples/own-team, where people change the repositories of their
+// own team.
+func TestOwnTeam(t *testing.T) {
+	t.Parallel()
+	script, err := filepath.Abs("../../examples/own-team/run.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := buildClient(t)
+	h := newHome(t)
+	h.env = append(h.env, "MCPAGG=mcpagg", "ENTRA_DEMO=http://"+freeAddress(t), "ENTRA_DEMO_ADMIN=127.0.0.1:0")
+	demo := startDemo(t, h, script, 1, "--listen", "127.0.0.1:0")
+	const (
+		alice = "alice@contoso.example" // platform and data
+		bob   = "bob@contoso.example"   // data
+		carol = "carol@contoso.example" // neither
+
+		create  = `{"owner": "contoso", "repo": "%s", "title": "Rename it"}`
+		denied  = "This repository belongs to another team."
+		unowned = "Ask for access at https://access.contoso.com/mcp"
+		opened  = `"title":"Rename it"`
+	)
+	printed := map[string]string{}
+	for _, tt := range []struct{ who, tool, arguments, want string }{
+		{alice, "github_create_issue", fmt.Sprintf(create, "shop"), opened},
+		{bob, "github_create_issue", fmt.Sprintf(create, "site"), opened},
+		{bob, "github_create_issue", fmt.Sprintf(create, "Site"), opened},
+		{bob, "github_create_issue", fmt.Sprintf(create, "shop"), denied},
+		{bob, "github_create_issue", fmt.Sprintf(create, "../contoso/site"), unowned},
+		{alice, "github_create_issue", fmt.Sprintf(create, "unknown"), unowned},
+		{carol, "github_create_issue", fmt.Sprintf(create, "site"), denied},
+		{carol, "github_search_repositories", `{"query": "shop"}`, "contoso/shop"},
+		{alice, "github_delete_repository", `{"owner": "contoso", "repo": "shop"}`, "unknown tool"},
+	} {
+		out, err := exec.Command(client, "--url", demo.url, "--as", tt.who, tt.tool, tt.arguments).CombinedOutput()
+		if !strings.Contains(string(out), tt.want) {
+			t.Errorf("%s: %s %s prints %s (%v); want %q in it", tt.who, tt.tool, tt.arguments, out, err, tt.want)
+		}
+		printed[tt.arguments+tt.who] = regexp.MustCompile(`Reference: \w+`).ReplaceAllString(string(out), "Reference: K7QXM2VATB")
+	}
+	for _, repo := range []string{"site", "shop"} {
+		arguments := fmt.Sprintf(create, repo)
+		inReadme(t, "../../examples/own-team/README.md",
+			"$ $client --as "+bob+" github_create_issue '"+arguments+"'\n"+printed[arguments+bob])
+	}
+}
+
+// inReadme checks that the page of an example shows what the client prints.
+func inReadme(t *testing.T, path, shown string) {
+	t.Helper()
+	page, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(page), shown) {
+		t.Errorf("%s does not show this:\n%s", path, shown)
+	}
 }
 
 // startFakeEntra runs mcpagg dev fake-entra until the end of the test, and returns

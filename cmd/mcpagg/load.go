@@ -20,5 +20,5 @@ func loadConfig(paths []string, stderr io.Writer) (*config.Config, error) {
 	if err != nil {
 		return nil, &exitError{exitUsage, fmt.Errorf("reading the configuration: %w", err)}
 	}
-	return cfg, nil
+	return cfg, usePolicies(cfg)
 }

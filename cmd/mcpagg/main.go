@@ -102,8 +102,8 @@ client at one URL.`,
 	})
 	root.AddCommand(
 		newServeCommand(), newValidateCommand(), newFmtCommand(), newInitCommand(), newImportCommand(), newConfigCommand(),
-		newCatalogCommand(), newCallCommand(), newImageCommand(), newStatusCommand(), newReloadCommand(),
-		newSessionsCommand(), newKeysCommand(), newDoctorCommand(),
+		newCatalogCommand(), newLockCommand(), newCallCommand(), newImageCommand(), newStatusCommand(), newReloadCommand(),
+		newSessionsCommand(), newKeysCommand(), newBlockCommand(), newUnblockCommand(), newDoctorCommand(),
 		newDevCommand(), newRelayCommand(), newEnterCommand(), newVersionCommand(),
 	)
 	for _, cmd := range root.Commands() {

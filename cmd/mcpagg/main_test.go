@@ -14,7 +14,10 @@ import (
 var update = flag.Bool("update", false, "rewrite the expected output in testdata/script")
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"mcpagg": func() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }})
+	testscript.Main(m, map[string]func(){
+		"mcpagg":      func() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) },
+		"serve-tools": func() { serveTools(os.Args[1], os.Stdin, os.Stdout) },
+	})
 }
 
 func TestScripts(t *testing.T) {

@@ -8,6 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/mcpagg/mcpagg/aggregator"
+	"github.com/mcpagg/mcpagg/aggregator/audit"
+	"github.com/mcpagg/mcpagg/aggregator/brake"
 	"github.com/mcpagg/mcpagg/upstream"
 )
 
@@ -53,12 +55,23 @@ var (
 	brokerStore      = describe("broker_store_writable", "Whether the gateway could keep lately what it has to: 0 if nobody can sign in.")
 	brokerProvider   = describe("broker_provider_up", "Whether the identity provider gave tokens the last time that it was asked, or refused a person: 0 if it could not be asked, or did not take the gateway for its client.")
 
+	blocksInForce = describe("blocks", "What the operator has stopped, such as people and tools.", "kind")
+
 	catalogEntries    = describe("catalog_entries", "What is published.", "kind")
 	catalogHidden     = describe("catalog_not_published", "Definitions of upstreams that are not published, such as those whose name is taken.")
+	toolsDrifted      = describe("tools_drifted", "Tools that are not as they were reviewed, though others of their upstream were; see mcpagg lock.", "upstream")
 	catalogGeneration = describe("catalog_generation", "Counts the changes of what is published.")
+
+	decisions     = describe("decisions_total", "What was decided of requests: would_deny are those that were let through only since nothing is enforced.", "decision")
+	auditLost     = describe("audit_lost_total", "Records that are not in the audit log, of calls that were refused for it and of what operators did. There only with an audit log, as the other of it is.")
+	auditWritable = describe("audit_writable", "Whether the audit log can be written: once too much waits for it, calls are refused.")
 
 	containerMemory      = describe("container_memory_bytes", "What the containers that run may use together.")
 	containerMemoryLimit = describe("container_memory_limit_bytes", "What all containers may use together; 0 means any amount.")
+
+	policyInfo     = describe("policy_info", "Always 1; the labels say which policies decide, and whether what they deny is denied. There only with policies.", "digest", "mode")
+	policyCount    = describe("policies", "How many policies decide. There only with policies.")
+	policyWarnings = describe("policy_warnings", "What of the policies does not fit the tools that are published, up to 20. There only with policies.")
 
 	reloadSuccess = describe("config_last_reload_successful", "Whether the last attempt to load the configuration went well.")
 	reloadTime    = describe("config_last_reload_success_timestamp_seconds", "When the configuration that is served was loaded.")
@@ -69,8 +82,9 @@ var (
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		buildInfo, upstreamUp, upstreamState, upstreamSince, upstreamRestarts, upstreamOwn, upstreamInFlight, upstreamCalls, upstreamDuration, upstreamEgress,
-		sessionsOpen, streamsOpen, catalogEntries, catalogHidden, catalogGeneration, containerMemory, containerMemoryLimit, reloadSuccess, reloadTime,
-		brokerSessions, brokerKeyCreated, brokerStore, brokerProvider,
+		sessionsOpen, streamsOpen, catalogEntries, catalogHidden, toolsDrifted, catalogGeneration, containerMemory, containerMemoryLimit, reloadSuccess, reloadTime,
+		blocksInForce, brokerSessions, brokerKeyCreated, brokerStore, brokerProvider, decisions, auditLost, auditWritable,
+		policyInfo, policyCount, policyWarnings,
 	} {
 		ch <- d
 	}
@@ -81,9 +95,14 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 	}
+	counter := func(d *prometheus.Desc, value uint64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value), labels...)
+	}
 	gauge(buildInfo, 1, programVersion(), runtime.Version())
+	catalog := m.gateway.Catalog()
 	for _, u := range m.gateway.Upstreams() {
-		collectUpstream(ch, gauge, u)
+		collectUpstream(ch, gauge, counter, u)
+		gauge(toolsDrifted, float64(len(catalog.Drifted(u.Name))), u.Name)
 	}
 	f := m.gateway.Figures()
 	gauge(sessionsOpen, float64(f.Sessions))
@@ -96,21 +115,40 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	gauge(catalogGeneration, float64(f.Generation))
 	gauge(containerMemory, float64(f.Memory))
 	gauge(containerMemoryLimit, float64(f.MemoryLimit))
+	blocks := m.signIns.kept.brake.Blocks()
+	for _, kind := range brake.Kinds() {
+		n := 0
+		for _, b := range blocks {
+			if b.Kind == kind {
+				n++
+			}
+		}
+		gauge(blocksInForce, float64(n), string(kind))
+	}
 	if b := m.signIns.brokerStatus(); b != nil {
 		gauge(brokerSessions, float64(b.Sessions))
 		gauge(brokerKeyCreated, seconds(b.KeyCreated))
 		gauge(brokerStore, oneIf(b.LastError == ""))
 		gauge(brokerProvider, oneIf(b.ProviderError == ""))
 	}
+	counter(decisions, f.Allowed, string(audit.Allow))
+	counter(decisions, f.Denied, string(audit.Deny))
+	counter(decisions, f.WouldDeny, string(audit.WouldDeny))
+	if a := m.audit.status(); a != nil {
+		counter(auditLost, uint64(a.Lost))
+		gauge(auditWritable, oneIf(a.LastError == ""))
+	}
+	if p := m.policies.status(); p != nil {
+		gauge(policyInfo, 1, p.Digest, p.Mode)
+		gauge(policyCount, float64(p.Policies))
+		gauge(policyWarnings, float64(len(p.Warnings)))
+	}
 	c := m.reloads.status()
 	gauge(reloadSuccess, oneIf(c.Failure == nil))
 	gauge(reloadTime, seconds(c.Loaded))
 }
 
-func collectUpstream(ch chan<- prometheus.Metric, gauge func(*prometheus.Desc, float64, ...string), u aggregator.UpstreamStatus) {
-	counter := func(d *prometheus.Desc, value uint64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value), labels...)
-	}
+func collectUpstream(ch chan<- prometheus.Metric, gauge func(*prometheus.Desc, float64, ...string), counter func(*prometheus.Desc, uint64, ...string), u aggregator.UpstreamStatus) {
 	gauge(upstreamUp, oneIf(u.State == upstream.Connected), u.Name)
 	for _, s := range []upstream.State{upstream.Connecting, upstream.Connected, upstream.Lost, upstream.Stopped} {
 		gauge(upstreamState, oneIf(u.State == s), u.Name, string(s))

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -12,15 +13,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	dto "github.com/prometheus/client_model/go"
 
+	"github.com/mcpagg/mcpagg/aggregator/audit"
 	"github.com/mcpagg/mcpagg/cmd/mcpagg/internal/config"
 	"github.com/mcpagg/mcpagg/upstream"
 )
 
 // ephemeral is an auth block with which the gateway signs people in, and keeps
 // nothing.
-const ephemeral = "auth \"oidc\" \"idp\" {\n  issuer    = \"http://127.0.0.1:1\"\n  client_id = \"mcpagg\"\n  ephemeral = true\n}\n"
+const ephemeral = "auth \"oidc\" \"idp\" {\n  issuer    = \"http://127.0.0.1:1\"\n  client_id = \"mcpagg\"\n  ephemeral = true\n}\n" + openPolicy
 
-// idle is a gateway that does not run, and signs people in.
+// idle is a gateway that does not run, signs people in, and has an audit log.
 func idle(t *testing.T, labels ...string) *operated {
 	t.Helper()
 	var text strings.Builder
@@ -33,15 +35,23 @@ func idle(t *testing.T, labels ...string) *operated {
 		t.Fatal(err)
 	}
 	f := serveFlags{config: []string{file}}
-	cfg, err := config.Load(f.config, os.LookupEnv)
+	cfg, err := config.Load(f.config, testEnv(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
+	cfg.Audit = []audit.Options{{Path: filepath.Join(t.TempDir(), "audit.jsonl")}}
+	a := newAuditLog(log)
+	if err := a.start(cfg); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(a.close)
 	g := newGateway(cfg, log)
 	s := newTestSignIns(t, log)
 	prepared(t, s, cfg)(true)
-	return &operated{g, newReloader(f, cfg, s.reload(g), log), s, time.Now()}
+	reloads := newReloader(f, cfg, a.reload(s.reload(g)), log)
+	reloads.audit = a
+	return &operated{g, reloads, s, newPolicyTeller(g, reloads.served, log), time.Now(), a}
 }
 
 func gather(t *testing.T, o *operated) []*dto.MetricFamily {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mcpagg/mcpagg/aggregator"
+	"github.com/mcpagg/mcpagg/aggregator/brake"
 	"github.com/mcpagg/mcpagg/cmd/mcpagg/internal/config"
 	"github.com/mcpagg/mcpagg/cmd/mcpagg/internal/control"
 	"github.com/mcpagg/mcpagg/oauth"
@@ -21,7 +22,10 @@ type operated struct {
 	gateway *aggregator.Gateway
 	reloads *reloader
 	signIns *signIns
-	started time.Time
+	// policies says what they come to.
+	policies *policyTeller
+	started  time.Time
+	audit    *auditLog
 }
 
 // listenControl makes the control socket. Only one that the configuration names
@@ -47,7 +51,7 @@ func controlHandler(o *operated) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, o.status()) })
 	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, r *http.Request) {
-		asked := o.reloads.request()
+		asked := o.reloads.request(who(r))
 		select {
 		case <-asked.done:
 			writeJSON(w, http.StatusOK, asked.result)
@@ -55,9 +59,21 @@ func controlHandler(o *operated) http.Handler {
 		}
 	})
 	mux.HandleFunc("GET /sessions", o.brokered(listSessions))
-	mux.HandleFunc("POST /sessions/revoke", o.brokered(revokeSessions))
-	mux.HandleFunc("POST /keys/rotate", o.brokered(rotateKeys))
+	mux.HandleFunc("POST /sessions/revoke", o.brokered(o.revokeSessions))
+	mux.HandleFunc("POST /keys/rotate", o.brokered(o.rotateKeys))
+	mux.HandleFunc("GET /blocks", o.listBlocks)
+	mux.HandleFunc("POST /block", o.block)
+	mux.HandleFunc("POST /unblock", o.unblock)
 	return mux
+}
+
+// who is the user that sent a request to the control socket.
+func who(r *http.Request) string {
+	uid, ok := control.Peer(r.Context())
+	if !ok {
+		return "unknown"
+	}
+	return fmt.Sprintf("uid %d", uid)
 }
 
 // A status is what mcpagg status prints.
@@ -73,7 +89,16 @@ type status struct {
 	// SignIn are the identity providers; null if nobody signs in.
 	SignIn []providerStatus `json:"sign_in"`
 	// Broker is how the gateway does as an authorization server; null if it is none.
-	Broker    *brokerStatus    `json:"broker"`
+	Broker *brokerStatus `json:"broker"`
+	// Audit is how the audit log does; null if there is none.
+	Audit *auditStatus `json:"audit"`
+	// Policy says which policies decide; null if everything is allowed.
+	Policy *policyStatus `json:"policy"`
+	// Blocks are what the operator has stopped, and BlocksKept says that they outlive
+	// the gateway.
+	Blocks     []brake.Block `json:"blocks"`
+	BlocksKept bool          `json:"blocks_kept"`
+
 	Upstreams []upstreamStatus `json:"upstreams"`
 }
 
@@ -113,6 +138,7 @@ type catalogStatus struct {
 	Resources  int    `json:"resources"`
 	Templates  int    `json:"templates"`
 	Hidden     int    `json:"not_published"`
+	Drifted    int    `json:"drifted"` // tools that are not as they were reviewed
 }
 
 // A memoryStatus is what the containers that run may use together, and what all
@@ -139,6 +165,8 @@ type upstreamStatus struct {
 	LastError string         `json:"last_error,omitempty"`
 	Doing     string         `json:"doing,omitempty"` // what takes long, such as pulling an image
 	Next      time.Time      `json:"next_attempt,omitzero"`
+	// Drifted are the tools, by original name, that are not as they were reviewed.
+	Drifted []string `json:"drifted,omitempty"`
 }
 
 // A latency is in milliseconds.
@@ -152,15 +180,17 @@ func (o *operated) status() status {
 	s := status{
 		Version: programVersion(), PID: os.Getpid(), Started: o.started, Config: o.reloads.status(),
 		Clients: clientsStatus{f.Sessions, f.Streams},
-		Catalog: catalogStatus{f.Generation, f.Tools, f.Prompts, f.Resources, f.Templates, f.Hidden},
+		Catalog: catalogStatus{f.Generation, f.Tools, f.Prompts, f.Resources, f.Templates, f.Hidden, f.Drifted},
 		Memory:  memoryStatus{f.Memory, f.MemoryLimit}, SignIn: providerStatuses(o.signIns.status()),
-		Broker: o.signIns.brokerStatus(),
+		Broker: o.signIns.brokerStatus(), Policy: o.policies.status(), Audit: o.audit.status(),
+		Blocks: o.signIns.kept.brake.Blocks(), BlocksKept: o.signIns.kept.brake.Kept(),
 	}
+	catalog := o.gateway.Catalog()
 	for _, u := range o.gateway.Upstreams() {
 		s.Upstreams = append(s.Upstreams, upstreamStatus{
 			Name: u.Name, State: u.State, Since: u.Since, Era: u.Era, Instances: u.Instances, Most: u.MaxInstances,
 			Restarts: u.Restarts, InFlight: u.InFlight, Calls: u.Calls, Failed: u.Failed, Latency: latencyOf(u.Latency),
-			LastError: u.LastError, Doing: u.Doing, Next: u.NextAttempt,
+			LastError: u.LastError, Doing: u.Doing, Next: u.NextAttempt, Drifted: catalog.Drifted(u.Name),
 		})
 	}
 	return s

@@ -8,10 +8,12 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/mcpagg/mcpagg/aggregator"
+	"github.com/mcpagg/mcpagg/aggregator/audit"
 	"github.com/mcpagg/mcpagg/cmd/mcpagg/internal/config"
 )
 
@@ -23,8 +25,11 @@ type reloader struct {
 	first  config.Server // what only a restart changes is as here
 	swap   func(context.Context, *config.Config) (aggregator.Changes, error)
 	opened func(*config.Config) []string // attributes of what is open until a restart that differ; nil for none
-	log    *slog.Logger
-	wake   chan struct{} // holds a token while next is not nil
+	// policies says in the log what others mean, and returns that; nil for nothing.
+	policies func() []string
+	audit    *auditLog // without a log if nobody gives another one
+	log      *slog.Logger
+	wake     chan struct{} // holds a token while next is not nil
 
 	mu      sync.Mutex
 	next    *reload        // that has not begun; nil if nobody asked; guarded by mu
@@ -38,6 +43,7 @@ type reloader struct {
 type reload struct {
 	done   chan struct{}
 	result reloadResult
+	who    []string // asked for it; complete once it has begun
 }
 
 // A reloadResult is what came of a reload, as the control socket tells it.
@@ -49,6 +55,8 @@ type reloadResult struct {
 	Republished []string `json:"republished"`
 	// SignIn says that people sign in another way, or not at all any more.
 	SignIn bool `json:"sign_in"`
+	// Policies are what other policies mean, in words.
+	Policies []string `json:"policies"`
 	// Warnings are those of the configuration that is served now.
 	Warnings []string `json:"warnings"`
 	// RestartNeeded are attributes whose change shows only after a restart.
@@ -68,7 +76,7 @@ type failure struct {
 
 func newReloader(f serveFlags, cfg *config.Config, swap func(context.Context, *config.Config) (aggregator.Changes, error), log *slog.Logger) *reloader {
 	return &reloader{
-		flags: f, first: cfg.Server, swap: swap, log: log, wake: make(chan struct{}, 1),
+		flags: f, first: cfg.Server, swap: swap, audit: newAuditLog(log), log: log, wake: make(chan struct{}, 1),
 		current: cfg, loaded: time.Now(), inputs: cfg.Inputs,
 	}
 }
@@ -81,19 +89,24 @@ func (r *reloader) run(ctx context.Context) {
 			return
 		case <-r.wake:
 			a := r.begin()
+			before, log := r.served(), r.audit.served()
 			a.result = r.attempt(ctx)
+			r.tell(a, before, log)
 			close(a.done)
 		}
 	}
 }
 
-// request asks for a reload that begins after now.
-func (r *reloader) request() *reload {
+// request asks for a reload that begins after now, and says who does.
+func (r *reloader) request(who string) *reload {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.next == nil {
 		r.next = &reload{done: make(chan struct{})}
 		r.wake <- struct{}{}
+	}
+	if !slices.Contains(r.next.who, who) {
+		r.next.who = append(r.next.who, who)
 	}
 	return r.next
 }
@@ -104,6 +117,36 @@ func (r *reloader) begin() *reload {
 	a := r.next
 	r.next = nil
 	return a
+}
+
+// tell writes down what came of a reload, into the log that was served before if
+// there is none any more.
+func (r *reloader) tell(a *reload, before *config.Config, log *audit.Log) {
+	act := audit.Record{Act: "reload", Who: strings.Join(a.who, ", "), What: "configuration", Old: before.Inputs.Digest()}
+	if now := r.audit.served(); now != nil {
+		log = now
+	} else {
+		act.What = "configuration, which has no audit block any more"
+	}
+	if f := a.result.Failure; f != nil {
+		act.Error = f.Error
+		r.audit.actIn(log, act)
+		return
+	}
+	now := r.served()
+	act.New = now.Inputs.Digest()
+	r.audit.actIn(log, act)
+	if old, digest := policiesOf(before), policiesOf(now); old != digest {
+		r.audit.actIn(log, audit.Record{Act: "policies", Who: act.Who, What: "policies", Old: old, New: digest})
+	}
+}
+
+// policiesOf is the digest of the policies in effect, or none.
+func policiesOf(cfg *config.Config) string {
+	if cfg.Policy == nil {
+		return "none"
+	}
+	return cfg.Policy.Digest
 }
 
 // attempt does all that can fail, and then replaces the configuration.
@@ -117,6 +160,15 @@ func (r *reloader) attempt(ctx context.Context) reloadResult {
 	if err != nil {
 		return r.refuse(fmt.Errorf("reloading: %w", err))
 	}
+	result := r.accept(cfg, changes)
+	if r.policies != nil {
+		result.Policies = list(r.policies())
+	}
+	return result
+}
+
+// accept notes that cfg is served, and says so.
+func (r *reloader) accept(cfg *config.Config, changes aggregator.Changes) reloadResult {
 	restart := r.restartNeeded(cfg)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -130,7 +182,7 @@ func (r *reloader) attempt(ctx context.Context) reloadResult {
 	return reloadResult{
 		Reloaded: true, Added: list(changes.Added), Removed: list(changes.Removed),
 		Reconnected: list(changes.Reconnected), Republished: list(changes.Republished), RestartNeeded: restart,
-		SignIn: signIn, Warnings: list(cfg.Warnings),
+		SignIn: signIn, Warnings: list(cfg.Warnings), Policies: list(nil),
 	}
 }
 
@@ -151,7 +203,10 @@ func (r *reloader) load() (*config.Config, error) {
 	if err := r.flags.override(cfg); err != nil {
 		return nil, err
 	}
-	return cfg, r.checkListening(cfg)
+	if err := r.checkListening(cfg); err != nil {
+		return nil, err
+	}
+	return cfg, usePolicies(cfg)
 }
 
 // checkListening makes sure that what is listened on until a restart may be with
@@ -171,7 +226,7 @@ func (r *reloader) checkListening(cfg *config.Config) error {
 func (r *reloader) refuse(err error) reloadResult {
 	f := &failure{At: time.Now(), Error: err.Error(), Mistakes: []config.Mistake{}}
 	result := reloadResult{
-		Added: list(nil), Removed: list(nil), Reconnected: list(nil), Republished: list(nil), RestartNeeded: list(nil), Warnings: list(nil), Failure: f,
+		Added: list(nil), Removed: list(nil), Reconnected: list(nil), Republished: list(nil), RestartNeeded: list(nil), Warnings: list(nil), Policies: list(nil), Failure: f,
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -193,7 +248,7 @@ func (r *reloader) heed(ctx context.Context, hangup <-chan os.Signal) {
 	for {
 		select {
 		case <-hangup:
-			r.request()
+			r.request("SIGHUP")
 		case <-ctx.Done():
 			return
 		}
@@ -222,7 +277,7 @@ func (r *reloader) watch(ctx context.Context) {
 		default:
 			before = nil
 			r.log.Info("the configuration has changed")
-			a := r.request()
+			a := r.request("file change")
 			select {
 			case <-a.done:
 			case <-ctx.Done():

@@ -98,7 +98,7 @@ func TestReloadKeepsSignIn(t *testing.T) {
 				r := startReloading(t, 0)
 				r.first = test.first
 				r.write(t, fmt.Sprintf(configured, "next")+test.server)
-				reload := r.request()
+				reload := r.request("test")
 				<-reload.done
 				failed := reload.result.Failure
 				if (failed == nil) != (test.want == "") || failed != nil && !strings.Contains(failed.Error, test.want) {
@@ -109,17 +109,17 @@ func TestReloadKeepsSignIn(t *testing.T) {
 	}
 }
 
-const signIn = "auth \"oidc\" \"keycloak\" {\n  mode   = \"resource-server\"\n  issuer = \"https://login.contoso.com\"\n}\n"
+const signIn = "auth \"oidc\" \"keycloak\" {\n  mode   = \"resource-server\"\n  issuer = \"https://login.contoso.com\"\n}\n" + openPolicy
 
 // Whoever asks while a reload is under way gets the next one, together with the
 // others: the configuration may have changed since the first one read it.
 func TestReloadsCoalesce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := startReloading(t, time.Second)
-		first := r.request()
+		first := r.request("test")
 		synctest.Wait()
 		r.write(t, fmt.Sprintf(configured, "second"))
-		second, third := r.request(), r.request()
+		second, third := r.request("test"), r.request("test")
 		if first == second || second != third {
 			t.Error("requests do not become one that begins after them")
 		}
@@ -177,7 +177,7 @@ func TestWatchSlowReload(t *testing.T) {
 		go r.watch(ctx)
 		r.write(t, fmt.Sprintf(configured, "second"))
 		time.Sleep(time.Second / 2)
-		r.request()
+		r.request("test")
 		time.Sleep(time.Minute)
 		r.want(t, "11s second") // 10.5s, rounded
 	})
@@ -192,7 +192,7 @@ func TestReloadRefused(t *testing.T) {
 		}
 		before := r.status()
 		r.write(t, fmt.Sprintf(configured, "second"))
-		asked := r.request()
+		asked := r.request("test")
 		<-asked.done
 		if got := asked.result; got.Reloaded || got.Failure.Error != "reloading: context canceled" {
 			t.Errorf("result %+v", got)
@@ -226,17 +226,18 @@ func TestRestartNeeded(t *testing.T) {
 func TestReloadTellsOfSignIn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := startReloading(t, 0)
-		const auth = "auth \"oidc\" \"idp\" {\n  mode   = \"resource-server\"\n  issuer = \"http://127.0.0.1:%d\"\n}\n"
+		const auth = "auth \"oidc\" \"idp\" {\n  mode   = \"resource-server\"\n  issuer = \"http://127.0.0.1:%d\"\n}\n" +
+			"policy {\n  inline = \"permit(principal, action, resource);\"\n  mode = \"observe\"\n}\n"
 		for _, step := range []struct {
 			what, text, stdout, stderr string
 		}{
 			{"nobody signs in", "", "", ""},
-			{"people do", fmt.Sprintf(auth, 1), "changed      how people sign in\n", "warning: there is no policy block"},
-			{"as before", "# another comment\n" + fmt.Sprintf(auth, 1), "", "warning: there is no policy block"},
-			{"at another provider", fmt.Sprintf(auth, 2), "changed      how people sign in\n", "warning: there is no policy block"},
+			{"people do", fmt.Sprintf(auth, 1), "changed      how people sign in\n", "warning: policies are only observed"},
+			{"as before", "# another comment\n" + fmt.Sprintf(auth, 1), "", "warning: policies are only observed"},
+			{"at another provider", fmt.Sprintf(auth, 2), "changed      how people sign in\n", "warning: policies are only observed"},
 		} {
 			r.write(t, step.text+fmt.Sprintf(configured, "first"))
-			asked := r.request()
+			asked := r.request("test")
 			<-asked.done
 			var stdout, stderr strings.Builder
 			if err := asked.result.print(&stdout, &stderr); err != nil {

@@ -96,6 +96,10 @@ func (r *reloadResult) print(stdout, stderr io.Writer) error {
 		changed = true
 		fmt.Fprintf(stdout, "%-12s how people sign in\n", "changed")
 	}
+	for _, line := range r.Policies {
+		changed = true
+		fmt.Fprintln(stdout, visible(line))
+	}
 	if !changed {
 		fmt.Fprintln(stdout, "reloaded; no upstream has changed")
 	}

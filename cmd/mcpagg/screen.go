@@ -69,6 +69,9 @@ func (sc *screen) lines(s status, now time.Time) []string {
 		lines, name = append(lines, sc.provider(name, p, now)...), ""
 	}
 	lines = append(lines, sc.broker(s.Broker, now)...)
+	lines = append(lines, sc.policy(s.Policy)...)
+	lines = append(lines, sc.blocks(s, now)...)
+	lines = append(lines, sc.audit(s.Audit)...)
 	lines = append(lines, sc.failure(s.Config.Failure, now)...)
 	return append(append(lines, ""), sc.table(s.Upstreams, now)...)
 }
@@ -78,6 +81,9 @@ func (c catalogStatus) String() string {
 		count(c.Resources, "resource"), count(c.Templates, "template"))
 	if c.Hidden > 0 {
 		text += fmt.Sprintf("; %d not published", c.Hidden)
+	}
+	if c.Drifted > 0 {
+		text += fmt.Sprintf("; %d not as reviewed", c.Drifted)
 	}
 	return text
 }
@@ -128,6 +134,66 @@ func (sc *screen) broker(b *brokerStatus, now time.Time) []string {
 		return sc.field("signed in", text)
 	}
 	return sc.paint(red, sc.field("signed in", text))
+}
+
+// audit is how the audit log does.
+func (sc *screen) audit(a *auditStatus) []string {
+	if a == nil {
+		return nil
+	}
+	text, colour := visible(a.Path), ""
+	if a.Lost > 0 {
+		text, colour = fmt.Sprintf("%s; %d records are not in it", text, a.Lost), yellow
+	}
+	if a.LastError != "" {
+		text, colour = text+"; it cannot be written, and calls are refused soon: "+visible(a.LastError), red
+	}
+	return sc.paint(colour, sc.field("audit log", text))
+}
+
+// policy is who says what people may do.
+func (sc *screen) policy(p *policyStatus) []string {
+	if p == nil {
+		return sc.field("policies", "none: everything is allowed")
+	}
+	text := policiesText(p.Policies, p.Places) + ", " + shortPolicies(p.Digest)
+	if p.Candidate != "" {
+		text += "; beside them the candidate " + shortPolicies(p.Candidate)
+	}
+	lines := sc.field("policies", visible(text))
+	if p.Mode == "observe" {
+		lines = append(lines, sc.paint(yellow, sc.field("", "only observed: what they deny is let through"))...)
+	}
+	for _, w := range p.Warnings {
+		lines = append(lines, sc.paint(yellow, sc.field("", visible(w)))...)
+	}
+	return lines
+}
+
+// shownBlocks is how many blocks a status shows.
+const shownBlocks = 5
+
+// blocks are what the operator has stopped.
+func (sc *screen) blocks(s status, now time.Time) []string {
+	if len(s.Blocks) == 0 {
+		return nil
+	}
+	var lines []string
+	name := "blocked"
+	for _, b := range s.Blocks[:min(len(s.Blocks), shownBlocks)] {
+		text := visible(nameOf(b))
+		if !b.Until.IsZero() {
+			text += ", for another " + ago(now, b.Until)
+		}
+		lines, name = append(lines, sc.field(name, text)...), ""
+	}
+	if more := len(s.Blocks) - shownBlocks; more > 0 {
+		lines = append(lines, sc.field("", fmt.Sprintf("and %d more, see 'mcpagg block list'", more))...)
+	}
+	if !s.BlocksKept {
+		lines = append(lines, sc.field("", "until the gateway stops: it keeps nothing")...)
+	}
+	return sc.paint(yellow, lines)
 }
 
 // where is what it is kept in.
@@ -187,6 +253,7 @@ func (sc *screen) table(upstreams []upstreamStatus, now time.Time) []string {
 	for i, u := range upstreams {
 		lines = append(lines, sc.paint(colourOf(u.State), []string{sc.row(rows[i+1], widths)})...)
 		lines = append(lines, sc.instances(u)...)
+		lines = append(lines, sc.drifted(u)...)
 		lines = append(lines, sc.lastError(u, now)...)
 	}
 	return lines
@@ -231,6 +298,23 @@ func (sc *screen) instances(u upstreamStatus) []string {
 	}
 	text := fmt.Sprintf("%d of at most %s of sessions and callers", u.Instances, count(u.Most, "instance"))
 	return sc.paint(dim, []string{"  " + text})
+}
+
+// drifted are the tools of an upstream that are not as they were reviewed.
+func (sc *screen) drifted(u upstreamStatus) []string {
+	if len(u.Drifted) == 0 {
+		return nil
+	}
+	const most = 5
+	text := fmt.Sprintf("%s not as reviewed: %s", count(len(u.Drifted), "tool"), visible(strings.Join(u.Drifted[:min(len(u.Drifted), most)], ", ")))
+	if more := len(u.Drifted) - most; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	var lines []string
+	for _, line := range wrap(text+"; see mcpagg lock "+u.Name, sc.width-2, 3) {
+		lines = append(lines, "  "+line)
+	}
+	return sc.paint(yellow, lines)
 }
 
 // lastError is why an upstream is not connected, or was not, in short.

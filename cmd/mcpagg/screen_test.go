@@ -27,15 +27,20 @@ func sampleStatus() status {
 			}}},
 		},
 		Clients: clientsStatus{Sessions: 3, Streams: 2},
-		Catalog: catalogStatus{Tools: 58, Prompts: 1, Resources: 12, Hidden: 1},
+		Catalog: catalogStatus{Tools: 58, Prompts: 1, Resources: 12, Hidden: 1, Drifted: 2},
 		SignIn: []providerStatus{
 			{Name: "contoso", Issuer: "https://login.microsoftonline.com/6c1f6c8e-0000-0000-0000-000000000000/v2.0", Keys: 6, Fetched: noon.Add(-20 * time.Minute)},
 		},
 		Broker: &brokerStatus{Sessions: 41, Key: "2026-11", KeyCreated: noon.Add(-200 * time.Hour), Store: "/var/lib/mcpagg"},
+		Audit:  &auditStatus{Path: "/var/log/mcpagg/audit.jsonl"},
+		Policy: &policyStatus{
+			Digest: "4f2ab19c3e3008066491ae", Policies: 120, Places: []string{"policies/"}, Mode: "enforce", Candidate: "9c0d1e2f3a4b5c6d",
+			Warnings: []string{"policies/github.cedar:14:1: no tool has the argument reppo"},
+		},
 		Upstreams: []upstreamStatus{
 			{
 				Name: "github", State: upstream.Connected, Since: noon.Add(-75 * time.Hour), Era: upstream.ModernEra,
-				InFlight: 2, Calls: 12345, Failed: 3, Latency: &latency{87.5, 1234},
+				InFlight: 2, Calls: 12345, Failed: 3, Latency: &latency{87.5, 1234}, Drifted: []string{"create_issue", "search_code"},
 			},
 			{
 				Name: "files", State: upstream.Connected, Since: noon.Add(-10 * time.Minute), Era: upstream.LegacyEra,
@@ -80,7 +85,7 @@ func TestScreenFits(t *testing.T) {
 	s.Config.Failure.Mistakes[0].Detail = long + " and " + long
 	s.Upstreams = append(s.Upstreams, upstreamStatus{
 		Name: long, State: upstream.Connecting, Since: noon.Add(-999 * time.Hour), Restarts: 99999, InFlight: 9999,
-		Calls: 1 << 60, Failed: 1 << 60, Latency: &latency{999.9, 60000}, LastError: long + "\x1b[31m\n" + strings.Repeat("y z ", 300),
+		Calls: 1 << 60, Failed: 1 << 60, Latency: &latency{999.9, 60000}, LastError: long + "\x1b[31m\n" + strings.Repeat("y z ", 300), Drifted: []string{long + "\x1b[31m\n", "a", "b", "c", "d", "e"},
 	})
 	for _, width := range []int{80, 100, 200} {
 		for _, line := range (&screen{width: width}).lines(s, noon) {
@@ -105,7 +110,7 @@ func TestRedraw(t *testing.T) {
 	if n := strings.Count(got, "\n"); n != 9 {
 		t.Errorf("%d lines on a screen of 10, want 9", n)
 	}
-	for _, want := range []string{"\x1b[Hmcpagg v0.1.0", "… and 16 more lines\x1b[K\n\x1b[J"} {
+	for _, want := range []string{"\x1b[Hmcpagg v0.1.0", "… and 22 more lines\x1b[K\n\x1b[J"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is missing in %q", want, got)
 		}
@@ -137,5 +142,23 @@ func TestScreenOfTheProvider(t *testing.T) {
 	}
 	if got := strings.Join(strings.Fields(out.String()), " "); !strings.Contains(got, "the provider let nobody sign in or go on lately: the identity provider answered invalid_client, AADSTS7000215") {
 		t.Errorf("prints %s", out.String())
+	}
+}
+
+// TestScreenOfTheAuditLog says that records are missing, or will be.
+func TestScreenOfTheAuditLog(t *testing.T) {
+	for want, a := range map[string]auditStatus{
+		"audit log /var/log/audit.jsonl; 3 records are not in it Up":                                                {Path: "/var/log/audit.jsonl", Lost: 3},
+		"audit log /var/log/audit.jsonl; it cannot be written, and calls are refused soon: no space left on device": {Path: "/var/log/audit.jsonl", LastError: "no space left on device"},
+	} {
+		s := sampleStatus()
+		s.Audit, s.Config.Failure = &a, nil
+		var out bytes.Buffer
+		if err := screenOf(&out).show(s, noon); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(strings.Fields(out.String()), " "); !strings.Contains(strings.ToLower(got), strings.ToLower(want)) {
+			t.Errorf("prints %s, want %s", got, want)
+		}
 	}
 }

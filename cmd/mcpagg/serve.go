@@ -21,6 +21,7 @@ import (
 
 	"github.com/mcpagg/mcpagg/aggregator"
 	"github.com/mcpagg/mcpagg/cmd/mcpagg/internal/config"
+	"github.com/mcpagg/mcpagg/cmd/mcpagg/internal/control"
 	"github.com/mcpagg/mcpagg/oauth"
 )
 
@@ -103,7 +104,9 @@ func serve(ctx context.Context, f serveFlags, stdout, stderr io.Writer) error {
 	}
 
 	// Upstreams outlive the HTTP server, so that calls in flight can finish, and who
-	// is signed in is kept beyond that.
+	// is signed in is kept beyond that. What they do is written down until the end.
+	auditLog := newAuditLog(log)
+	defer auditLog.close()
 	upCtx, stopUpstreams := context.WithCancel(context.WithoutCancel(ctx))
 	kept := newKept(upCtx, log)
 	defer kept.close()
@@ -119,18 +122,25 @@ func serve(ctx context.Context, f serveFlags, stdout, stderr io.Writer) error {
 		return &exitError{exitRunTime, err}
 	}
 	settle(true)
+	if err := auditLog.start(cfg); err != nil {
+		cfg.CloseSecrets()
+		return &exitError{exitRunTime, err}
+	}
 	gateway := newGateway(cfg, log)
 	signIns.page.gateway.Store(gateway)
 	running.Go(func() { gateway.Run(upCtx) })
 
-	o := &operated{gateway, newReloader(f, cfg, signIns.reload(gateway), log), signIns, time.Now()}
-	o.reloads.opened = signIns.restartNeeded
+	reloads := newReloader(f, cfg, auditLog.reload(signIns.reload(gateway)), log)
+	reloads.audit, reloads.opened = auditLog, signIns.restartNeeded
+	o := &operated{gateway, reloads, signIns, newPolicyTeller(gateway, reloads.served, log), time.Now(), auditLog}
+	reloads.policies = o.policies.tell
 	defer o.reloads.closeSecrets()
 	reloadCtx, stopReloads := context.WithCancel(ctx)
 	defer stopReloads()
 	running.Go(func() { o.reloads.run(reloadCtx) })
 	running.Go(func() { o.reloads.watch(reloadCtx) })
 	running.Go(func() { o.reloads.heed(reloadCtx, hangup) })
+	running.Go(func() { o.policies.run(reloadCtx) })
 
 	if adminLn != nil {
 		admin := &http.Server{Handler: adminHandler(o, f.debug), ReadHeaderTimeout: readHeaderTimeout}
@@ -138,7 +148,7 @@ func serve(ctx context.Context, f serveFlags, stdout, stderr io.Writer) error {
 		defer admin.Close()
 	}
 	if controlLn != nil {
-		control := &http.Server{Handler: controlHandler(o), ReadHeaderTimeout: readHeaderTimeout}
+		control := &http.Server{Handler: controlHandler(o), ReadHeaderTimeout: readHeaderTimeout, ConnContext: control.WithPeer}
 		running.Go(func() { logServe(log, "control socket", control.Serve(controlLn)) })
 		defer control.Close()
 	}
@@ -251,19 +261,24 @@ OpenCode:     in opencode.json
 
 `, programVersion(), count(len(cfg.Gateway.Upstreams), "upstream"), endpoint)
 	if len(providers) == 0 {
-		fmt.Fprintf(w, `There is no auth block: nobody signs in. The gateway listens on this machine only%s.
-There is no policy block: every tool may be called.
-
-`, reach(cfg.Gateway.PublicURL))
-		return
+		fmt.Fprintf(w, "There is no auth block: nobody signs in. The gateway listens on this machine only%s.\n", reach(cfg.Gateway.PublicURL))
 	}
 	for _, p := range providers {
 		fmt.Fprintf(w, "People sign in with %s, %s\n", p.Name, p.Issuer)
 	}
+	fmt.Fprintln(w, whoMay(cfg))
 	for _, warning := range cfg.Warnings {
 		fmt.Fprintf(w, "%s.\n", strings.ToUpper(warning[:1])+warning[1:])
 	}
 	fmt.Fprintln(w)
+}
+
+// whoMay says who may use what.
+func whoMay(cfg *config.Config) string {
+	if cfg.Policy == nil {
+		return "There is no policy block: every tool may be called."
+	}
+	return "What may be called is up to " + policiesText(len(cfg.Policy.Policies), cfg.PolicyPlaces) + "."
 }
 
 // reach says who else gets there where something in front passes requests on.

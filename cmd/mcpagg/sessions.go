@@ -1,12 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/mcpagg/mcpagg/aggregator/audit"
 	"github.com/mcpagg/mcpagg/oauth/broker"
 )
 
@@ -56,6 +59,21 @@ func (m *sessionMatch) of(s broker.Session) bool {
 
 func (m *sessionMatch) broker() broker.Match { return broker.Match{Person: m.Person, Client: m.Client} }
 
+// String says which sessions are meant.
+func (m *sessionMatch) String() string {
+	var all []string
+	if len(m.IDs) > 0 {
+		all = append(all, "ids "+strings.Join(m.IDs, " "))
+	}
+	if m.Person != "" {
+		all = append(all, "person "+m.Person)
+	}
+	if m.Client != "" {
+		all = append(all, "client "+m.Client)
+	}
+	return cmp.Or(strings.Join(all, ", "), "all")
+}
+
 // in are the sessions that are meant.
 func (m *sessionMatch) in(state *broker.State) []broker.Session {
 	return slices.DeleteFunc(slices.Clone(state.Sessions()), func(s broker.Session) bool { return !m.of(s) })
@@ -81,7 +99,7 @@ type revocation struct {
 	Unknown []string `json:"unknown,omitempty"`
 }
 
-func revokeSessions(state *broker.State, w http.ResponseWriter, r *http.Request) {
+func (o *operated) revokeSessions(state *broker.State, w http.ResponseWriter, r *http.Request) {
 	var m sessionMatch
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20))
 	d.DisallowUnknownFields()
@@ -90,6 +108,7 @@ func revokeSessions(state *broker.State, w http.ResponseWriter, r *http.Request)
 		return
 	}
 	result, err := m.revoke(r.Context(), state)
+	o.audit.act(audit.Record{Act: "revoke", Who: who(r), What: m.String(), New: count(result.Revoked, "session") + " ended", Error: textOf(err)})
 	if err != nil {
 		writeJSON(w, http.StatusInternalServerError, refusal{"ending sessions: " + err.Error()})
 		return
@@ -126,8 +145,10 @@ type rotation struct {
 	Until time.Time `json:"until"`
 }
 
-func rotateKeys(state *broker.State, w http.ResponseWriter, r *http.Request) {
+func (o *operated) rotateKeys(state *broker.State, w http.ResponseWriter, r *http.Request) {
+	old := state.Status().KeyID
 	until, err := state.RotateKeys(r.Context())
+	o.audit.act(audit.Record{Act: "rotate_keys", Who: who(r), What: "keys", Old: old, New: state.Status().KeyID, Error: textOf(err)})
 	if err != nil {
 		writeJSON(w, http.StatusInternalServerError, refusal{"making new keys: " + err.Error()})
 		return

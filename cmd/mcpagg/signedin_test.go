@@ -93,7 +93,7 @@ func TestSessionsCommand(t *testing.T) {
 	if _, metrics := g.get(t, "/metrics"); !strings.Contains(metrics, "mcpagg_broker_sessions 2\n") || !strings.Contains(metrics, "mcpagg_broker_store_writable 1\n") {
 		t.Errorf("metrics\n%s", metrics)
 	}
-	report := expect(0, "1 warning, no problem.", "doctor", "-c", "gateway.hcl")
+	report := expect(0, "Nothing is wrong.", "doctor", "-c", "gateway.hcl")
 	for _, want := range []string{"has 1 of the gateway's keys (ES256)", "Entra shows its", "knows the gateway by its credential", "a gateway that runs"} {
 		if !strings.Contains(report, want) {
 			t.Errorf("doctor does not say %q:\n%s", want, report)

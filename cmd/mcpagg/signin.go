@@ -51,17 +51,24 @@ func (s *signIns) reload(g *aggregator.Gateway) func(context.Context, *config.Co
 // prepare makes the gateway of cfg ask who is calling, and starts what that needs.
 // What is served so far goes on until settle says that cfg is served instead, and
 // beyond if that says the same of sign-in: it remembers groups, and who asks often.
-// It fails if what is kept of who is signed in cannot be opened.
+// It fails if what has to be kept cannot be. settle must be called.
 func (s *signIns) prepare(ctx context.Context, cfg *config.Config) (settle func(served bool), err error) {
-	state, fresh, err := s.kept.open(ctx, cfg.State)
+	state, opened, err := s.kept.open(ctx, cfg.State)
 	if err != nil {
 		return nil, err
+	}
+	cfg.Gateway.Brake, cfg.Gateway.Labels = s.kept.brake, s.kept.labels
+	keep := func(served bool) {
+		opened(served)
+		if served {
+			s.kept.labels.SetTTL(cfg.LabelsTTL)
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.current != nil && cfg.SignInFingerprint == s.made {
 		cfg.Gateway.Authenticate, cfg.Gateway.SignIn = s.current.Authenticate, s.current
-		return func(bool) {}, nil
+		return keep, nil
 	}
 	next := s.make(cfg, state)
 	ctx, end := context.WithCancel(s.life)
@@ -72,15 +79,14 @@ func (s *signIns) prepare(ctx context.Context, cfg *config.Config) (settle func(
 	return func(served bool) {
 		if !served {
 			end()
-			if fresh {
-				s.kept.close()
-			}
+			keep(false)
 			return
 		}
+		keep(true)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.end()
-		s.current, s.made, s.brokers, s.end = next, cfg.SignInFingerprint, cfg.State != nil, end
+		s.current, s.made, s.brokers, s.end = next, cfg.SignInFingerprint, cfg.State.Brokers, end
 	}, nil
 }
 
@@ -107,8 +113,7 @@ func (s *signIns) broker() *broker.State {
 	if !s.brokers {
 		return nil
 	}
-	state, _ := s.kept.opened()
-	return state
+	return s.kept.opened().state
 }
 
 // brokerStatus is how the authorization server does, or nil if there is none.
@@ -116,13 +121,12 @@ func (s *signIns) brokerStatus() *brokerStatus {
 	if s.broker() == nil {
 		return nil
 	}
-	return s.kept.status()
+	return s.kept.brokerStatus()
 }
 
 // restartNeeded lists the attributes of what is kept that a reload does not change.
 func (s *signIns) restartNeeded(cfg *config.Config) []string {
-	_, as := s.kept.opened()
-	return as.Changed(cfg.State)
+	return s.kept.opened().as.Changed(cfg.State)
 }
 
 // status tells the state of every provider.

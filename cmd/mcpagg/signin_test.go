@@ -16,7 +16,7 @@ import (
 // TestSignInStays checks that a reload replaces who says who is calling only
 // where that changes, and only once it is served.
 func TestSignInStays(t *testing.T) {
-	const provider = "auth \"oidc\" \"idp\" {\n  mode   = \"resource-server\"\n  issuer = \"http://127.0.0.1:%d\"\n}\n"
+	const provider = "auth \"oidc\" \"idp\" {\n  mode   = \"resource-server\"\n  issuer = \"http://127.0.0.1:%d\"\n}\n" + openPolicy
 	s := newTestSignIns(t, slog.New(slog.DiscardHandler))
 	steps := []struct {
 		what, text string
@@ -72,11 +72,22 @@ func loaded(t *testing.T, text string) *config.Config {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cfg, err := config.Load([]string{path}, os.LookupEnv)
+	cfg, err := config.Load([]string{path}, testEnv(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return cfg
+}
+
+// testEnv is the environment, with a state folder of the test's own.
+func testEnv(t *testing.T) func(string) (string, bool) {
+	state := filepath.Join(filepath.Dir(t.TempDir()), "state") // the same at each call
+	return func(name string) (string, bool) {
+		if name == "XDG_STATE_HOME" {
+			return state, true
+		}
+		return os.LookupEnv(name)
+	}
 }
 
 func TestPublicURL(t *testing.T) {

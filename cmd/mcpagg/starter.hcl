@@ -49,3 +49,11 @@ upstream "notes" {
 #   client_id     = "0b7a2f1c-0000-0000-0000-000000000000"
 #   client_secret = env("MCPAGG_ENTRA_SECRET")
 # }
+
+# Who may use which tools: policies in the language Cedar, in the files
+# policies/*.cedar. Without this block everything is allowed; with people who sign
+# in, it has to be there.
+#
+# policy {
+#   dir = "policies"
+# }

@@ -53,6 +53,7 @@ With --live, also connect to every upstream and list its tools. The exit code is
 type validation struct {
 	Valid     bool           `json:"valid"`
 	Upstreams int            `json:"upstreams"`
+	Policies  int            `json:"policies,omitempty"`
 	Mistakes  any            `json:"mistakes"` // an array
 	Warnings  []string       `json:"warnings,omitempty"`
 	Live      []liveUpstream `json:"live,omitempty"`
@@ -74,6 +75,9 @@ func validate(ctx context.Context, f validateFlags, stdout, stderr io.Writer) er
 		return err
 	}
 	v := validation{Valid: true, Upstreams: len(cfg.Gateway.Upstreams), Mistakes: []string{}, Warnings: cfg.Warnings}
+	if cfg.Policy != nil {
+		v.Policies = len(cfg.Policy.Policies)
+	}
 	if f.live {
 		if err := v.connect(ctx, cfg); err != nil {
 			return &exitError{exitRunTime, err}
@@ -100,7 +104,10 @@ func readConfig(f validateFlags, stdout, stderr io.Writer) (*config.Config, erro
 	if errors.As(err, &mistakes) {
 		return nil, &exitError{exitUsage, printJSON(stdout, validation{Mistakes: mistakes})}
 	}
-	return cfg, err
+	if err != nil {
+		return nil, err
+	}
+	return cfg, usePolicies(cfg)
 }
 
 // connect connects to every upstream and notes what it has.
@@ -153,7 +160,11 @@ func (v *validation) print(w io.Writer, paths []string) error {
 	if len(paths) > 1 {
 		is = "are"
 	}
-	fmt.Fprintf(w, "%s %s valid: %s\n", strings.Join(paths, ", "), is, count(v.Upstreams, "upstream"))
+	has := count(v.Upstreams, "upstream")
+	if v.Policies > 0 {
+		has += ", " + countPolicies(v.Policies)
+	}
+	fmt.Fprintf(w, "%s %s valid: %s\n", strings.Join(paths, ", "), is, has)
 	for _, warning := range v.Warnings {
 		fmt.Fprintf(w, "  warning: %s\n", warning)
 	}

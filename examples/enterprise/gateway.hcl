@@ -25,6 +25,11 @@ secrets "file" "atlassian" {
   dir = env("SECRETS", "secrets")
 }
 
+# What may be called is up to the policies in policies/.
+policy {
+  dir = "policies"
+}
+
 # Containers have no privileges, no capabilities, a read-only root and no network,
 # whatever is here. These reach one host each, through the gateway, and have less of
 # everything else than they would otherwise.

@@ -45,6 +45,16 @@ group "data" {
   id = "30000000-7e57-4000-8000-000000000002"
 }
 
+# Who may do what: everybody reads, and the two groups write.
+policy {
+  dir = "policies"
+}
+
+# Policies believe what these say of their tools, such as that one only reads.
+defaults "upstream" {
+  trust = "hints"
+}
+
 upstream "notes" {
   command = ["mcpagg", "dev", "upstream", "notes"]
 }

@@ -81,6 +81,18 @@ app "portal" {
   redirects = ["https://portal.contoso.com/callback"]
 }
 
+# Who may use what: the policies in policies/. They call groups and apps by the labels
+# above.
+policy {
+  dir          = "policies"
+  deny_message = "Ask for access at https://access.contoso.com/mcp"
+}
+
+# What they decide, and why, one line for each request.
+audit "file" "main" {
+  path = "/var/log/mcpagg/audit.jsonl"
+}
+
 # Model APIs take names of up to 64 characters, of which clients use some.
 names {
   max       = 50
@@ -100,6 +112,7 @@ upstream "github" {
   token        = env("GITHUB_TOKEN")
   prefix       = "gh"
   tags         = ["scm", "production"]
+  trust        = "hints" # policies believe its tools that they only read
   protocol     = "auto"
   call_timeout = "2m"
 
@@ -140,8 +153,9 @@ dynamic "upstream" {
   for_each = local.wikis
   labels   = [upstream.key]
   content {
-    url  = "https://${upstream.value}.wiki.${local.domain}/mcp"
-    tags = ["docs"]
+    url   = "https://${upstream.value}.wiki.${local.domain}/mcp"
+    tags  = ["docs"]
+    trust = "hints"
     headers = {
       X-Api-Key    = env("WIKI_KEY")
       X-Department = upstream.value

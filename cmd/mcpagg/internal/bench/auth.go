@@ -5,24 +5,27 @@ import (
 	"fmt"
 )
 
-// authLimit is how many times the cost of a call without auth one may have whose
-// caller is signed in.
-const authLimit = 1.1
-
-// An authStage has one gateway that asks nobody to sign in, and another one that
-// does, with callers of each.
+// An authStage has a gateway that asks nobody to sign in, another one that does, and
+// one that decides about each call by many policies as well and writes that down;
+// with callers of each.
 type authStage struct {
 	era      era
-	gateways [2]*subject
-	callers  [2][]*caller
+	gateways [authWays]*subject
+	callers  [authWays][]*caller
 }
 
-// authNames are what the rows call the two.
-var authNames = [2]string{"anyone", "signed in"}
+const authWays = 3
 
-// measureAuth compares calls of anyone with calls of somebody who is signed in.
-// Every request of both brings the same access token, so that what shows is what
-// the gateway makes of it, and not how long it is.
+// authNames are what the rows call them, and authLimits how many times the cost of a
+// call of the first one a call of each may have.
+var (
+	authNames  = [authWays]string{"anyone", "signed in", "policies, audit"}
+	authLimits = [authWays]float64{0, 1.1, 1.3}
+)
+
+// measureAuth compares calls of anyone with calls of somebody who is signed in, and with
+// those that are decided about by many policies. Every request brings the same access
+// token, so that what shows is what the gateway makes of it, and not how long it is.
 func (b *bench) measureAuth(ctx context.Context) error {
 	if b.gateway == "" {
 		return nil // the reverse proxy asks nobody
@@ -50,8 +53,9 @@ func (b *bench) measureAuth(ctx context.Context) error {
 		}
 	}
 	for _, s := range stages {
-		endCallers(s.callers[0])
-		endCallers(s.callers[1])
+		for _, callers := range s.callers {
+			endCallers(callers)
+		}
 	}
 	return nil
 }
@@ -62,7 +66,11 @@ func (b *bench) authStage(ctx context.Context, e era, p *provider) (*authStage, 
 		return nil, err
 	}
 	s := &authStage{era: e}
-	for i, blocks := range []string{"", p.block()} {
+	governing, err := b.governing(e.String())
+	if err != nil {
+		return nil, err
+	}
+	for i, blocks := range [authWays]string{"", p.block() + permitAll, p.block() + governing} {
 		g, err := b.startGatewayWith(ctx, blocks, mcpURLs([]*subject{upstream}))
 		if err != nil {
 			return nil, err
@@ -82,10 +90,10 @@ func (b *bench) authStage(ctx context.Context, e era, p *provider) (*authStage, 
 }
 
 func (b *bench) authRound(ctx context.Context, s *authStage, round int) {
-	var one, many [2]figures
+	var one, many [authWays]figures
 	for i := range s.gateways {
 		if round%2 == 1 {
-			i = 1 - i
+			i = authWays - 1 - i
 		}
 		g, callers := s.gateways[i], s.callers[i]
 		echo := callEcho(g.prefix + echoTool)
@@ -93,21 +101,27 @@ func (b *bench) authRound(ctx context.Context, s *authStage, round int) {
 		many[i] = b.try(ctx, g, callers, callWarms, echo)
 	}
 	all := fmt.Sprintf("%d callers", b.opts.callers)
-	b.authRows(s.era, "p50, 1 caller", "µs", false, one[0].p50, one[1].p50)
-	b.authRows(s.era, "calls/s, "+all, "1/s", false, many[0].rate, many[1].rate)
-	b.authRows(s.era, "CPU per call, "+all, "µs", true, many[0].cpu, many[1].cpu)
-	b.authRows(s.era, "allocated per call", "KiB", false, many[0].alloc, many[1].alloc)
+	b.authRows(s.era, "p50, 1 caller", "µs", false, eachOf(one, func(f figures) float64 { return f.p50 })...)
+	b.authRows(s.era, "calls/s, "+all, "1/s", false, eachOf(many, func(f figures) float64 { return f.rate })...)
+	b.authRows(s.era, "CPU per call, "+all, "µs", true, eachOf(many, func(f figures) float64 { return f.cpu })...)
+	b.authRows(s.era, "allocated per call", "KiB", false, eachOf(many, func(f figures) float64 { return f.alloc })...)
 }
 
-// authRows notes a figure of both gateways. The second one may be judged by the
-// first one's.
+func eachOf(all [authWays]figures, figure func(figures) float64) (each []float64) {
+	for _, f := range all {
+		each = append(each, figure(f))
+	}
+	return each
+}
+
+// authRows notes a figure of each gateway. The others may be judged by the first one's.
 func (b *bench) authRows(e era, name, unit string, judged bool, figures ...float64) {
 	var first *row
 	for i, figure := range figures {
 		g := goal{}
 		if judged && i > 0 {
-			g = goal{fmt.Sprintf("≤ %.2fx of %s", authLimit, authNames[0]), func(w *row) float64 {
-				return w.value(gatewayed)/first.value(gatewayed) - authLimit
+			g = goal{fmt.Sprintf("≤ %.2fx of %s", authLimits[i], authNames[0]), func(w *row) float64 {
+				return w.value(gatewayed)/first.value(gatewayed) - authLimits[i]
 			}}
 		}
 		w := b.report.row(e.String()+" calls with auth", name+", "+authNames[i], unit, g)

@@ -72,11 +72,13 @@ func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+func groupID(i int) string { return fmt.Sprintf("4f1c2d3e-0000-4000-8000-%012d", i) }
+
 // token is an access token (RFC 9068) of a person in several groups.
 func (p *provider) token() (string, error) {
 	groups := make([]string, tokenGroups)
 	for i := range groups {
-		groups[i] = fmt.Sprintf("4f1c2d3e-0000-4000-8000-%012d", i)
+		groups[i] = groupID(i)
 	}
 	now := time.Now()
 	payload, err := json.Marshal(map[string]any{
@@ -94,7 +96,7 @@ func (p *provider) token() (string, error) {
 	return signed.CompactSerialize()
 }
 
-// block makes a gateway ask for the provider's tokens.
+// block makes a gateway ask for the provider's tokens. It needs policies beside it.
 func (p *provider) block() string {
 	return fmt.Sprintf(`auth "oidc" "bench" {
   mode      = "resource-server"

@@ -37,11 +37,19 @@ func definitions(n int) string {
 			`{"type":"object","properties":{"kib":{"type":"integer","minimum":0}},"required":["kib"]}`),
 	}
 	for i := len(tools); i < n; i++ {
-		tools = append(tools, definition(fmt.Sprintf("search_%03d", i),
+		tools = append(tools, definition(toolName(i),
 			fmt.Sprintf("Searches collection %d and returns the entries that match all of the given conditions, most relevant first.", i),
 			fillerSchema))
 	}
 	return "[" + strings.Join(tools, ",") + "]"
+}
+
+// toolName is the name of the tool of this number.
+func toolName(i int) string {
+	if own := []string{echoTool, sleepTool, blobTool}; i < len(own) {
+		return own[i]
+	}
+	return fmt.Sprintf("search_%03d", i)
 }
 
 func definition(name, description, schema string) string {

@@ -135,9 +135,9 @@ type authBlock struct {
 	// metadata documents), which the gateway fetches from the internet. Clients that
 	// cannot have one register themselves. Without it, `true`. Mode `broker`.
 	MetadataDocuments boolean `hcl:"metadata_documents"`
-	// Whether the gateway keeps who is signed in in memory only: everybody signs in
-	// again after a restart. It writes nothing to `store.dir` then but for the
-	// control socket. Without it, `false`. Mode `broker`.
+	// Whether the gateway keeps everything in memory only: after a restart everybody
+	// signs in again, and nothing is blocked any more. It writes nothing to `store.dir`
+	// then but for the control socket. Without it, `false`. Mode `broker`.
 	Ephemeral boolean `hcl:"ephemeral"`
 	// What the provider asks of somebody who is signed in there already:
 	// `select_account`, which account to use; `login`, to sign in again; or, with the

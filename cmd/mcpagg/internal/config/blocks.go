@@ -1,7 +1,7 @@
 package config
 
-// The reference is made of the comments in this file and in authblocks.go: those
-// of the structs, with an example, and those of their fields.
+// The reference is made of the comments in this file, in authblocks.go and in
+// policyblocks.go: those of the structs, with an example, and those of their fields.
 
 // The configuration is one file, or several that are read as one.
 //
@@ -20,6 +20,8 @@ type fileBlock struct {
 	Containers containersBlock `hcl:"containers,block"`
 	Defaults   defaultsBlock   `hcl:"defaults,block" label:"upstream"`
 	Upstreams  []upstreamBlock `hcl:"upstream,block"`
+	Policy     *policyBlock    `hcl:"policy,block"`
+	Audit      []auditBlock    `hcl:"audit,block" kinds:"file"`
 }
 
 // Where the gateway listens and what it accepts.
@@ -104,8 +106,9 @@ type namesBlock struct {
 	Separator separator `hcl:"separator" default:"_"`
 }
 
-// What the gateway keeps on disk: in the mode `broker`, who is signed in. It is
-// kept encrypted. A change of this block shows only after a restart.
+// What the gateway keeps on disk: what is blocked, the labels that callers have, and
+// in the mode `broker` who is signed in. It is kept encrypted. A change of this block
+// shows only after a restart.
 //
 //	store {
 //	  dir = "/var/lib/mcpagg"
@@ -279,6 +282,20 @@ type bounds struct {
 	MaxInstances count `hcl:"max_instances"`
 	// How long such an instance is kept that nobody uses.
 	IdleTimeout duration `hcl:"idle_timeout" default:"15m"`
+	// Whether policies believe what tools say of themselves, such as that they only
+	// read: with `hints` they do, and with `none` only where an override says so, or
+	// the tool is as it was when somebody reviewed it (`mcpagg lock`).
+	Trust trust `hcl:"trust" default:"none"`
+	// With `observe` what policies deny here is let through, and said in the log and in
+	// audit records.
+	PolicyMode policyMode `hcl:"policy_mode" default:"enforce"`
+	// What becomes of a tool that is no longer as `mcpagg lock` has it: `warn` says so,
+	// with `distrust` policies do not believe what it says of itself any more, and
+	// with `hide` nobody can use it until somebody has reviewed it.
+	Drift drift `hcl:"drift" default:"distrust"`
+	// What becomes of a call with an argument that the tool does not declare, where
+	// policies look at its arguments: with `deny` it is refused.
+	ExtraArguments extraArguments `hcl:"extra_arguments" default:"deny"`
 }
 
 // One MCP server behind the gateway, under a label of lower-case letters,
@@ -457,7 +474,10 @@ type overrideBlock struct {
 	// Replaces the upstream's name of the tool, after the prefix.
 	Name toolName `hcl:"name"`
 	// Replaces the description that models read.
-	Description text             `hcl:"description"`
+	Description text `hcl:"description"`
+	// Words that whoever calls the tool has from then on, for as long as
+	// `policy.labels_ttl` says: policies find them in `context.session.labels`.
+	Labels      words            `hcl:"labels"`
 	Annotations annotationsBlock `hcl:"annotations,block"`
 	Arguments   argumentsBlock   `hcl:"arguments,block"`
 }

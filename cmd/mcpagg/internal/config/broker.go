@@ -5,8 +5,12 @@ import (
 	"log/slog"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"time"
 
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/mcpagg/mcpagg/aggregator"
 	"github.com/mcpagg/mcpagg/oauth/broker"
 	"github.com/mcpagg/mcpagg/oauth/client"
 	"github.com/mcpagg/mcpagg/oauth/store"
@@ -66,33 +70,52 @@ func (f *fileBlock) fixedClients() []broker.Client {
 	return clients
 }
 
-// A State says what keeps who is signed in.
+// A State says what keeps what has to outlive the gateway.
 type State struct {
 	// Store is where; the Log is left out.
 	Store store.Options
-	// RotateEvery is how often the keys are made anew.
+	// Needed says that there is something to keep as soon as the gateway starts: it
+	// has an auth block, tools with labels, or a store block.
+	Needed bool
+	// Brokers says that who is signed in is kept, too: the gateway signs people in
+	// itself.
+	Brokers bool
+	// RotateEvery is how often the keys are made anew of a gateway that does.
 	RotateEvery time.Duration
 
 	looks map[string]string // what each attribute says, by its name
 }
 
-// state is what keeps who is signed in, or nil if the gateway does not sign people
-// in itself.
-func (d *decoder) state(f *fileBlock) *State {
-	a := f.broker()
-	if a == nil {
-		return nil
+// state is what keeps what has to outlive the gateway.
+func (d *decoder) state(f *fileBlock, upstreams []aggregator.Upstream) *State {
+	var a authBlock
+	broker := f.broker()
+	if broker != nil {
+		a = *broker
 	}
-	s := &State{RotateEvery: f.Store.RotateKeys.value, looks: map[string]string{}}
-	s.Store = store.Options{Dir: f.storeDir(d.env), Memory: a.isEphemeral(), Key: f.Store.Key.value, PreviousKey: f.Store.PreviousKey.value}
+	s := &State{
+		Store:   store.Options{Dir: f.storeDir(d.env), Memory: a.isEphemeral(), Key: f.Store.Key.value, PreviousKey: f.Store.PreviousKey.value},
+		Needed:  len(f.Auth) > 0 || f.Store.at != (hcl.Range{}) || slices.ContainsFunc(upstreams, hasLabels),
+		Brokers: broker != nil, RotateEvery: f.Store.RotateKeys.value,
+		looks: map[string]string{},
+	}
 	s.looks["store.dir"] = s.Store.Dir
 	for name, v := range map[string]value{
-		"store.key": &f.Store.Key, "store.previous_key": &f.Store.PreviousKey, "store.rotate_keys": &f.Store.RotateKeys,
-		"auth.ephemeral": &a.Ephemeral,
+		"store.key": &f.Store.Key, "store.previous_key": &f.Store.PreviousKey,
 	} {
 		s.looks[name] = d.attributeFingerprint(v)
 	}
 	return s
+}
+
+// hasLabels reports whether a tool of an upstream marks its callers.
+func hasLabels(u aggregator.Upstream) bool {
+	for _, o := range u.Tools.Overrides {
+		if len(o.Labels) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // storeDir is the folder of what is kept, or "" if there is no place for one.
@@ -108,17 +131,30 @@ func (f *fileBlock) storeDir(env func(string) (string, bool)) string {
 }
 
 // Changed lists the attributes in which another configuration differs, which shows
-// only after a restart. It is empty if either is nil: there is nothing open yet,
-// or no more need of it.
+// only after a restart. It is empty if s is nil, which means that nothing is open, and
+// if the other one needs nothing kept.
 func (s *State) Changed(other *State) []string {
-	if s == nil || other == nil {
+	if s == nil || !other.Needed {
 		return nil
 	}
 	var changed []string
-	for _, name := range []string{"store.dir", "store.key", "store.previous_key", "store.rotate_keys", "auth.ephemeral"} {
+	for _, name := range []string{"store.dir", "store.key", "store.previous_key"} {
 		if s.looks[name] != other.looks[name] {
 			changed = append(changed, name)
 		}
 	}
+	if s.Brokers && other.Brokers && s.RotateEvery != other.RotateEvery {
+		changed = append(changed, "store.rotate_keys")
+	}
+	if s.Store.Memory != other.Store.Memory {
+		changed = append(changed, "auth.ephemeral")
+	}
 	return changed
+}
+
+// BrokeringAs is s, with who is signed in kept as by another configuration.
+func (s *State) BrokeringAs(other *State) *State {
+	as := *s
+	as.Brokers, as.RotateEvery = true, other.RotateEvery
+	return &as
 }

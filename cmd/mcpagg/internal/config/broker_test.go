@@ -103,7 +103,7 @@ func TestBrokerOfAnotherProvider(t *testing.T) {
 func TestNoBroker(t *testing.T) {
 	for _, text := range []string{"", fmt.Sprintf(verifying, "")} {
 		c := loadText(t, text)
-		if got, ok := c.Broker(nil, slog.New(slog.DiscardHandler)); ok || c.State != nil {
+		if got, ok := c.Broker(nil, slog.New(slog.DiscardHandler)); ok || c.State.Brokers {
 			t.Errorf("%s: got %+v and %+v", text, got, c.State)
 		}
 	}
@@ -119,7 +119,7 @@ func TestState(t *testing.T) {
 	if s.Store.Dir != "/srv/mcpagg" || s.Store.Memory || s.RotateEvery != 90*24*time.Hour || got != key || err != nil || s.Store.PreviousKey != nil {
 		t.Errorf("got %+v, key %q, %v", s, got, err)
 	}
-	inHome := archive("-- env --\nXDG_STATE_HOME=/state\n-- gateway.hcl --\nauth \"oidc\" \"a\" {\n  issuer = \"https://login.contoso.com\"\n  client_id = \"mcpagg\"\n  ephemeral = true\n}\nupstream \"a\" {\n  command = [\"mcpagg\"]\n}\n")
+	inHome := archive("-- env --\nXDG_STATE_HOME=/state\n-- gateway.hcl --\nauth \"oidc\" \"a\" {\n  issuer = \"https://login.contoso.com\"\n  client_id = \"mcpagg\"\n  ephemeral = true\n}\n" + openPolicy + "upstream \"a\" {\n  command = [\"mcpagg\"]\n}\n")
 	s = run(t, inHome).config.State
 	if s.Store.Dir != "/state/mcpagg" || !s.Store.Memory || s.Store.Key != nil {
 		t.Errorf("got %+v", s)

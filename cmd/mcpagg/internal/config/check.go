@@ -16,6 +16,7 @@ func (b *fileBlock) check(d *decoder) {
 	b.checkMemory(d)
 	b.checkSecrets(d)
 	b.checkAuth(d)
+	b.checkPolicy(d)
 	if len(b.Upstreams) == 0 && d.mistakes.Len() == 0 {
 		d.mistake(nil, "No upstream",
 			"The gateway needs at least one MCP server behind it, such as:\n\n"+
@@ -39,6 +40,18 @@ func (b *bounds) inherit(defaults *bounds) {
 	}
 	if !b.IdleTimeout.given {
 		b.IdleTimeout = defaults.IdleTimeout
+	}
+	if !b.Trust.given {
+		b.Trust = defaults.Trust
+	}
+	if !b.PolicyMode.given {
+		b.PolicyMode = defaults.PolicyMode
+	}
+	if !b.Drift.given {
+		b.Drift = defaults.Drift
+	}
+	if !b.ExtraArguments.given {
+		b.ExtraArguments = defaults.ExtraArguments
 	}
 }
 

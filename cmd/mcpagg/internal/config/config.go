@@ -28,6 +28,8 @@ import (
 	"time"
 
 	"github.com/mcpagg/mcpagg/aggregator"
+	"github.com/mcpagg/mcpagg/aggregator/audit"
+	"github.com/mcpagg/mcpagg/policy"
 )
 
 // Config is everything a configuration says, checked.
@@ -41,9 +43,21 @@ type Config struct {
 	// SignInFingerprint is equal where the configurations of one process say the same
 	// of sign-in; "" if there is none.
 	SignInFingerprint string
-	// State says what keeps who is signed in; nil where the gateway does not sign
-	// people in itself.
+	// State says what keeps what has to outlive the gateway. It is not nil.
 	State *State
+	// Policy is what policies are decided by; nil if there is no policy block, and
+	// everything is allowed.
+	Policy *policy.Options
+	// PolicyPlaces are where policies were read from, as people know it, such as
+	// policies/.
+	PolicyPlaces []string
+	// LabelsTTL is for how long callers have the labels of tools that they called.
+	LabelsTTL time.Duration
+	// Audit says where decisions are written, without the Log: one file or none.
+	Audit []audit.Options
+	// LockFile is the whole path of the mcpagg.lock that belongs to it, which need not
+	// be there.
+	LockFile string
 	// Warnings are what its writer may not be aware of, though it is no mistake,
 	// each in a sentence without a full stop.
 	Warnings []string
@@ -79,15 +93,23 @@ func Load(paths []string, env func(string) (string, bool)) (*Config, error) {
 	}
 	var file fileBlock
 	d.decodeFiles(files, &file)
+	d.policies(&file)
+	reviewed := d.reviewed()
 	if d.mistakes.Len() > 0 {
 		return nil, d.finish()
 	}
 	d.connectSecrets(&file)
 	c := &Config{
 		Server: file.server(env), Gateway: file.gateway(), Inputs: d.inputs,
-		SignInFingerprint: d.signInFingerprint(&file), State: d.state(&file), Warnings: file.warnings(),
+		SignInFingerprint: d.signInFingerprint(&file), Warnings: file.warnings(),
+		LabelsTTL: noPolicyLabelsTTL, Audit: file.audits(), LockFile: d.lockFile(),
 		file: &file, secrets: d.fetched.sources,
 	}
+	if file.Policy != nil {
+		c.Policy, c.PolicyPlaces, c.LabelsTTL = file.Policy.made, file.Policy.places, file.Policy.LabelsTTL.value
+	}
+	pin(c.Gateway.Upstreams, reviewed)
+	c.State = d.state(&file, c.Gateway.Upstreams)
 	if c.Server.Socket != "" {
 		c.Gateway.ContainerDir = filepath.Join(filepath.Dir(c.Server.Socket), "containers")
 	}

@@ -90,7 +90,7 @@ func (d *decoder) context(file string) *hcl.EvalContext {
 }
 
 // decodeFiles fills file from all sources as from one.
-func (d *decoder) decodeFiles(sources []source, file *fileBlock) {
+func (d *decoder) decodeFiles(sources []parsedFile, file *fileBlock) {
 	var localBodies, bodies []hcl.Body
 	for _, s := range sources {
 		content, rest, diags := s.Body.PartialContent(localsSchema)
@@ -190,6 +190,11 @@ func (d *decoder) decodeBlock(child *hcl.Block, marks cty.ValueMarks, into block
 
 // decodeAttribute gives an attribute its value. null leaves the default.
 func (d *decoder) decodeAttribute(attr *hcl.Attribute, marks cty.ValueMarks, into value) {
+	if t, ok := into.(*bindTemplate); ok {
+		t.stands(attr.Name, attr.Expr.Range())
+		t.takeExpr(input{d: d, attribute: attr.Name, expr: attr.Expr, at: attr.Expr.Range()})
+		return
+	}
 	result, diags := attr.Expr.Value(d.context(attr.Expr.Range().Filename))
 	d.report(diags)
 	if bare, _ := result.Unmark(); bare.IsNull() && !diags.HasErrors() {

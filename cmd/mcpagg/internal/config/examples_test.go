@@ -17,7 +17,9 @@ func TestExamples(t *testing.T) {
 	}
 	files = append(files, filepath.Join(root, "cmd/mcpagg/starter.hcl"))
 	bin := t.TempDir()
-	write(t, filepath.Join(bin, "npx"), "#!/bin/sh\n", 0o755)
+	for _, program := range []string{"npx", "go"} {
+		write(t, filepath.Join(bin, program), "#!/bin/sh\n", 0o755)
+	}
 	t.Setenv("PATH", bin)
 	env := map[string]string{
 		"GITHUB_TOKEN": "ghp_0123456789", "WIKI_KEY": "wiki-0123456789",

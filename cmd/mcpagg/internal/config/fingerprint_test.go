@@ -30,13 +30,17 @@ func TestFingerprint(t *testing.T) {
 		"call_timeout":    {base: server, changed: server + `call_timeout = "1s"`},
 		"tools_grace":     {base: server, changed: server + `tools_grace = "1s"`},
 
-		"prefix":        {base: server, changed: server + `prefix = "p"`, same: true},
-		"isolation":     {base: server, changed: server + `isolation = "session"`, same: true},
-		"requests":      {base: server, changed: server + `requests = ["sampling"]`, same: true},
-		"tags":          {base: server, changed: server + `tags = ["t"]`, same: true},
-		"max_instances": {base: server, changed: server + `max_instances = 3`, same: true},
-		"idle_timeout":  {base: server, changed: server + `idle_timeout = "1s"`, same: true},
-		"tools":         {base: server, changed: server + "tools {\n  deny = [\"a\"]\n}", same: true},
+		"prefix":          {base: server, changed: server + `prefix = "p"`, same: true},
+		"isolation":       {base: server, changed: server + `isolation = "session"`, same: true},
+		"requests":        {base: server, changed: server + `requests = ["sampling"]`, same: true},
+		"tags":            {base: server, changed: server + `tags = ["t"]`, same: true},
+		"max_instances":   {base: server, changed: server + `max_instances = 3`, same: true},
+		"idle_timeout":    {base: server, changed: server + `idle_timeout = "1s"`, same: true},
+		"trust":           {base: server, changed: server + `trust = "hints"`, same: true},
+		"policy_mode":     {base: server, changed: server + `policy_mode = "observe"`, same: true},
+		"drift":           {base: server, changed: server + `drift = "hide"`, same: true},
+		"extra_arguments": {base: server, changed: server + `extra_arguments = "allow"`, same: true},
+		"tools":           {base: server, changed: server + "tools {\n  deny = [\"a\"]\n}", same: true},
 	}
 	s := schemaOf(reflect.TypeFor[upstreamBlock]())
 	for _, f := range append(s.attributes, s.blocks...) {

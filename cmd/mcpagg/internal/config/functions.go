@@ -125,8 +125,7 @@ func (d *decoder) fileFunction(dir string) function.Function {
 		Type:   function.StaticReturnType(cty.String),
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
 			path, shown := nameIn(args[0])
-			text, err := readText(within(dir, path))
-			d.inputs.sawRead(within(dir, path), []byte(text), err)
+			text, err := d.inputs.readFile(within(dir, path), fileLimit)
 			if err != nil {
 				return cty.NilVal, &functionError{"Unreadable file", fmt.Sprintf("file %s: %v.", shown, err)}
 			}
@@ -135,18 +134,19 @@ func (d *decoder) fileFunction(dir string) function.Function {
 	})
 }
 
-func readText(path string) (string, error) {
+// readText reads a text of at most limit bytes, in UTF-8.
+func readText(path string, limit int) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return "", cause(err)
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, fileLimit+1))
+	text, err := io.ReadAll(io.LimitReader(f, int64(limit)+1))
 	switch {
 	case err != nil:
 		return "", cause(err)
-	case len(text) > fileLimit:
-		return "", fmt.Errorf("larger than 1 MiB")
+	case len(text) > limit:
+		return "", fmt.Errorf("larger than %d MiB", limit>>20)
 	case !utf8.Valid(text):
 		return "", fmt.Errorf("not text in UTF-8")
 	}

@@ -7,6 +7,8 @@ import (
 	"maps"
 	"os"
 	"slices"
+
+	"github.com/mcpagg/mcpagg/policy/source"
 )
 
 // Inputs are the files that a configuration was read from, and what was in them
@@ -16,13 +18,14 @@ type Inputs struct {
 	Files []string
 
 	paths  []string                     // as given to Load
-	read   []string                     // by file()
+	read   map[string]int               // other files and how much of each was read at most
+	dirs   []string                     // of policies
 	sums   map[string][sha256.Size]byte // by path, of those that could be read
 	digest hash.Hash
 }
 
 func newInputs(paths []string) *Inputs {
-	return &Inputs{paths: paths, sums: map[string][sha256.Size]byte{}, digest: sha256.New()}
+	return &Inputs{paths: paths, read: map[string]int{}, sums: map[string][sha256.Size]byte{}, digest: sha256.New()}
 }
 
 // sawSource notes what is in a configuration file.
@@ -36,12 +39,27 @@ func (in *Inputs) sawSource(path string, text []byte, err error) {
 	in.digest.Write(text) // never fails
 }
 
-// sawRead notes what file() has read.
-func (in *Inputs) sawRead(path string, text []byte, err error) {
-	if !slices.Contains(in.read, path) {
-		in.read = append(in.read, path)
+// readFile reads a file that the configuration names, of at most limit bytes.
+func (in *Inputs) readFile(path string, limit int) (string, error) {
+	in.read[path] = limit
+	text, err := readText(path, limit)
+	in.saw(path, []byte(text), err)
+	return text, err
+}
+
+// readFolder reads the policies in a folder.
+func (in *Inputs) readFolder(dir string) ([]source.File, error) {
+	if !slices.Contains(in.dirs, dir) {
+		in.dirs = append(in.dirs, dir)
 	}
-	in.saw(path, text, err)
+	files, err := source.ReadDir(dir)
+	for _, f := range files {
+		in.saw(f.Name, f.Text, nil)
+	}
+	if err != nil {
+		in.saw(dir, []byte(err.Error()), nil)
+	}
+	return files, err
 }
 
 func (in *Inputs) saw(path string, text []byte, err error) {
@@ -57,7 +75,7 @@ func (in *Inputs) Digest() string { return hex.EncodeToString(in.digest.Sum(nil)
 func (in *Inputs) Equal(other *Inputs) bool { return maps.Equal(in.sums, other.sums) }
 
 // Now looks at the files again, at those that directories hold by now, and at
-// those that file() read.
+// those that file() read and that policies are made of.
 func (in *Inputs) Now() *Inputs {
 	now := newInputs(in.paths)
 	for _, path := range in.paths {
@@ -70,9 +88,11 @@ func (in *Inputs) Now() *Inputs {
 			now.sawSource(file, text, err)
 		}
 	}
-	for _, path := range in.read {
-		text, err := readText(path)
-		now.sawRead(path, []byte(text), err)
+	for path, limit := range in.read {
+		_, _ = now.readFile(path, limit) // what cannot be read is noted as that
+	}
+	for _, dir := range in.dirs {
+		_, _ = now.readFolder(dir)
 	}
 	return now
 }

@@ -29,6 +29,7 @@ func TestInputs(t *testing.T) {
 	const block = "upstream \"%\" {\n  url   = \"http://localhost:1\"\n  token = try(file(\"token\"), null)\n}\n"
 	first, second := strings.Replace(block, "%", "a", 1), strings.Replace(block, "%", "b", 1)
 	write(t, "main.hcl", "server {}\n", 0o600)
+	write(t, "conf.d/policy.hcl", "policy {\n  dir = \"p\"\n  candidate = \"next\"\n  entities = [\"teams.json\"]\n  toolhive = \"authz.json\"\n}\n", 0o600)
 	write(t, "conf.d/1.hcl", first, 0o600)
 	for _, change := range []struct {
 		name string
@@ -40,6 +41,15 @@ func TestInputs(t *testing.T) {
 		{"a mistake", func() { write(t, "conf.d/2.hcl", second+"nonsense = 1\n", 0o600) }},
 		{"a file that is read and was not there", func() { write(t, "conf.d/token", "one", 0o600) }},
 		{"another content of that", func() { write(t, "conf.d/token", "two", 0o600) }},
+		{"policies", func() { write(t, "conf.d/p/a.cedar", "permit (principal, action, resource);", 0o600) }},
+		{"another policy", func() { write(t, "conf.d/p/below/b.cedar", "forbid (principal, action, resource);", 0o600) }},
+		{"another content of that", func() { write(t, "conf.d/p/below/b.cedar", "forbid (principal, action", 0o600) }},
+		{"a policy less", func() { must(t, os.Remove("conf.d/p/below/b.cedar")) }},
+		{"a candidate", func() { write(t, "conf.d/next/a.cedar", "permit (principal, action, resource);", 0o600) }},
+		{"entities", func() { write(t, "conf.d/teams.json", "[]", 0o600) }},
+		{"another content of those", func() { write(t, "conf.d/teams.json", "[ ]", 0o600) }},
+		{"policies of ToolHive", func() { write(t, "conf.d/authz.json", "{}", 0o600) }},
+		{"what was reviewed", func() { write(t, "mcpagg.lock", "{}", 0o600) }},
 		{"a file less", func() { must(t, os.Remove("conf.d/2.hcl")) }},
 		{"that file without which nothing goes", func() { must(t, os.Remove("main.hcl")) }},
 	} {

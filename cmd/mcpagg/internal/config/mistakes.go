@@ -58,6 +58,30 @@ func (m *Mistakes) text(diag *hcl.Diagnostic) string {
 		at.Filename, at.Start.Line, at.Start.Column, diag.Summary, m.snippet(diag), diag.Detail)
 }
 
+// addFile makes the lines known of a file that is no configuration.
+func (m *Mistakes) addFile(path string, text []byte) {
+	if m.files[path] == nil {
+		m.order = append(m.order, path)
+		m.files[path] = &hcl.File{Bytes: text}
+	}
+}
+
+// line is a line of a file, counted from 1, and how many bytes are before it; "" if
+// the file does not have it.
+func (m *Mistakes) line(path string, number int) (line string, before int) {
+	file := m.files[path]
+	if file == nil {
+		return "", 0
+	}
+	for text := range strings.Lines(string(file.Bytes)) {
+		if number--; number == 0 {
+			return strings.TrimRight(text, "\r\n"), before
+		}
+		before += len(text)
+	}
+	return "", before
+}
+
 // snippet is the first line of a mistake with carets under it, or "" if the
 // file does not have that line.
 func (m *Mistakes) snippet(diag *hcl.Diagnostic) string {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"github.com/mcpagg/mcpagg/aggregator"
+	"github.com/mcpagg/mcpagg/policy/lock"
 	"github.com/mcpagg/mcpagg/upstream"
 )
 
@@ -66,6 +67,11 @@ func (b *upstreamBlock) options() aggregator.Upstream {
 
 		MaxInstances: b.MaxInstances.value,
 		IdleTimeout:  b.IdleTimeout.value,
+
+		Observe:        b.PolicyMode.value == observe,
+		TrustHints:     b.Trust.value == trustHints,
+		Drift:          lock.Drift(b.Drift.value),
+		ExtraArguments: b.ExtraArguments.value == allowExtra,
 	}
 }
 
@@ -87,6 +93,7 @@ func (b *overrideBlock) options() aggregator.Override {
 		Annotations: b.Annotations.hints(),
 		Require:     b.Arguments.Require.value,
 		Set:         b.Arguments.Set.value,
+		Labels:      b.Labels.value,
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/mcpagg/mcpagg/aggregator"
+	"github.com/mcpagg/mcpagg/policy/lock"
 	"github.com/mcpagg/mcpagg/upstream"
 )
 
@@ -91,6 +92,7 @@ func TestOptions(t *testing.T) {
 				},
 				Tags:        []string{"scm", "production"},
 				IdleTimeout: 15 * time.Minute,
+				Observe:     true, TrustHints: true, Drift: lock.Hide, ExtraArguments: true,
 				Tools: aggregator.ToolRules{
 					Allow: []string{"*"},
 					Deny:  []string{"delete_*"},
@@ -98,6 +100,7 @@ func TestOptions(t *testing.T) {
 						"create_issue": {
 							Name:        "open_issue",
 							Description: "Open an issue.",
+							Labels:      []string{"writes-public"},
 							Annotations: map[string]bool{
 								"readOnlyHint": false, "destructiveHint": false, "idempotentHint": false, "openWorldHint": true,
 							},
@@ -125,6 +128,7 @@ func TestOptions(t *testing.T) {
 				},
 				Prefix:      "files",
 				IdleTimeout: 15 * time.Minute,
+				Drift:       lock.Warn,
 			},
 		},
 	}

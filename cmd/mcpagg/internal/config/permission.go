@@ -56,8 +56,7 @@ func (v *permissionProfile) take(in input) {
 
 func (v *permissionProfile) read(in input, path string) {
 	shown := in.secretOr("The profile", path)
-	text, err := readText(path)
-	in.d.inputs.sawRead(path, []byte(text), err)
+	text, err := in.d.inputs.readFile(path, fileLimit)
 	if err != nil {
 		in.mistake("%s: %v.", shown, err)
 		return

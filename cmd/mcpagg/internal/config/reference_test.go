@@ -181,7 +181,7 @@ type comments map[[2]string]*ast.CommentGroup
 
 func parseComments(t *testing.T) comments {
 	docs := comments{}
-	for _, name := range []string{"blocks.go", "authblocks.go"} {
+	for _, name := range []string{"blocks.go", "authblocks.go", "policyblocks.go"} {
 		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(packageDir, name), nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)
@@ -250,7 +250,7 @@ func TestExamplesInReference(t *testing.T) {
 // inContext puts the example of a block into the blocks around it.
 func inContext(path []string, example string) string {
 	headers := map[string]string{
-		"server": "server", "secrets": `secrets "vault" "x"`, "auth": `auth "entra" "x"`, "upstream": `upstream "x"`, "tools": "tools", "override": `override "x"`, "container": "container",
+		"server": "server", "secrets": `secrets "vault" "x"`, "auth": `auth "entra" "x"`, "upstream": `upstream "x"`, "tools": "tools", "override": `override "x"`, "container": "container", "policy": "policy",
 	}
 	for _, outer := range slices.Backward(path[:len(path)-1]) {
 		switch {
@@ -262,11 +262,16 @@ func inContext(path []string, example string) string {
 		switch outer {
 		case "secrets":
 			example += "url = \"https://vault.contoso.com\"\n"
+		case "policy":
+			example += "inline = \"permit(principal, action, resource);\"\n"
 		case "auth":
 			example += "mode = \"resource-server\"\ntenant_id = \"6c1f6c8e-0000-0000-0000-000000000000\"\n" +
 				"client_id = \"0b7a2f1c-0000-0000-0000-000000000000\"\n"
 		}
 		example = headers[outer] + " {\n" + example + "}\n"
+	}
+	if path[0] == "auth" {
+		example += openPolicy
 	}
 	if path[0] != "upstream" {
 		example += "upstream \"notes\" {\n  command = [\"mcpagg\"]\n}\n"

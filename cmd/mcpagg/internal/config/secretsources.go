@@ -70,8 +70,7 @@ func (v *authorities) take(in input) {
 	if v.path.value == "" {
 		return
 	}
-	text, err := readText(v.path.value)
-	in.d.inputs.sawRead(v.path.value, []byte(text), err)
+	text, err := in.d.inputs.readFile(v.path.value, fileLimit)
 	v.pool, v.pem = x509.NewCertPool(), text
 	switch {
 	case err != nil:

@@ -32,7 +32,10 @@ func (c *Config) ShowJSON(w io.Writer) error {
 func showBlock(out *hclwrite.Body, v reflect.Value) {
 	s := schemaOf(v.Type())
 	for _, f := range s.attributes {
-		if shown, ok := f.attribute(v).show(); ok {
+		shown, ok := f.attribute(v).show()
+		if template, is := f.attribute(v).(*bindTemplate); ok && is {
+			out.SetAttributeRaw(f.name, template.tokens())
+		} else if ok {
 			out.SetAttributeValue(f.name, shown)
 		}
 	}

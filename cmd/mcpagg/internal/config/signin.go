@@ -37,6 +37,16 @@ func (c *Config) SignIn(publicURL *url.URL, log *slog.Logger) (oauth.Options, bo
 	return options, len(options.Providers) > 0
 }
 
+// ClientAlias is the label of the app block with a client id, "" if there is none.
+func (c *Config) ClientAlias(id string) string {
+	for i := range c.file.Apps {
+		if a := &c.file.Apps[i]; a.ClientID.value == id {
+			return a.label
+		}
+	}
+	return ""
+}
+
 // inOrder are the providers, with the one first that clients sign in with at the
 // gateway.
 func (f *fileBlock) inOrder() []*authBlock {
@@ -154,8 +164,5 @@ func (f *fileBlock) warnings() []string {
 			all = append(all, fmt.Sprintf("app %q is no client that there can be: in the mode broker its client_id is the URL of a document, or it has redirects", a.label))
 		}
 	}
-	if len(f.Auth) > 0 {
-		all = append(all, "there is no policy block: everybody who signs in may use every tool")
-	}
-	return all
+	return append(all, f.policyWarnings()...)
 }

@@ -11,26 +11,26 @@ import (
 	"github.com/hashicorp/hcl/v2"
 )
 
-// A source is one parsed configuration file.
-type source struct {
+// A parsedFile is one parsed configuration file.
+type parsedFile struct {
 	path string
 	*hcl.File
 }
 
 // parse reads and parses the files that paths stand for, in their order, each
 // once.
-func (d *decoder) parse(paths []string) []source {
-	var sources []source
+func (d *decoder) parse(paths []string) []parsedFile {
+	var sources []parsedFile
 	found := d.find(paths)
 	d.unreadable = d.mistakes.Len() > 0
 	for _, path := range found {
-		twice := func(s source) bool { return absolute(s.path) == absolute(path) }
+		twice := func(s parsedFile) bool { return absolute(s.path) == absolute(path) }
 		if slices.ContainsFunc(sources, twice) {
 			continue
 		}
 		d.mistakes.order = append(d.mistakes.order, path)
 		if f := d.parseFile(path); f != nil {
-			sources = append(sources, source{path, f})
+			sources = append(sources, parsedFile{path, f})
 		}
 	}
 	return sources

@@ -2,7 +2,7 @@
 // the same machine: a Unix socket that only its own user and root may use.
 //
 //	ln, err := control.Listen("/run/mcpagg/mcpagg.sock") // in the gateway
-//	http.Serve(ln, handler)
+//	(&http.Server{Handler: handler, ConnContext: control.WithPeer}).Serve(ln)
 //
 //	client := control.Client("/run/mcpagg/mcpagg.sock") // in a command
 //	client.Get(control.URL + "/status")
@@ -130,7 +130,7 @@ func (l *listener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		if uid, err := peer(conn); err == nil && l.permit(uid) {
-			return conn, nil
+			return &known{conn, uid}, nil
 		}
 		conn.Close()
 	}
@@ -139,6 +139,30 @@ func (l *listener) Accept() (net.Conn, error) {
 // Close removes the socket. It may be called twice.
 func (l *listener) Close() error {
 	return errors.Join(l.UnixListener.Close(), l.lock.Close())
+}
+
+// known is a connection of which is known who is at the other end.
+type known struct {
+	*net.UnixConn
+	uid int
+}
+
+type peerKey struct{}
+
+// WithPeer notes who is at the other end of a connection, for [Peer]: it is the
+// ConnContext of the gateway's [http.Server].
+func WithPeer(ctx context.Context, conn net.Conn) context.Context {
+	if k, ok := conn.(*known); ok {
+		return context.WithValue(ctx, peerKey{}, k.uid)
+	}
+	return ctx
+}
+
+// Peer is the user at the other end of the connection that a request came on, by their
+// number. ok is false where nobody noted it.
+func Peer(ctx context.Context) (uid int, ok bool) {
+	uid, ok = ctx.Value(peerKey{}).(int)
+	return uid, ok
 }
 
 func permitted(uid int) bool { return uid == 0 || uid == os.Geteuid() }

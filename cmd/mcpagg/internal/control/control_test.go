@@ -2,6 +2,7 @@ package control
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net"
@@ -15,7 +16,12 @@ import (
 // serve answers "hello" on the socket until the end of the test.
 func serve(t *testing.T, ln net.Listener) {
 	t.Helper()
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello") })}
+	serveBy(t, ln, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello") })
+}
+
+func serveBy(t *testing.T, ln net.Listener, handler http.HandlerFunc) {
+	t.Helper()
+	server := &http.Server{Handler: handler, ConnContext: WithPeer}
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
@@ -150,5 +156,17 @@ func TestPeer(t *testing.T) {
 		if permitted(uid) != want {
 			t.Errorf("permitted(%d) is %v", uid, !want)
 		}
+	}
+}
+
+// A request tells who sends it.
+func TestPeerOfRequest(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "run", "mcpagg.sock")
+	serveBy(t, listen(t, path), func(w http.ResponseWriter, r *http.Request) { uid, ok := Peer(r.Context()); fmt.Fprintln(w, uid, ok) })
+	if got, err := get(path); got != fmt.Sprintln(os.Geteuid(), true) {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if uid, ok := Peer(WithPeer(t.Context(), &net.UnixConn{})); ok {
+		t.Errorf("another connection is of user %d", uid)
 	}
 }

@@ -83,7 +83,14 @@ func brokeredEntra(t testing.TB, callback string) (provider, string) {
 	return p, p.brokerBlock(callback, "10s")
 }
 
-// brokerBlock registers a gateway and returns its auth block.
+// openPolicy opens everything to everybody who signs in.
+const openPolicy = `
+policy {
+  inline = "permit(principal, action, resource);"
+}
+`
+
+// brokerBlock registers a gateway and returns its auth and policy blocks.
 func (p *entraProvider) brokerBlock(callback, ttl string) string {
 	app := p.AddApp(fakeentra.App{
 		Name: "gateway", Secrets: []string{gatewaySecret}, IDTokenGroups: true,
@@ -97,7 +104,7 @@ auth "entra" "contoso" {
   access_ttl    = %q
   clock_skew    = %q
 %s}
-`, p.TenantID(), app.ClientID, gatewaySecretEnv, ttl, clockSkew, p.cloud())
+`, p.TenantID(), app.ClientID, gatewaySecretEnv, ttl, clockSkew, p.cloud()) + openPolicy
 }
 
 // brokeredOpenID has people sign in at a provider that shares no code with the
@@ -121,7 +128,7 @@ auth "oidc" "independent" {
   access_ttl    = "10s"
   clock_skew    = %q
 }
-`, p.issuer, gatewaySecretEnv, clockSkew)
+`, p.issuer, gatewaySecretEnv, clockSkew) + openPolicy
 }
 
 // journal also has the secrets between the clients and the gateway, and that of the

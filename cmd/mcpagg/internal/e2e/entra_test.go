@@ -59,7 +59,7 @@ func openEntraCompat(token string) func(testing.TB) (*signInGateway, provider) {
 		if token == "access_token" {
 			auth += fmt.Sprintf("  audiences  = [%q]\n  scopes     = [\"mcp.access\"]\n", api.ClientID)
 		}
-		blocks := "auth \"entra\" \"contoso\" {\n  mode       = \"entra-compat\"\n" + auth + p.cloud() + "}\n"
+		blocks := "auth \"entra\" \"contoso\" {\n  mode       = \"entra-compat\"\n" + auth + p.cloud() + "}\n" + openPolicy
 		return startSignInGateway(t, signInConfig{blocks: blocks}), p
 	}
 }

@@ -84,7 +84,7 @@ auth "oidc" "independent" {
   scopes     = ["mcp:use"]
   clock_skew = %q
 }
-`, p.issuer, clockSkew)}), p
+`, p.issuer, clockSkew) + openPolicy}), p
 }
 
 func (p *openIDProvider) journal() []journalEntry {

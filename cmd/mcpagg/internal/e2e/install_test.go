@@ -35,6 +35,8 @@ const (
 	clients toolset = "clients"
 	idp     toolset = "idp"
 
+	cedarWasm toolset = "cedar"
+
 	conformance      toolset = "conformance"
 	conformanceAlpha toolset = "conformance-alpha"
 )
@@ -78,7 +80,7 @@ func install(ctx context.Context) error {
 		return err
 	}
 	var wg sync.WaitGroup
-	others := []toolset{servers, clients, idp, conformance, conformanceAlpha}
+	others := []toolset{servers, clients, idp, cedarWasm, conformance, conformanceAlpha}
 	errs := make([]error, len(others))
 	for i, s := range others {
 		wg.Go(func() { errs[i] = s.install(ctx) })

@@ -1,0 +1,216 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mcpagg/mcpagg/aggregator"
+	"github.com/mcpagg/mcpagg/cmd/mcpagg/internal/config"
+	"github.com/mcpagg/mcpagg/policy"
+)
+
+// usePolicies has the gateway of cfg decide by the policies in it. It fails for those
+// that cannot be decided by, as for any mistake in a configuration.
+func usePolicies(cfg *config.Config) error {
+	if cfg.Policy == nil {
+		return nil
+	}
+	engine, err := policy.New(*cfg.Policy)
+	if err != nil {
+		return usageError("the policies in %s: %w", strings.Join(cfg.PolicyPlaces, ", "), err)
+	}
+	cfg.Gateway.Policy = engine
+	return nil
+}
+
+// A policyTeller says in the log what the policies in effect come to: at the start,
+// after a reload that changed them, and where other tools are published.
+type policyTeller struct {
+	// Set by newPolicyTeller, never changed.
+	gateway *aggregator.Gateway
+	served  func() *config.Config
+	log     *slog.Logger
+
+	mu         sync.Mutex
+	settled    bool            // every upstream was tried; guarded by mu
+	engine     *policy.Engine  // that was told of; nil for none; guarded by mu
+	digest     string          // of engine, "" for none; guarded by mu
+	generation uint64          // of the catalog then; guarded by mu
+	told       map[string]bool // what was said of tools that nobody can call; guarded by mu
+	warnings   []string        // of engine and the catalog then; guarded by mu
+}
+
+func newPolicyTeller(g *aggregator.Gateway, served func() *config.Config, log *slog.Logger) *policyTeller {
+	return &policyTeller{gateway: g, served: served, log: log}
+}
+
+// policyInterval is how often other tools are looked for.
+const policyInterval = 2 * time.Second
+
+// run tells until ctx ends.
+func (p *policyTeller) run(ctx context.Context) {
+	if p.gateway.Settled(ctx) != nil {
+		return
+	}
+	p.mu.Lock()
+	p.settled = true
+	p.mu.Unlock()
+	p.tell()
+	again := time.NewTicker(policyInterval)
+	defer again.Stop()
+	for {
+		select {
+		case <-again.C:
+			p.tell()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// tell says what is new since the last time, and returns what other policies change.
+func (p *policyTeller) tell() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	cfg, generation := p.served(), p.gateway.Figures().Generation
+	engine := cfg.Gateway.Policy
+	if !p.settled || engine == p.engine && generation == p.generation {
+		return nil
+	}
+	objects := p.gateway.Objects()
+	var lines []string
+	if engine != p.engine {
+		lines = p.tellActiveLocked(cfg, objects)
+	}
+	p.engine, p.generation = engine, generation
+	p.tellFindingsLocked(objects)
+	return lines
+}
+
+// tellActiveLocked says which policies are in effect, and what of it is new for whom.
+func (p *policyTeller) tellActiveLocked(cfg *config.Config, objects []*policy.Object) []string {
+	p.told = map[string]bool{}
+	if cfg.Policy == nil {
+		p.digest = ""
+		p.log.Warn("no policies are active any more: everything is allowed")
+		return []string{"no policies: everything is allowed"}
+	}
+	var lines []string
+	active := "policies " + shortPolicies(cfg.Policy.Digest) + " active: "
+	if p.engine != nil {
+		for _, c := range policy.Changes(p.engine, cfg.Gateway.Policy, objects) {
+			line := active + changeText(c)
+			p.log.Info(line, "added", firstNames(c.Added), "removed", firstNames(c.Removed))
+			lines = append(lines, line)
+		}
+	}
+	if changed := p.digest != cfg.Policy.Digest; changed && len(lines) == 0 {
+		line := active + countPolicies(len(cfg.Policy.Policies))
+		p.log.Info(line)
+		lines = append(lines, line)
+	}
+	p.digest = cfg.Policy.Digest
+	return lines
+}
+
+// changeText is a change for a person.
+func changeText(c policy.Change) string {
+	who := fmt.Sprintf("Group %q", c.Group)
+	if c.Group == "" {
+		who = "everybody"
+	}
+	return fmt.Sprintf("+%d −%d tools for %s", len(c.Added), len(c.Removed), who)
+}
+
+// tellFindingsLocked says which tools nobody can call, and which policies name what is
+// not there, as far as that was not said yet.
+func (p *policyTeller) tellFindingsLocked(objects []*policy.Object) {
+	p.warnings = nil
+	if p.engine == nil {
+		return
+	}
+	var uncallable []string
+	for _, u := range p.engine.Uncallable(objects) {
+		uncallable = append(uncallable, u.Object.Origin()+": "+u.Why)
+	}
+	p.tellNewLocked("nobody can call this tool", "tool", uncallable)
+	for _, m := range p.engine.Warnings(objects) {
+		p.warnings = append(p.warnings, m.String())
+	}
+	p.tellNewLocked("a policy does not fit the tools", "policy", p.warnings)
+}
+
+// mostFindings bounds how many of them are said at once.
+const mostFindings = 20
+
+func (p *policyTeller) tellNewLocked(message, attribute string, findings []string) {
+	fresh := slices.DeleteFunc(slices.Clone(findings), func(f string) bool { return p.told[f] })
+	for i, f := range fresh {
+		p.told[f] = true
+		if i < mostFindings {
+			p.log.Warn(message, attribute, f)
+		}
+	}
+	if more := len(fresh) - mostFindings; more > 0 {
+		p.log.Warn(message, attribute, fmt.Sprintf("and %d more", more))
+	}
+}
+
+// A policyStatus says which policies decide.
+type policyStatus struct {
+	Digest   string   `json:"digest"`
+	Policies int      `json:"policies"`
+	Places   []string `json:"places"`
+	// Mode is enforce, or observe where everything is let through.
+	Mode      string `json:"mode"`
+	Candidate string `json:"candidate,omitempty"` // digest of the candidate policies
+	// Warnings are what of the policies does not fit the tools that are published.
+	Warnings []string `json:"warnings"`
+}
+
+// status is nil if there are no policies.
+func (p *policyTeller) status() *policyStatus {
+	cfg := p.served()
+	if cfg.Policy == nil {
+		return nil
+	}
+	s := &policyStatus{
+		Digest: cfg.Policy.Digest, Policies: len(cfg.Policy.Policies), Places: list(cfg.PolicyPlaces), Mode: "enforce",
+		Candidate: cfg.Policy.CandidateDigest,
+	}
+	if cfg.Policy.Observe {
+		s.Mode = "observe"
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s.Warnings = list(p.warnings[:min(len(p.warnings), mostFindings)])
+	return s
+}
+
+// policiesText is what policies there are, for a person.
+func policiesText(n int, places []string) string {
+	return countPolicies(n) + " from " + strings.Join(places, ", ")
+}
+
+func countPolicies(n int) string {
+	if n == 1 {
+		return "1 policy"
+	}
+	return fmt.Sprintf("%d policies", n)
+}
+
+// firstNames is the beginning of a list that may be long.
+func firstNames(names []string) []string {
+	if more := len(names) - mostFindings; more > 0 {
+		return append(slices.Clone(names[:mostFindings]), fmt.Sprintf("and %d more", more))
+	}
+	return names
+}
+
+// shortPolicies is the beginning of a digest, which is enough to tell some from others.
+func shortPolicies(digest string) string { return digest[:min(len(digest), 8)] + "…" }

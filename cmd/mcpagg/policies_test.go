@@ -1,0 +1,222 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/mcpagg/mcpagg/cmd/mcpagg/internal/config"
+)
+
+const (
+	policyBlock = "policy {\n  dir = \"policies\"\n}\n"
+	openAll     = "permit (principal, action, resource);\n"
+)
+
+// writePolicy writes a file with policies.
+func (h *home) writePolicy(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(filepath.Join(h.dir, name)), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	h.write(t, name, text)
+}
+
+// awaitLog waits until the gateway has written what the pattern matches.
+func (g *gatewayProcess) awaitLog(t *testing.T, pattern string) {
+	t.Helper()
+	re := regexp.MustCompile(pattern)
+	eventually(t, func() string {
+		if !re.MatchString(g.written()) {
+			return "nothing in the log matches " + pattern
+		}
+		return ""
+	})
+}
+
+// TestPoliciesReload changes the policies of a gateway that runs: a mistake in them is
+// said with its place and leaves the old ones in effect, and what is right takes their
+// place.
+func TestPoliciesReload(t *testing.T) {
+	t.Parallel()
+	h := newHome(t)
+	h.write(t, "gateway.hcl", policyBlock+notesBlock)
+	h.writePolicy(t, "policies/a.cedar", openAll)
+	g := h.start(t)
+	before := g.awaitStates(t, "notes connected")
+	if p := before.Policy; p == nil || p.Policies != 1 || p.Mode != "enforce" || len(p.Places) != 1 || p.Places[0] != "policies/" {
+		t.Fatalf("policies %+v", p)
+	}
+	g.awaitLog(t, `msg="policies `+before.Policy.Digest[:8]+`… active: 1 policy"`)
+
+	h.writePolicy(t, "policies/below/b.cedar", "\nforbid (principal, action, resource == Tool::\"note/add\");\n")
+	const place = "policies/below/b.cedar:2:"
+	eventually(t, func() string {
+		f := g.status(t).Config.Failure
+		if f == nil || len(f.Mistakes) != 1 || f.Mistakes[0].File != "policies/below/b.cedar" || f.Mistakes[0].Line != 2 {
+			return fmt.Sprintf("the status tells %+v", f)
+		}
+		return ""
+	})
+	if after := g.status(t).Policy; after == nil || after.Digest != before.Policy.Digest {
+		t.Errorf("a mistake changes the policies: %+v", after)
+	}
+	g.awaitLog(t, `not reloaded; the old configuration keeps serving`)
+	g.awaitLog(t, `mistake in the configuration" mistake="`+place)
+	if status, body := g.get(t, "/health/ready"); status != 200 || !strings.Contains(body, `"reload_failed"`) || !strings.Contains(body, "policies/below/b.cedar") {
+		t.Errorf("status %d, %s", status, body)
+	}
+	if stdout, _, _ := h.run(t, "status"); !strings.Contains(stdout, place) || !strings.Contains(stdout, "policies       1 policy from policies/, ") {
+		t.Errorf("screen:\n%s", stdout)
+	}
+	if _, metrics := g.get(t, "/metrics"); !strings.Contains(metrics, `mcpagg_policy_info{digest="`+before.Policy.Digest+`",mode="enforce"} 1`) ||
+		!strings.Contains(metrics, "mcpagg_config_last_reload_successful 0") {
+		t.Errorf("metrics:\n%s", metrics)
+	}
+	if got := g.note(t); got != "Noted as number 1." {
+		t.Errorf("a note gives %q", got)
+	}
+
+	h.writePolicy(t, "policies/below/b.cedar", "forbid (principal, action, resource == Tool::\"notes/add\");\n")
+	eventually(t, func() string {
+		s := g.status(t)
+		if s.Policy.Policies != 2 || s.Policy.Digest == before.Policy.Digest || s.Config.Failure != nil {
+			return fmt.Sprintf("the status tells %+v, %+v", s.Policy, s.Config.Failure)
+		}
+		return ""
+	})
+	if _, body := g.get(t, "/health/ready"); strings.Contains(body, "reload_failed") {
+		t.Errorf("the mistake is fixed, but: %s", body)
+	}
+	g.awaitLog(t, `msg="policies `+g.status(t).Policy.Digest[:8]+`… active: \+0 −1 tools for everybody" .*removed=\[notes/add\]`)
+	g.awaitLog(t, `msg="nobody can call this tool" tool="notes/add: `)
+}
+
+// TestPoliciesAtStart checks that nothing is served with broken policies, or with
+// sign-in and none.
+func TestPoliciesAtStart(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		config, policy, want string
+	}{
+		"broken":        {policyBlock, "permit (principal, action resource);\n", "policies/a.cedar:1:27: Invalid policy\n"},
+		"no folder":     {"policy {\n  dir = \"policy\"\n}\n", openAll, `gateway.hcl:2:9: Invalid dir`},
+		"no policy":     {strings.ReplaceAll(ephemeral, openPolicy, ""), openAll, `gateway.hcl:1:13: Missing policy`},
+		"empty":         {"policy {}\n", openAll, `gateway.hcl:1:1: Empty policy`},
+		"binds nothing": {"policy {\n  dir = \"policies\"\n  bind \"x\" {\n    type = \"X\"\n    id = \"${input.a}${input.b}\"\n  }\n}\n", openAll, `gateway.hcl:5:10: Invalid id`},
+	} {
+		h := newHome(t)
+		h.write(t, "gateway.hcl", test.config+notesBlock)
+		h.writePolicy(t, "policies/a.cedar", test.policy)
+		for _, command := range []string{"serve", "validate"} {
+			stdout, stderr, code := h.run(t, command)
+			if code != exitUsage || !strings.Contains(stderr, test.want) || stdout != "" {
+				t.Errorf("%s: %s exits with %d, prints %q and\n%s", name, command, code, stdout, stderr)
+			}
+		}
+	}
+}
+
+// TestPoliciesGreeting checks that the first lines say who may call what.
+func TestPoliciesGreeting(t *testing.T) {
+	t.Parallel()
+	for config, want := range map[string]string{
+		"":          "There is no policy block: every tool may be called.\n",
+		policyBlock: "What may be called is up to 1 policy from policies/.\n",
+		openPolicy:  "What may be called is up to 1 policy from policy.inline.\n",
+		policyBlock[:len(policyBlock)-2] + "  mode = \"observe\"\n}\n": "Policies are only observed: what they deny is let through.\n",
+	} {
+		h := newHome(t)
+		h.write(t, "gateway.hcl", config+notesBlock)
+		h.writePolicy(t, "policies/a.cedar", openAll)
+		if g := h.start(t); !strings.Contains(g.written(), want) {
+			t.Errorf("with %q nothing says %q", config, want)
+		}
+	}
+}
+
+// cedarBlocks are the policies of a page.
+var cedarBlocks = regexp.MustCompile("(?ms)^```cedar\n(.*?)^```$")
+
+// beside is what the policies and configurations of docs/policies.md need.
+const beside = `
+upstream "github" {
+  url = "https://mcp.contoso.com/github"
+}
+
+upstream "crm" {
+  url = "https://mcp.contoso.com/crm"
+}
+
+group "platform" {
+  id = "4f1c2d3e-0000-0000-0000-000000000001"
+}
+
+group "support" {
+  id = "4f1c2d3e-0000-0000-0000-000000000002"
+}
+`
+
+// TestDocsPolicies loads the policies that docs/policies.md shows, together, and the
+// configurations, each of them.
+func TestDocsPolicies(t *testing.T) {
+	h := newHome(t)
+	var policies strings.Builder
+	for _, match := range cedarBlocks.FindAllStringSubmatch(page(t, "policies.md"), -1) {
+		policies.WriteString(match[1])
+	}
+	h.writePolicy(t, "policies/all.cedar", policies.String())
+	for _, name := range []string{"teams.json", "teams.cedarschema"} {
+		text, err := os.ReadFile("../../examples/own-team/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.write(t, name, string(text))
+	}
+	h.write(t, "authz.json", `{"version": "1.0", "type": "cedarv1", "cedar": {"policies": ["permit(principal, action, resource == Tool::\"get_issue\");"], "entities_json": "[]"}}`)
+	blocks := hclBlocks.FindAllStringSubmatch(page(t, "policies.md"), -1)
+	if len(blocks) < 3 || policies.Len() == 0 {
+		t.Fatalf("%d configurations, %d bytes of policies", len(blocks), policies.Len())
+	}
+	const target = "\n  entities = [\"teams.json\", \"teams.cedarschema\"]\n  bind \"target\" {\n    type = \"Repo\"\n    id   = \"${input.repo}\"\n  }\n}"
+	for _, block := range blocks {
+		text := block[1]
+		if tidy, err := config.Format("policies.md", []byte(text)); err != nil || string(tidy) != text {
+			t.Errorf("not formatted; it should be\n%s", tidy)
+		}
+		if !strings.Contains(text, "entities") {
+			text = strings.TrimSuffix(strings.TrimSpace(text), "}") + target + "\n"
+		}
+		h.write(t, "gateway.hcl", text+beside)
+		if stdout, stderr, code := h.run(t, "validate"); code != 0 {
+			t.Errorf("%s%s of\n%s", stdout, stderr, text)
+		}
+	}
+}
+
+// TestPolicyFindingsAreBounded checks that what policies come to is said once, and no
+// more than somebody reads.
+func TestPolicyFindingsAreBounded(t *testing.T) {
+	var log strings.Builder
+	p := newPolicyTeller(nil, nil, slog.New(slog.NewTextHandler(&log, nil)))
+	p.told = map[string]bool{}
+	var findings []string
+	for i := range 50 {
+		findings = append(findings, fmt.Sprintf("tool%d", i))
+	}
+	for range 2 {
+		p.tellNewLocked("nobody can call this tool", "tool", findings)
+	}
+	if n := strings.Count(log.String(), "\n"); n != mostFindings+1 || !strings.Contains(log.String(), `tool="and 30 more"`) {
+		t.Errorf("%d lines:\n%s", n, log.String())
+	}
+	log.Reset()
+	p.tellNewLocked("nobody can call this tool", "tool", append(findings, "another"))
+	if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "tool=another") {
+		t.Errorf("of another one it says\n%s", got)
+	}
+}
