@@ -2,7 +2,6 @@ package policy
 
 import (
 	"encoding/json"
-	"strings"
 	"sync"
 
 	"github.com/cedar-policy/cedar-go/types"
@@ -152,9 +151,6 @@ func (o *Object) declares(path []string) bool {
 	}
 	return true
 }
-
-// original is the name without the upstream's label.
-func (o *Object) original() string { return strings.TrimPrefix(o.Origin(), o.upstream+"/") }
 
 // upstreamEntity is that of its upstream, which has the same tags.
 func (o *Object) upstreamEntity() types.Entity {
