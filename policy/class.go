@@ -51,10 +51,10 @@ func (x *index) of(r *rule) *scopes {
 // A ruling is what an engine can say to a class about an object before it knows
 // the request.
 type ruling struct {
-	about      *about
-	candidates []*rule // that may be satisfied, or fail; in order
-	shadows    []*rule // the same of those that are only observed
-	reads      reads   // of both
+	about *about
+	// Those that may be satisfied, or fail, in order; the last are only observed.
+	permits, forbids, shadows rules
+	reads                     reads // of both
 }
 
 const (
@@ -261,10 +261,13 @@ func (c *class) rule(o *Object) *ruling {
 		if x.programs[i].Outcomes(env) == may.False {
 			continue
 		}
-		if rule.Observe {
+		switch {
+		case rule.Observe:
 			r.shadows = append(r.shadows, rule)
-		} else {
-			r.candidates = append(r.candidates, rule)
+		case rule.Permit:
+			r.permits = append(r.permits, rule)
+		default:
+			r.forbids = append(r.forbids, rule)
 		}
 	}
 	return r

@@ -82,26 +82,25 @@ func (e *Engine) decide(r *Request, auth Auth) *Decision {
 	}
 	d.looked.context = context
 	q := question{
+		engine:   e,
 		entities: &world{class: c, about: ruling.about},
 		request:  cedar.Request{Principal: c.entity.UID, Action: actions[r.Object.kind], Resource: r.Object.entity.UID, Context: context},
 	}
-	if len(ruling.shadows) > 0 {
-		satisfied, _ := q.ask(ruling.shadows)
-		d.Observed = reasons(satisfied)
+	for i := range ruling.shadows { // one by one, since a forbid leaves out the permits
+		satisfied, _ := q.ask(ruling.shadows[i : i+1])
+		d.Observed = append(d.Observed, reasons(satisfied)...)
 	}
-	satisfied, failed := q.ask(ruling.candidates)
-	permits, forbids := split(satisfied)
-	for _, f := range failed {
-		d.Errors = append(d.Errors, reasonOf(f.rule, f.message))
-	}
-	switch broken := brokenForbids(failed); {
+	permits, failed := q.ask(ruling.permits)
+	forbids, broken := q.ask(ruling.forbids)
+	d.Errors = errorsOf(slices.Concat(failed, broken))
+	switch {
 	case len(forbids) > 0:
 		return e.deny(d, r, "a policy forbids it", forbids)
 	case len(broken) > 0 && !e.o.SkipErrors:
-		return e.deny(d, r, "a forbid cannot be evaluated", broken)
+		return e.deny(d, r, "a forbid cannot be evaluated", rulesOf(broken))
 	case len(permits) == 0:
 		d = e.deny(d, r, "no policy permits it", nil)
-		d.Message = cmp.Or(firstMessage(ruling.candidates), e.o.DenyMessage)
+		d.Message = cmp.Or(firstMessage(ruling.permits), e.o.DenyMessage)
 		return d
 	}
 	d.Allow, d.Reasons = true, reasons(permits)
@@ -133,6 +132,7 @@ func firstMessage(rules []*rule) string {
 
 // A question is what rules are asked.
 type question struct {
+	engine   *Engine
 	entities types.EntityGetter
 	request  cedar.Request
 }
@@ -143,42 +143,49 @@ type failure struct {
 	message string
 }
 
-// ask evaluates rules, and tells which are satisfied and which fail, in order.
-func (q *question) ask(candidates []*rule) (satisfied []*rule, failed []failure) {
-	for _, r := range candidates {
-		_, diagnostic := cedar.Authorize(r, q.entities, q.request)
-		switch {
-		case len(diagnostic.Errors) > 0:
-			failed = append(failed, failure{r, diagnostic.Errors[0].Message})
-		case len(diagnostic.Reasons) > 0:
-			satisfied = append(satisfied, r)
+// rules are all permits, or all forbids.
+type rules []*rule
+
+// All implements [cedar.PolicyIterator].
+func (all rules) All() iter.Seq2[cedar.PolicyID, *cedar.Policy] {
+	return func(yield func(cedar.PolicyID, *cedar.Policy) bool) {
+		for _, r := range all {
+			if !yield(r.key, r.Compiled) {
+				return
+			}
 		}
+	}
+}
+
+// ask evaluates rules, and tells which are satisfied and which fail, in order.
+func (q *question) ask(all rules) (satisfied []*rule, failed []failure) {
+	if len(all) == 0 {
+		return nil, nil
+	}
+	_, diagnostic := cedar.Authorize(all, q.entities, q.request)
+	for _, reason := range diagnostic.Reasons {
+		satisfied = append(satisfied, q.engine.byKey[reason.PolicyID])
+	}
+	for _, err := range diagnostic.Errors {
+		failed = append(failed, failure{q.engine.byKey[err.PolicyID], err.Message})
 	}
 	return satisfied, failed
 }
 
-func split(rules []*rule) (permits, forbids []*rule) {
-	for _, r := range rules {
-		if r.Permit {
-			permits = append(permits, r)
-		} else {
-			forbids = append(forbids, r)
-		}
+func rulesOf(failed []failure) []*rule {
+	all := make([]*rule, len(failed))
+	for i, f := range failed {
+		all[i] = f.rule
 	}
-	return permits, forbids
+	return all
 }
 
-// All implements [cedar.PolicyIterator].
-func (r *rule) All() iter.Seq2[cedar.PolicyID, *cedar.Policy] {
-	return func(yield func(cedar.PolicyID, *cedar.Policy) bool) { yield("", r.Compiled) }
-}
-
-func brokenForbids(failed []failure) []*rule {
-	var all []*rule
+// errorsOf are failures in the order of the files.
+func errorsOf(failed []failure) []Reason {
+	slices.SortFunc(failed, func(a, b failure) int { return cmp.Compare(a.rule.at, b.rule.at) })
+	var all []Reason
 	for _, f := range failed {
-		if !f.rule.Permit {
-			all = append(all, f.rule)
-		}
+		all = append(all, reasonOf(f.rule, f.message))
 	}
 	return all
 }

@@ -6,10 +6,12 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 
+	"github.com/cedar-policy/cedar-go"
 	"github.com/cedar-policy/cedar-go/types"
 
 	"github.com/mcpagg/mcpagg/policy/ast"
@@ -42,6 +44,7 @@ type Options struct {
 type Engine struct {
 	o         Options
 	rules     []*rule // in the order of the files
+	byKey     map[cedar.PolicyID]*rule
 	reads     reads   // of all rules and facts
 	scopes    scopes  // all rules
 	callers   callers // all rules
@@ -58,6 +61,8 @@ type Engine struct {
 // A rule is a policy in an engine.
 type rule struct {
 	*source.Policy
+	at      int            // its place in the engine
+	key     cedar.PolicyID // the same as text
 	program *may.Program
 	reads   reads
 }
@@ -79,11 +84,12 @@ func New(o Options) (*Engine, error) {
 }
 
 func newEngine(o Options) *Engine {
-	e := &Engine{o: o, entities: types.EntityMap{}, abouts: map[*Object]*about{}}
+	e := &Engine{o: o, entities: types.EntityMap{}, abouts: map[*Object]*about{}, byKey: map[cedar.PolicyID]*rule{}}
 	e.reads.add(&reads{}) // of no rule
 	for i, p := range o.Policies {
-		r := &rule{Policy: p, program: may.Compile(p.AST), reads: readsOf(p)}
+		r := &rule{Policy: p, at: i, key: cedar.PolicyID(strconv.Itoa(i)), program: may.Compile(p.AST), reads: readsOf(p)}
 		e.rules = append(e.rules, r)
+		e.byKey[r.key] = r
 		e.reads.add(&r.reads)
 		e.scopes.add(i, r.AST)
 		e.callers.add(i, r.AST)
