@@ -2,6 +2,7 @@ package aggregator_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -340,6 +341,12 @@ type front struct {
 
 func (f *front) listen(addr string) {
 	ln, err := net.Listen("tcp", addr)
+	// A process that another test starts has the old listener for a moment, until it
+	// runs its program.
+	for begun := time.Now(); errors.Is(err, syscall.EADDRINUSE) && time.Since(begun) < 10*time.Second; {
+		time.Sleep(time.Millisecond)
+		ln, err = net.Listen("tcp", addr)
+	}
 	if err != nil {
 		f.t.Error(err)
 		return
