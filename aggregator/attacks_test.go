@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/mcpagg/mcpagg/aggregator"
 	"github.com/mcpagg/mcpagg/policy"
 	"github.com/mcpagg/mcpagg/policy/lock"
@@ -294,5 +296,27 @@ func TestAttackPretences(t *testing.T) {
 		if r := g.modern.modern("tools/call", "up_create_issue", members); strings.Contains(r.body, `"got"`) {
 			t.Errorf("%s: %s", members, r.body)
 		}
+	}
+}
+
+// TestAttackProbing asks for what is hidden: the caller learns nothing, and the
+// operator of it.
+func TestAttackProbing(t *testing.T) {
+	g := govern(t, upstreamtest.Script{
+		Tools: []string{issueTool}, Prompts: []string{`{"name":"p"}`}, Resources: []string{`{"uri":"file:///a","name":"a"}`},
+	}, `permit(principal in Group::"admins", action, resource);`)
+	g.call(upstream.ModernEra, "up_create_issue", `{"repo":"web"}`)
+	g.call(upstream.ModernEra, "up_nothing", `{}`)
+	g.legacy.request("prompts/get", `{"name":"up_p"}`)
+	g.legacy.request("resources/read", `{"uri":"up+file:///a"}`)
+	var of []string
+	for _, line := range g.lines(t) {
+		if line["decision"] != "deny" || line["why"] != "hidden from the caller" || line["caller"] != `User::"t/ann"` {
+			t.Errorf("recorded is %v", line)
+		}
+		of = append(of, fmt.Sprint(line["object"]))
+	}
+	if d := cmp.Diff([]string{"create_issue", "p", "file:///a"}, of); d != "" {
+		t.Error(d)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mcpagg/mcpagg/aggregator/audit"
 	"github.com/mcpagg/mcpagg/oauth"
 	"github.com/mcpagg/mcpagg/upstream"
 	"github.com/mcpagg/mcpagg/upstream/rawjson"
@@ -105,6 +106,10 @@ func (g *Gateway) callTool(ctx context.Context, r Request) (json.RawMessage, err
 	name, _ := r.Params.GetString("name")
 	tool, ok := r.catalog.tools.get(name)
 	if !ok {
+		if tool, ok := r.catalog.whole().tools.get(name); ok {
+			r.about.isTool(tool)
+			g.record(r, audit.Deny, hidden)
+		}
 		return nil, unknown("tool", name)
 	}
 	r.about.isTool(tool)
@@ -143,6 +148,10 @@ func (g *Gateway) getPrompt(ctx context.Context, r Request) (json.RawMessage, er
 	name, _ := r.Params.GetString("name")
 	prompt, ok := r.catalog.prompts.get(name)
 	if !ok {
+		if prompt, ok := r.catalog.whole().prompts.get(name); ok {
+			r.about.isPrompt(prompt)
+			g.record(r, audit.Deny, hidden)
+		}
 		return nil, unknown("prompt", name)
 	}
 	r.about.isPrompt(prompt)
@@ -170,6 +179,10 @@ func (g *Gateway) readResource(ctx context.Context, r Request) (json.RawMessage,
 	uri, _ := r.Params.GetString("uri")
 	t, ok := g.resource(r, uri)
 	if !ok {
+		if t.member != nil {
+			r.about.isResource(t, uri)
+			g.record(r, audit.Deny, hidden)
+		}
 		return nil, notFoundIn(r.Era, upstream.LegacyEra, noResource(uri))
 	}
 	r.about.isResource(t, uri)

@@ -5,6 +5,10 @@ import (
 	"github.com/mcpagg/mcpagg/policy"
 )
 
+// hidden is why a request is denied in the audit file whose caller is told that there
+// is no such thing.
+const hidden = "hidden from the caller"
+
 // record puts what became of a request into the audit file, once. It reports false if
 // that cannot be kept.
 func (g *Gateway) record(r Request, decision audit.Decision, reason string) bool {

@@ -99,32 +99,36 @@ func (e *Engine) Uncallable(objects []*Object) []Uncallable {
 // whyNobody says why nobody can use o, "" if somebody may.
 func (e *Engine) whyNobody(anybody *class, o *Object) string {
 	about := e.about(o)
-	permits := 0
-	var unmet, forbids []string
-	possible := false
-	for _, i := range e.scopes.of(o, about.ancestors) {
-		r := e.rules[i]
-		if r.Observe {
-			continue
-		}
-		outcome := e.forAnybody(anybody, r, o, about)
-		switch {
-		case !r.Permit && e.denies(outcome):
-			forbids = append(forbids, r.ID)
-		case r.Permit && outcome&may.True != 0:
-			possible = true
-		case r.Permit && outcome != may.False:
-			permits++
-			unmet = append(unmet, r.ID)
+	all := e.scopes.of(o, about.ancestors)
+	slices.Sort(all)
+	if why := e.whyNotPermitted(anybody, o, about, all); why != "" {
+		return why
+	}
+	for _, i := range all {
+		if r := e.rules[i]; !r.Permit && !r.Observe && e.denies(e.forAnybody(anybody, r, o, about)) {
+			return "always forbidden by " + r.ID
 		}
 	}
-	switch {
-	case len(forbids) > 0:
-		return "always forbidden by " + few(forbids)
-	case possible:
-		return ""
-	case permits > 0:
-		return "every permit that names it fails: " + few(unmet)
+	return ""
+}
+
+// whyNotPermitted says why none of some rules permits anybody anything, "" if one may.
+func (e *Engine) whyNotPermitted(anybody *class, o *Object, a *about, all []int) string {
+	var failing []string
+	for _, i := range all {
+		r := e.rules[i]
+		if !r.Permit || r.Observe {
+			continue
+		}
+		switch outcome := e.forAnybody(anybody, r, o, a); {
+		case outcome&may.True != 0:
+			return ""
+		case outcome != may.False:
+			failing = append(failing, r.ID)
+		}
+	}
+	if failing != nil {
+		return "every permit for it fails: " + few(failing)
 	}
 	return "no policy permits it"
 }

@@ -62,7 +62,7 @@ const (
 	// may be about them.
 	maxClasses = 1_000
 	// maxRulings bounds about how many objects it does so, for all classes.
-	maxRulings = 200_000
+	maxRulings = 50_000
 )
 
 // classes are those of an engine, the latest first.

@@ -155,7 +155,7 @@ type about struct {
 }
 
 // maxAbouts bounds of how many objects an engine knows that.
-const maxAbouts = 50_000
+const maxAbouts = 20_000
 
 func (e *Engine) about(o *Object) *about {
 	e.mu.Lock()
