@@ -122,7 +122,7 @@ func (p *policyTeller) tellActiveLocked(cfg *config.Config, objects []*policy.Ob
 func changeText(c policy.Change) string {
 	who := fmt.Sprintf("Group %q", c.Group)
 	if c.Group == "" {
-		who = "everybody"
+		who = "whoever is in no group"
 	}
 	return fmt.Sprintf("+%d −%d tools for %s", len(c.Added), len(c.Removed), who)
 }
@@ -134,15 +134,35 @@ func (p *policyTeller) tellFindingsLocked(objects []*policy.Object) {
 	if p.engine == nil {
 		return
 	}
-	var uncallable []string
-	for _, u := range p.engine.Uncallable(objects) {
-		uncallable = append(uncallable, u.Object.Origin()+": "+u.Why)
-	}
-	p.tellNewLocked("nobody can call this tool", "tool", uncallable)
+	p.tellUncallableLocked(p.engine.Uncallable(objects))
 	for _, m := range p.engine.Warnings(objects) {
 		p.warnings = append(p.warnings, m.String())
 	}
 	p.tellNewLocked("a policy does not fit the tools", "policy", p.warnings)
+}
+
+// tellUncallableLocked says in a line for each reason what nobody can use.
+func (p *policyTeller) tellUncallableLocked(all []policy.Uncallable) {
+	var reasons []string
+	fresh := map[string][]string{}
+	for _, u := range all {
+		finding := u.Object.String() + ": " + u.Why
+		if p.told[finding] {
+			continue
+		}
+		p.told[finding] = true
+		if fresh[u.Why] == nil {
+			reasons = append(reasons, u.Why)
+		}
+		fresh[u.Why] = append(fresh[u.Why], u.Object.String())
+	}
+	for i, why := range reasons {
+		if i == mostFindings {
+			p.log.Warn("nobody can use this", "why", fmt.Sprintf("%d more reasons", len(reasons)-i))
+			return
+		}
+		p.log.Warn("nobody can use this", "why", why, "count", len(fresh[why]), "of", firstNames(fresh[why]))
+	}
 }
 
 // mostFindings bounds how many of them are said at once.

@@ -92,8 +92,8 @@ func TestPoliciesReload(t *testing.T) {
 	if _, body := g.get(t, "/health/ready"); strings.Contains(body, "reload_failed") {
 		t.Errorf("the mistake is fixed, but: %s", body)
 	}
-	g.awaitLog(t, `msg="policies `+g.status(t).Policy.Digest[:8]+`… active: \+0 −1 tools for everybody" .*removed=\[notes/add\]`)
-	g.awaitLog(t, `msg="nobody can call this tool" tool="notes/add: `)
+	g.awaitLog(t, `msg="policies `+g.status(t).Policy.Digest[:8]+`… active: \+0 −1 tools for whoever is in no group" .*removed=\[notes/add\]`)
+	g.awaitLog(t, `msg="nobody can use this" why="always forbidden by [^"]+" count=1 of=.*notes/add`)
 }
 
 // TestPoliciesAtStart checks that nothing is served with broken policies, or with
@@ -209,14 +209,14 @@ func TestPolicyFindingsAreBounded(t *testing.T) {
 		findings = append(findings, fmt.Sprintf("tool%d", i))
 	}
 	for range 2 {
-		p.tellNewLocked("nobody can call this tool", "tool", findings)
+		p.tellNewLocked("a policy does not fit the tools", "policy", findings)
 	}
-	if n := strings.Count(log.String(), "\n"); n != mostFindings+1 || !strings.Contains(log.String(), `tool="and 30 more"`) {
+	if n := strings.Count(log.String(), "\n"); n != mostFindings+1 || !strings.Contains(log.String(), `policy="and 30 more"`) {
 		t.Errorf("%d lines:\n%s", n, log.String())
 	}
 	log.Reset()
-	p.tellNewLocked("nobody can call this tool", "tool", append(findings, "another"))
-	if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "tool=another") {
+	p.tellNewLocked("a policy does not fit the tools", "policy", append(findings, "another"))
+	if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "policy=another") {
 		t.Errorf("of another one it says\n%s", got)
 	}
 }
