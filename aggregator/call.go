@@ -34,6 +34,7 @@ type Request struct {
 	catalog    *Catalog   // that it is served from, what the caller sees; set by Serve
 	about      *matter    // what it turns out to be about; set by Serve
 	idempotent bool       // it does no harm if it is served twice
+	alone      bool       // its answer is all of an HTTP response, and may be a challenge
 	session    *session   // of a legacy client; nil for others
 	stream     *responder // where a legacy client is asked; nil in a batch
 }
@@ -51,6 +52,10 @@ func (g *Gateway) Serve(ctx context.Context, r Request) (result json.RawMessage,
 		result, ok, err = g.serve(ctx, r)
 	} else {
 		ok = true
+	}
+	if refused := (*challenged)(nil); errors.As(err, &refused) {
+		_, _ = g.refuse(r, refused.denied) // notes it; a challenge has no room for the answer
+		return nil, true, refused
 	}
 	if hasEnded(r.Caller) {
 		return nil, true, errSignedOut
@@ -130,7 +135,7 @@ func (g *Gateway) callTool(ctx context.Context, r Request) (json.RawMessage, err
 		r.Params.Set("arguments", args.raw)
 	}
 	r.Params.Delete(taskParam)
-	demands, err := g.decide(r, args)
+	demands, err := g.decide(ctx, r, args)
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +170,7 @@ func (g *Gateway) getPrompt(ctx context.Context, r Request) (json.RawMessage, er
 		return nil, &denied{reason: "arguments", answer: invalidParams("arguments of %s: %v", name, err)}
 	}
 	r.Params.Set("name", rawjson.String(prompt.original))
-	demands, err := g.decide(r, args)
+	demands, err := g.decide(ctx, r, args)
 	if err != nil {
 		return nil, err
 	}
@@ -192,7 +197,7 @@ func (g *Gateway) readResource(ctx context.Context, r Request) (json.RawMessage,
 	}
 	defer leave()
 	r.Params.Set("uri", rawjson.String(t.original))
-	demands, err := g.decide(r, arguments{})
+	demands, err := g.decide(ctx, r, arguments{})
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,6 @@
 package aggregator
 
 import (
-	"cmp"
 	"context"
 	"time"
 
@@ -53,13 +52,14 @@ func (a *matter) isResource(t target, uri string) {
 }
 
 // decide asks the policies about the request, whose names are the original ones by
-// now, and sees to what they demand before
-// it goes on. It returns what they demand of the result. Its error is a *denied.
-func (g *Gateway) decide(r Request, args arguments) (source.Obligations, error) {
+// now, and sees to what they demand before it goes on. It returns what they demand of
+// the result. Its error is a *denied or a *challenged.
+func (g *Gateway) decide(ctx context.Context, r Request, args arguments) (source.Obligations, error) {
 	about := r.about
 	about.arguments = args
 	begun := time.Now()
-	about.decision = r.catalog.decide(g.question(r, begun))
+	q := g.question(r, begun)
+	about.decision = r.catalog.decide(q)
 	about.took = time.Since(begun)
 	d := about.decision
 	if args.unfit != nil {
@@ -68,7 +68,7 @@ func (g *Gateway) decide(r Request, args arguments) (source.Obligations, error) 
 	g.noteDecision(r)
 	if !d.Allow {
 		g.abandon(r)
-		return source.Obligations{}, deniedByPolicy(byPolicy, cmp.Or(d.Message, "denied by policy"))
+		return source.Obligations{}, g.deny(ctx, r, q)
 	}
 	if err := g.quotas.oblige(r, d.Obligations); err != nil {
 		return source.Obligations{}, err

@@ -58,6 +58,7 @@ type Gateway struct {
 	figures       counted
 	principals    principals
 	quotas        quotas
+	challenges    challenges
 	brake         *brake.Brake   // nil for none
 	labels        *labels.Labels // nil for none
 	notes         notes

@@ -146,6 +146,9 @@ func (g *Gateway) servePost(w http.ResponseWriter, r *http.Request, x *exchange,
 			p.end()
 			return
 		}
+		if isChallenged(err) && g.challenge(r, x, p) {
+			return
+		}
 		p.answer(result, err)
 	}
 }
@@ -187,7 +190,7 @@ func (g *Gateway) serveRequest(x *exchange, s *session, p *responder) (json.RawM
 		return nil, &jsonrpc.Error{Code: jsonrpc.CodeInvalidRequest, Message: fmt.Sprintf("a request with the id %s is in flight", x.id)}
 	}
 	defer end()
-	x.Params, x.session, x.stream = params, s, p
+	x.Params, x.session, x.stream, x.alone = params, s, p, p != nil
 	if p != nil {
 		x.Notify = p.notify
 	}
@@ -195,7 +198,7 @@ func (g *Gateway) serveRequest(x *exchange, s *session, p *responder) (json.RawM
 		return json.RawMessage("{}"), nil
 	}
 	result, ours, err := g.Serve(ctx, x.Request)
-	if by := (*upstream.Cancelled)(nil); err != nil && errors.As(context.Cause(ctx), &by) {
+	if by := (*upstream.Cancelled)(nil); err != nil && !isChallenged(err) && errors.As(context.Cause(ctx), &by) {
 		return nil, by
 	}
 	if !ours {

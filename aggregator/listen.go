@@ -208,7 +208,7 @@ func (g *Gateway) agreeTo(ctx context.Context, r Request, l *listener, uri strin
 	r.about.isResource(t, uri)
 	err := g.blocked(r)
 	if err == nil {
-		_, err = g.decide(r, arguments{})
+		_, err = g.decide(ctx, r, arguments{})
 	}
 	if err == nil {
 		err = g.watchOver(ctx, r, t.member, t.original, l, maxSubscriptions)

@@ -59,11 +59,14 @@ func (g *Gateway) serveModern(w http.ResponseWriter, r *http.Request, x *exchang
 		g.serveListen(w, r, x)
 		return
 	}
-	x.Notify = p.notify
+	x.Notify, x.alone = p.notify, true
 	defer p.close()
 	result, err := g.answerModern(r.Context(), x.Request)
 	if errors.Is(err, context.Canceled) {
 		return // the client has hung up
+	}
+	if isChallenged(err) && g.challenge(r, x, p) {
+		return
 	}
 	p.answer(result, err)
 }

@@ -1,6 +1,7 @@
 package aggregator
 
 import (
+	"context"
 	"encoding/json"
 	"log/slog"
 	"net/http"
@@ -53,6 +54,11 @@ type Options struct {
 	// SignIn serves what clients need to sign in, at /.well-known, /oauth2 and
 	// their other paths; nil if nobody does.
 	SignIn http.Handler
+	// StepUp makes the next sign-in of a caller, who has a session, satisfy an
+	// authentication context such as "c1", and ends the session: Authenticate
+	// refuses its token from then on. nil means that nobody can be had to sign in
+	// again.
+	StepUp func(ctx context.Context, c *oauth.Caller, authContext string) error
 	// Audit gets a record of each decision; nil means that none is kept. Whoever
 	// opened it closes it, once the gateway has stopped.
 	Audit *audit.Log

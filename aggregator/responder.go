@@ -12,6 +12,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/mcpagg/mcpagg/oauth"
 	"github.com/mcpagg/mcpagg/upstream"
 	"github.com/mcpagg/mcpagg/upstream/rawjson"
 )
@@ -139,6 +140,18 @@ func (p *responder) answer(result json.RawMessage, err error) {
 		return
 	}
 	writeBody(p.w, status, body...)
+}
+
+// refuse answers the HTTP request instead. It reports false if something was said
+// already.
+func (p *responder) refuse(f *oauth.Refusal) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stream != nil || !p.finishLocked() {
+		return false
+	}
+	refuseCaller(p.w, f)
+	return true
 }
 
 // writeBody writes a JSON body that consists of some parts.

@@ -295,7 +295,7 @@ func (g *Gateway) subscribe(ctx context.Context, r Request) (json.RawMessage, er
 		return nil, err
 	}
 	defer leave()
-	if _, err := g.decide(r, arguments{}); err != nil {
+	if _, err := g.decide(ctx, r, arguments{}); err != nil {
 		return nil, err
 	}
 	return json.RawMessage("{}"), g.watchOver(ctx, r, t.member, t.original, r.session, maxSubscriptions)

@@ -146,7 +146,7 @@ func BenchmarkOverhead(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				if _, err := g.decide(r, args); err != nil {
+				if _, err := g.decide(b.Context(), r, args); err != nil {
 					b.Fatal(err)
 				}
 				if err := g.mark(b.Context(), r, nil); err != nil {

@@ -58,6 +58,9 @@ func (s *signIns) prepare(ctx context.Context, cfg *config.Config) (settle func(
 		return nil, err
 	}
 	cfg.Gateway.Brake, cfg.Gateway.Labels = s.kept.brake, s.kept.labels
+	if cfg.State.Brokers {
+		cfg.Gateway.StepUp = state.StepUp
+	}
 	keep := func(served bool) {
 		opened(served)
 		if served {
