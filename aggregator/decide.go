@@ -70,6 +70,7 @@ func (g *Gateway) decide(ctx context.Context, r Request, args arguments) (source
 		g.abandon(r)
 		return source.Obligations{}, g.deny(ctx, r, q)
 	}
+	g.challenges.helped(r.Caller)
 	if err := g.quotas.oblige(r, d.Obligations); err != nil {
 		return source.Obligations{}, err
 	}

@@ -14,7 +14,8 @@
 //	serveMCP  (door.go)      limits, Origin, who is calling, which era
 //	a door    (legacy.go, modern.go)   session, headers, framing; the params stay raw
 //	Serve     (call.go)      name -> tool in what the caller sees (excerpt.go), arguments checked
-//	decide    (decide.go)    what policies say of it, and demand (obligations.go, redact.go)
+//	decide    (decide.go)    what policies say of it, and demand (obligations.go, redact.go), or
+//	                         who signs in again for it (stepup.go)
 //	send      (call.go)      whose instance of the upstream serves it (instance.go); what the
 //	                         upstream asks meanwhile (talk.go, and between eras bridge.go, parked.go)
 //	upstream  Call           the raw params out, the raw result in

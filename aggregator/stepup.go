@@ -9,13 +9,15 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mcpagg/mcpagg/oauth"
 	"github.com/mcpagg/mcpagg/policy"
 )
 
 const (
-	// challengedFor is for how long a person with one client is not sent to sign in
-	// for the same authentication context again: a provider that does not grant it
-	// would have them sign in forever.
+	// challengedFor is for how long a person is not sent to sign in for the same
+	// authentication context again, unless it helped: a provider that does not grant
+	// it would have them sign in forever. The client does not matter, since some
+	// register anew for each sign-in.
 	challengedFor = time.Hour
 	// maxChallenged bounds how many such challenges are remembered. Nobody else is
 	// challenged meanwhile.
@@ -58,7 +60,7 @@ func (g *Gateway) stepUp(ctx context.Context, r Request, want string) bool {
 	if r.catalog.StepUp == nil || !r.alone || !worthSigningIn[r.Method] || r.Caller.Session == "" || hasEnded(r.Caller) {
 		return false
 	}
-	key := challenge{r.Caller.ID, clientOf(r.Caller), want}
+	key := challenge{r.Caller.ID, want}
 	if !g.challenges.begin(key, time.Now()) {
 		return false
 	}
@@ -81,8 +83,8 @@ func (g *Gateway) challenge(r *http.Request, x *exchange, p *responder) bool {
 	return refused != nil && p.refuse(refused)
 }
 
-// A challenge is whom something was asked of.
-type challenge struct{ caller, client, context string }
+// A challenge is of whom what authentication context was asked.
+type challenge struct{ caller, context string }
 
 // challenges remember those of the last hour. It is safe for concurrent use.
 type challenges struct {
@@ -118,7 +120,15 @@ func (c *challenges) expireLocked(now time.Time) {
 	}
 }
 
-// forget is for a challenge that came to nothing.
+// helped says that the caller is signed in strongly by now, so that they may be
+// challenged with another client.
+func (c *challenges) helped(caller *oauth.Caller) {
+	for _, name := range caller.AuthContexts {
+		c.forget(challenge{caller.ID, name})
+	}
+}
+
+// forget is for a challenge that is over.
 func (c *challenges) forget(key challenge) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

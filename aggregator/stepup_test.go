@@ -75,7 +75,8 @@ func governStrongly(t *testing.T) (*governed, *steppedUp) {
 const vault = `{"repo":"vault"}`
 
 // TestStepUp is about calls that lack stronger authentication alone: the first of a
-// person gets a challenge as any other, and no other does until it has helped.
+// person gets the challenge of any request without a good token, and no other does
+// until that has helped.
 func TestStepUp(t *testing.T) {
 	for _, era := range eras {
 		t.Run(string(era), func(t *testing.T) {
@@ -101,13 +102,17 @@ func TestStepUp(t *testing.T) {
 			if n := s.times(); n != 1 || s.asked[0] != "s0 c1" {
 				t.Errorf("the person was to sign in for %v", s.asked)
 			}
+			s.signIn() // with another client
+			if r := g.call(era, "up_create_issue", vault); r.status != http.StatusUnauthorized || s.times() != 2 {
+				t.Errorf("who signed in strongly before gets %d %s", r.status, r.body)
+			}
 			whys := map[any]int{}
 			for _, line := range g.lines(t) {
 				if line["decision"] == "deny" {
 					whys[line["why"]]++
 				}
 			}
-			if whys["stronger authentication is missing (c1)"] != 4 {
+			if whys["stronger authentication is missing (c1)"] != 5 {
 				t.Errorf("the audit file has %v", whys)
 			}
 		})
