@@ -137,6 +137,7 @@ func TestDecide(t *testing.T) {
 		"another argument":    {`@id("a") permit(principal, action, resource) when { context.input.owner == "fabrikam" };`, person(), repo, false, nil},
 		"a default":           {`@id("a") permit(principal, action, resource) when { context.input.branch == "main" };`, person(), repo, true, []string{"a"}},
 		"an absent argument":  {`@id("a") permit(principal, action, resource) when { context.input has milestone };`, person(), repo, false, nil},
+		"there is an input":   {`@id("a") permit(principal, action, resource) when { context has input && context has size };`, person(), repo, true, []string{"a"}},
 		"null is absent":      {`@id("a") permit(principal, action, resource) unless { context.input has milestone };`, person(), `{"owner": "o", "repo": "r", "milestone": null}`, true, []string{"a"}},
 		"bytes":               {`@id("a") permit(principal, action, resource) when { context.bytes == 35 };`, person(), repo, true, []string{"a"}},
 		"the size of a text":  {`@id("a") permit(principal, action, resource) when { context.size.owner == 7 };`, person(), repo, true, []string{"a"}},

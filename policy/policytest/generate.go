@@ -267,7 +267,7 @@ var conditions = []string{
 	`context.input.labels.containsAll(["bug", "p1"])`, `context.input.labels.containsAny(["p1"])`, `context.input has labels && context.input.labels.isEmpty()`,
 	`context.input has since && context.input.since < context.now`, `context.now > datetime("2026-12-01")`, `context.input has host && context.input.host.isInRange(ip("10.0.0.0/8"))`,
 	`context.input has issue.state && context.input.issue.state == "open"`, `context.input.issue.id > 1`, `context.input["a-b"] == "c"`, `context.input has body`,
-	`context.input has nothing`, `context.input.nothing == 1`, `context.input.repo == 1`, `["web", "ops"].contains(context.input.repo)`,
+	`context has input`, `context has size && context has bytes`, `context has session`, `context.input has nothing`, `context.input.nothing == 1`, `context.input.repo == 1`, `["web", "ops"].contains(context.input.repo)`,
 	`context.input == {"owner": "acme", "repo": "web", "branch": "main"}`,
 	`context.arg_owner == "acme"`, `context has arg_title && context.arg_title == "x"`, `context has arg_labels_present`, `resource.arg_repo == "web"`,
 	`context.bytes < 60`, `context.size.repo < 4`, `context.size has title && context.size.title == 3`, `context.size has labels && context.size.labels > 1`,

@@ -47,18 +47,6 @@ type Mentions struct {
 	AnySize bool
 }
 
-// LooksAt reports whether that attribute of the context is looked at.
-func (m *Mentions) LooksAt(attribute string) bool {
-	return m.Whole || slices.Contains(m.Context, attribute)
-}
-
-// LooksAtArguments reports whether the decision may depend on arguments, beyond
-// how many bytes they are in all.
-func (m *Mentions) LooksAtArguments() bool {
-	return m.Whole || m.AnyArgument || m.AnySize || len(m.Arguments) > 0 || len(m.Sizes) > 0 ||
-		m.LooksAt("input") || m.LooksAt("size")
-}
-
 // Variables are what a part of a policy refers to.
 type Variables uint8
 

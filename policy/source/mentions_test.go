@@ -127,16 +127,3 @@ func TestVariablesOf(t *testing.T) {
 		}
 	}
 }
-
-func TestMentionsOfArguments(t *testing.T) {
-	for text, want := range map[string]bool{
-		"context.input.a == 1": true, "context has arg_a": true, "context has input": true, "context.size.a > 1": true,
-		"context == {}": true, "context.bytes > 1": false, "context.auth.mfa": false,
-	} {
-		p := parse(t, "permit(principal, action, resource) when { "+text+" };", source.Options{})[0]
-		m := source.MentionsOf(p)
-		if got := m.LooksAtArguments(); got != want {
-			t.Errorf("%s: looks at arguments %t, want %t", text, got, want)
-		}
-	}
-}
