@@ -35,6 +35,7 @@ type index struct {
 	programs []*may.Program
 	// By the scopes of both.
 	permits, forbids, observed scopes
+	able                       scopes // those of permits that may be satisfied
 }
 
 // of are the rules by whose scope a rule is found.
@@ -182,6 +183,9 @@ func (c *class) index(k kind) *index {
 			continue
 		}
 		x.of(r).add(len(x.rules), r.AST)
+		if r.Permit && !r.Observe && p.Satisfiable() {
+			x.able.add(len(x.rules), r.AST)
+		}
 		x.rules, x.programs = append(x.rules, r), append(x.programs, p)
 	}
 	c.indexes[k].Store(x)
@@ -204,7 +208,7 @@ func (c *class) sees(x *index, env *may.Env, o *Object) bool {
 	a := c.engine.about(o)
 	c.about(env, o, a)
 	permits := func(outcome may.Outcome) bool { return outcome&may.True != 0 }
-	return x.some(&x.permits, permits, env, o, a) && !x.some(&x.forbids, c.engine.denies, env, o, a)
+	return x.some(&x.able, permits, env, o, a) && !x.some(&x.forbids, c.engine.denies, env, o, a)
 }
 
 // some reports whether the outcome of one of the rules in s is such.

@@ -13,6 +13,8 @@
 package may
 
 import (
+	"slices"
+
 	"github.com/cedar-policy/cedar-go/types"
 
 	"github.com/mcpagg/mcpagg/policy/ast"
@@ -100,4 +102,13 @@ func (p *Program) Constant() (Outcome, bool) {
 		return 0, false
 	}
 	return p.root.val.outcome(), true
+}
+
+// Satisfiable reports whether the policy may be satisfied in some Env. It may say so
+// of one that is not, and never the other way round.
+func (p *Program) Satisfiable() bool {
+	if p.root.op == opAnd {
+		return !slices.ContainsFunc(p.root.args, func(n *node) bool { return n.op == opConst && n.val.outcome()&True == 0 })
+	}
+	return p.root.op != opConst || p.root.val.outcome()&True != 0
 }

@@ -85,6 +85,9 @@ func check(t *testing.T, data []byte, complete bool, completions int) (may.Outco
 	} else {
 		got = o
 	}
+	if got&may.True != 0 && !special.Satisfiable() {
+		t.Errorf("not satisfiable, and %v", got)
+	}
 	if o, ok := special.Constant(); ok && o != got {
 		t.Errorf("constant %v, but %v", o, got)
 	}
