@@ -138,7 +138,7 @@ func (e *Engine) forAnybody(anybody *class, r *rule, o *Object, a *about) may.Ou
 	var all may.Outcome
 	for _, t := range []types.EntityType{typeUser, typeWorkload} {
 		env := anybody.env(o.kind)
-		env.Principal, env.AnyPrincipal = types.NewEntityUID(t, "anybody"), true
+		env.Principal, env.AnyPrincipal = types.NewEntityUID(t, "\x00"), true // of whom no file says anything
 		env.Known = types.NewRecord(nil)
 		anybody.about(env, o, a)
 		env.Unknown = withApp(a.unknown)

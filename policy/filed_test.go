@@ -121,3 +121,13 @@ func TestInputIsThere(t *testing.T) {
 		}
 	}
 }
+
+// TestFiledAnybody has files name one user, of whom what is said holds for nobody
+// else.
+func TestFiledAnybody(t *testing.T) {
+	e := filed(t, `[{"uid": {"type": "User", "id": "anybody"}, "parents": [{"type": "Group", "id": "g"}], "attrs": {}}]`,
+		`permit(principal is User in Group::"h", action, resource);`)
+	if u := e.Uncallable([]*policy.Object{createIssue}); u != nil {
+		t.Errorf("of everybody it is said %+v", u)
+	}
+}
