@@ -35,7 +35,9 @@ type index struct {
 	programs []*may.Program
 	// By the scopes of both.
 	permits, forbids, observed scopes
-	able                       scopes // those of permits that may be satisfied
+	// Those that views ask: they may be satisfied. A forbid that can only fail may
+	// deny everything, too; but few do, and a view may show too much.
+	granting, denying scopes
 }
 
 // of are the rules by whose scope a rule is found.
@@ -47,6 +49,17 @@ func (x *index) of(r *rule) *scopes {
 		return &x.permits
 	}
 	return &x.forbids
+}
+
+// asked are the rules by whose scope a view asks a rule, nil if none does.
+func (x *index) asked(r *rule) *scopes {
+	switch {
+	case r.Observe:
+		return nil
+	case r.Permit:
+		return &x.granting
+	}
+	return &x.denying
 }
 
 // A ruling is what an engine can say to a class about an object before it knows
@@ -183,8 +196,8 @@ func (c *class) index(k kind) *index {
 			continue
 		}
 		x.of(r).add(len(x.rules), r.AST)
-		if r.Permit && !r.Observe && p.Satisfiable() {
-			x.able.add(len(x.rules), r.AST)
+		if asked := x.asked(r); asked != nil && p.Satisfiable() {
+			asked.add(len(x.rules), r.AST)
 		}
 		x.rules, x.programs = append(x.rules, r), append(x.programs, p)
 	}
@@ -208,7 +221,7 @@ func (c *class) sees(x *index, env *may.Env, o *Object) bool {
 	a := c.engine.about(o)
 	c.about(env, o, a)
 	permits := func(outcome may.Outcome) bool { return outcome&may.True != 0 }
-	return x.some(&x.able, permits, env, o, a) && !x.some(&x.forbids, c.engine.denies, env, o, a)
+	return x.some(&x.granting, permits, env, o, a) && !x.some(&x.denying, c.engine.denies, env, o, a)
 }
 
 // some reports whether the outcome of one of the rules in s is such.
