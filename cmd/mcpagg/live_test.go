@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -167,14 +169,29 @@ func (g *gatewayProcess) get(t *testing.T, path string) (int, string) {
 	return resp.StatusCode, string(body)
 }
 
+// lastPort is the last that freeAddress gave away; it begins anywhere, for other
+// processes that do the same.
+var lastPort = func() *atomic.Int64 {
+	var port atomic.Int64
+	port.Store(int64(rand.IntN(12_000)))
+	return &port
+}()
+
+// freeAddress is one on which a program can listen: the system gives nobody a port
+// below 32768 by itself, and no other test is given this one. It listens there for no
+// moment: a process that another test starts just then would go on to.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		address := fmt.Sprint("127.0.0.1:", 20_000+lastPort.Add(1)%12_000)
+		conn, err := net.Dial("tcp", address)
+		if err != nil { // nobody is there
+			return address
+		}
+		_ = conn.Close()
 	}
-	defer ln.Close()
-	return ln.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 // eventually asks until the answer is "", and fails with the last other one.
