@@ -238,6 +238,9 @@ func (x *index) some(s *scopes, such func(may.Outcome) bool, env *may.Env, o *Ob
 
 // ruling is what can be said about o.
 func (c *class) ruling(o *Object) *ruling {
+	if !o.memorable() {
+		return c.rule(o)
+	}
 	c.mu.RLock()
 	r := c.rulings[o]
 	c.mu.RUnlock()

@@ -154,10 +154,21 @@ type about struct {
 	unknown   *typed.Type // of its context
 }
 
-// maxAbouts bounds of how many objects an engine knows that.
-const maxAbouts = 20_000
+const (
+	// maxAbouts bounds of how many objects an engine knows that.
+	maxAbouts = 20_000
+	// maxName bounds the bytes of the names of objects that are remembered: clients
+	// make up those of resources.
+	maxName = 1 << 10
+)
+
+// memorable reports whether an engine remembers what it found out of the object.
+func (o *Object) memorable() bool { return len(o.entity.UID.ID) <= maxName }
 
 func (e *Engine) about(o *Object) *about {
+	if !o.memorable() {
+		return e.makeAbout(o)
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	a := e.abouts[o]
