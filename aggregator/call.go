@@ -244,7 +244,7 @@ func (g *Gateway) completes(r Request, ref *rawjson.Object) error {
 		ref.Set("name", rawjson.String(prompt.original))
 	case "ref/resource":
 		uri, _ := ref.GetString("uri")
-		t, ok := g.resource(r, uri)
+		t, ok := g.reference(r, uri)
 		if !ok {
 			return unknown("resource", uri)
 		}

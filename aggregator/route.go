@@ -19,11 +19,29 @@ func (it *item) target() target { return target{it.member, it.original, it.objec
 
 // resource is what a URI leads to, for a caller who may see it: what is hidden is
 // as unknown as what is not there.
+// A template's own URI is that of a resource like any other.
 func (g *Gateway) resource(r Request, uri string) (target, bool) {
 	t, ok := r.catalog.whole().route(uri)
 	if !ok {
 		return target{}, false
 	}
+	if t.object != nil && t.object.IsTemplate() {
+		t.object = nil
+	}
+	return g.shown(r, t)
+}
+
+// reference is what a completion's URI leads to, which may be a template.
+func (g *Gateway) reference(r Request, uri string) (target, bool) {
+	t, ok := r.catalog.whole().route(uri)
+	if !ok {
+		return target{}, false
+	}
+	return g.shown(r, t)
+}
+
+// shown is the target as policies see it, and whether the caller may see it.
+func (g *Gateway) shown(r Request, t target) (target, bool) {
 	t = g.known(t)
 	p := r.catalog.Policy
 	if p == nil || t.member.Observe {

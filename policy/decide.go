@@ -73,6 +73,9 @@ func (e *Engine) decide(r *Request, auth Auth) *Decision {
 	if why := e.GroupsNeeded(r.Principal); why != "" {
 		return e.deny(d, r, "the caller's groups are not known: "+why, nil)
 	}
+	if r.Object.template { // of which resource it is, and so what is forbidden, is not known
+		return e.deny(d, r, "a template is no resource", nil)
+	}
 	c := e.classOf(r.Principal)
 	ruling := c.ruling(r.Object)
 	d.looked = looked{class: c, about: ruling.about, reads: &ruling.reads}

@@ -102,13 +102,16 @@ func ResourceObject(r Resource) *Object {
 	return o
 }
 
-// TemplateObject stands for every resource of a template. It can be seen, and not
-// decided about.
+// TemplateObject stands for every resource of a template. It can be seen, and every
+// decision about it is a denial.
 func TemplateObject(r Resource) *Object {
 	o := ResourceObject(r)
 	o.template = true
 	return o
 }
+
+// IsTemplate reports whether it stands for every resource of a template.
+func (o *Object) IsTemplate() bool { return o.template }
 
 var noArguments = sync.OnceValue(func() *typed.Shape { return &typed.Shape{Input: &typed.Type{Kind: typed.Record}} })
 
