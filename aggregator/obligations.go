@@ -2,6 +2,7 @@ package aggregator
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"math"
 	"strconv"
@@ -26,8 +27,16 @@ type quotas struct {
 }
 
 type quotaPair struct {
-	young, old map[string]*rate.Limiter // by caller, object and rate
-	born       time.Time                // when young was empty
+	young, old map[quotaKey]*rate.Limiter
+	born       time.Time // when young was empty
+}
+
+// A quotaKey is a digest of the caller, the object and the rate: clients make up
+// the names of resources, as long as they like.
+type quotaKey [sha256.Size]byte
+
+func quotaKeyOf(r Request, of source.Rate) quotaKey {
+	return sha256.Sum256([]byte(r.Caller.ID + "\x00" + r.about.object.String() + "\x00" + strconv.Itoa(of.Calls)))
 }
 
 // oblige sees to what the satisfied permits demand before the request goes on. Its
@@ -78,9 +87,9 @@ func (q *quotas) limiterLocked(r Request, of source.Rate, now time.Time) *rate.L
 		q.per[of.Per] = pair
 	}
 	if pair.young == nil || len(pair.young) >= maxQuotas || now.Sub(pair.born) >= of.Per {
-		pair.young, pair.old, pair.born = map[string]*rate.Limiter{}, pair.young, now
+		pair.young, pair.old, pair.born = map[quotaKey]*rate.Limiter{}, pair.young, now
 	}
-	key := r.Caller.ID + "\x00" + r.about.object.String() + "\x00" + strconv.Itoa(of.Calls)
+	key := quotaKeyOf(r, of)
 	l := pair.young[key]
 	if l == nil {
 		if l = pair.old[key]; l == nil {
