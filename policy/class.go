@@ -2,6 +2,7 @@ package policy
 
 import (
 	"container/list"
+	"crypto/sha256"
 	"slices"
 	"strings"
 	"sync"
@@ -162,7 +163,8 @@ func (e *Engine) makeClass(p *Principal) *class {
 		key.WriteString("\x00app=" + c.app.String())
 	}
 	c.known = types.NewRecord(types.RecordMap{"app": c.app})
-	c.key = key.String()
+	digest := sha256.Sum256([]byte(key.String())) // somebody in many groups has a long one
+	c.key = string(digest[:])
 	c.entity = e.merge(types.Entity{UID: uid, Parents: types.NewEntityUIDSet(parents...), Attributes: types.NewRecord(attributes), Tags: tags})
 	return c
 }

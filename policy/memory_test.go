@@ -115,6 +115,23 @@ func TestManyGroups(t *testing.T) {
 	}
 }
 
+// TestViewKeysAreShort remembers whole lists by keys of views, which must not grow
+// with the groups of a caller.
+func TestViewKeysAreShort(t *testing.T) {
+	e := engine(t, `permit(principal, action, resource) when { principal.groups.contains(resource.name) };`)
+	var groups []string
+	for i := range 2_000 {
+		groups = append(groups, fmt.Sprintf("g%d", i))
+	}
+	key := e.ViewKey(person(groups...))
+	if len(key) > 100 {
+		t.Errorf("a key has %d bytes", len(key))
+	}
+	if key == e.ViewKey(person(groups[1:]...)) || key != e.ViewKey(person(groups...)) {
+		t.Error("a key is not that of the groups")
+	}
+}
+
 // TestDeniesEverybody has policies by which nobody can do anything.
 func TestDeniesEverybody(t *testing.T) {
 	for _, text := range []string{
