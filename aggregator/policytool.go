@@ -32,12 +32,15 @@ func resourceObject(m *member, uri string, def rawjson.Object) *policy.Object {
 	return policy.ResourceObject(resourceOf(m, uri, def))
 }
 
+func unlistedObject(m *member, uri string) *policy.Object {
+	return policy.UnlistedObject(policy.Resource{Upstream: m.Name, URI: uri, Tags: m.Tags})
+}
+
 func templateObject(m *member, template string, def rawjson.Object) *policy.Object {
 	return policy.TemplateObject(resourceOf(m, template, def))
 }
 
-// resourceOf is a resource, or a template, as policies see it. One that is not
-// listed has no definition.
+// resourceOf is a resource, or a template, as policies see it.
 func resourceOf(m *member, uri string, def rawjson.Object) policy.Resource {
 	name, _ := def.GetString("name")
 	media, _ := def.GetString("mimeType")

@@ -75,7 +75,7 @@ type offListKey struct {
 
 func (u *offList) object(m *member, uri string) *policy.Object {
 	if len(uri) > maxWatchedURI {
-		return resourceObject(m, uri, nil)
+		return unlistedObject(m, uri)
 	}
 	key := offListKey{m, uri}
 	u.mu.Lock()
@@ -86,7 +86,7 @@ func (u *offList) object(m *member, uri string) *policy.Object {
 	o := u.young[key]
 	if o == nil {
 		if o = u.old[key]; o == nil {
-			o = resourceObject(m, uri, nil)
+			o = unlistedObject(m, uri)
 		}
 		u.young[key] = o
 	}

@@ -220,6 +220,9 @@ func (c *class) about(env *may.Env, o *Object, a *about) {
 
 // sees reports whether some request about o could be allowed.
 func (c *class) sees(x *index, env *may.Env, o *Object) bool {
+	if o.disguised {
+		return false
+	}
 	a := c.engine.about(o)
 	c.about(env, o, a)
 	permits := func(outcome may.Outcome) bool { return outcome&may.True != 0 }

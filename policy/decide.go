@@ -76,6 +76,9 @@ func (e *Engine) decide(r *Request, auth Auth) *Decision {
 	if r.Object.template { // of which resource it is, and so what is forbidden, is not known
 		return e.deny(d, r, "a template is no resource", nil)
 	}
+	if r.Object.disguised {
+		return e.deny(d, r, "the URI has a simpler spelling", nil)
+	}
 	c := e.classOf(r.Principal)
 	ruling := c.ruling(r.Object)
 	d.looked = looked{class: c, about: ruling.about, reads: &ruling.reads}

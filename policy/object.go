@@ -13,10 +13,11 @@ import (
 // resources of a template. It never changes. What one is compared by is its
 // address: keep one while what it is made of stays the same.
 type Object struct {
-	kind     kind
-	template bool // it stands for resources of which only the upstream is known
-	upstream string
-	entity   types.Entity
+	kind      kind
+	template  bool // it stands for resources of which only the upstream is known
+	disguised bool // its URI is another spelling of one that policies may be about
+	upstream  string
+	entity    types.Entity
 	// Made when first needed: the shape of its arguments, and the type of the
 	// context of requests about it.
 	shape   func() *typed.Shape
@@ -99,6 +100,14 @@ func ResourceObject(r Resource) *Object {
 		attributes["mime_type"] = types.String(r.MIMEType)
 	}
 	o.entity.Attributes = types.NewRecord(attributes)
+	return o
+}
+
+// UnlistedObject is the object of a resource that only its client names. One whose URI
+// has a simpler spelling cannot be seen, and every decision about it is a denial.
+func UnlistedObject(r Resource) *Object {
+	o := ResourceObject(r)
+	o.disguised = !isPlain(r.URI)
 	return o
 }
 
