@@ -24,7 +24,7 @@ type Part struct {
 	Literal  string
 	Argument []string // the path from input; nil for a literal
 	Case     string   // "", "lower" or "upper"
-	Trim     bool     // white space at both ends
+	Trim     bool     // white space of ASCII at both ends: not all servers take other for such
 }
 
 // Matches reports whether the bind is for a tool, by its label/original name and
@@ -56,7 +56,8 @@ func (b *Bind) Check() error {
 
 // UID is the entity that the input leads to. It fails where an argument is
 // absent, neither a text nor an integer, or holds one of the literal texts
-// between arguments: "a/b" and "c" must not make the id of "a" and "b/c".
+// between arguments: "a/b" and "c" must not make the id of "a" and "b/c". Nor must
+// the Kelvin sign make that of a k.
 func (b *Bind) UID(input types.Record) (types.EntityUID, error) {
 	var id strings.Builder
 	for _, p := range b.ID {
@@ -104,12 +105,16 @@ func (p Part) of(input types.Record) (string, error) {
 	default:
 		return "", fmt.Errorf("the argument %s is neither a text nor an integer", strings.Join(p.Argument, "."))
 	}
-	return p.change(text), nil
+	changed := p.change(text)
+	if letters(changed) != letters(text) {
+		return "", fmt.Errorf("the argument %s holds a letter that only %s() makes one of ASCII", strings.Join(p.Argument, "."), p.Case)
+	}
+	return changed, nil
 }
 
 func (p Part) change(text string) string {
 	if p.Trim {
-		text = strings.TrimSpace(text)
+		text = strings.Trim(text, " \t\r\n\v\f")
 	}
 	switch p.Case {
 	case "lower":
@@ -118,6 +123,16 @@ func (p Part) change(text string) string {
 		return strings.ToUpper(text)
 	}
 	return text
+}
+
+// letters is how many letters of ASCII are in text.
+func letters(text string) (n int) {
+	for i := range len(text) {
+		if c := text[i] | 0x20; 'a' <= c && c <= 'z' {
+			n++
+		}
+	}
+	return n
 }
 
 // glob matches a pattern in which * stands for any text.

@@ -118,6 +118,10 @@ func TestBind(t *testing.T) {
 		"two in one":      {input(types.String("contoso/web"), types.String("x")), ""},
 		"the other way":   {input(types.String("contoso"), types.String("web/x")), ""},
 		"an empty record": {types.NewRecord(nil), ""},
+		"other letters":   {input(types.String("CAFÉ"), types.String("Größe")), "café/größe"},
+		"other blanks":    {input(types.String("\u00a0contoso\t"), types.String("web")), "\u00a0contoso/web"},
+		"the Kelvin sign": {input(types.String("\u212aontoso"), types.String("web")), ""},
+		"a dotted I":      {input(types.String("fabr\u0130kam"), types.String("web")), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			uid, err := repo.UID(tc.input)
