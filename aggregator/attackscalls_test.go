@@ -1,12 +1,16 @@
 package aggregator_test
 
 import (
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"strings"
 	"testing"
 
 	"github.com/mcpagg/mcpagg/aggregator"
+	"github.com/mcpagg/mcpagg/aggregator/brake"
+	"github.com/mcpagg/mcpagg/aggregator/labels"
+	"github.com/mcpagg/mcpagg/oauth"
 	"github.com/mcpagg/mcpagg/policy"
 	"github.com/mcpagg/mcpagg/policy/facts"
 	"github.com/mcpagg/mcpagg/policy/source"
@@ -19,16 +23,73 @@ import (
 func TestAttackBatch(t *testing.T) {
 	g := govern(t, upstreamtest.Script{LegacyOnly: true, Tools: []string{issueTool, plainTool}, Reply: echo},
 		`permit(principal, action, resource == Tool::"up/create_issue") unless { context.input.repo == "vault" };`)
-	c := as(t, g.url, "ann")
-	r := c.do("POST", `{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-03-26","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}`, nil)
-	c.session = r.header.Get("Mcp-Session-Id")
-	r = c.do("POST", `[{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"up_create_issue","arguments":{"repo":"web"}}},
+	r := g.batch(`[{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"up_create_issue","arguments":{"repo":"web"}}},
 		{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"up_create_issue","arguments":{"repo":"vault"}}},
 		{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"up_t","arguments":{}}},
-		{"jsonrpc":"2.0","method":"tools/call","params":{"name":"up_create_issue","arguments":{"repo":"vault"}}}]`, nil)
+		{"jsonrpc":"2.0","method":"tools/call","params":{"name":"up_create_issue","arguments":{"repo":"vault"}}}]`)
 	for _, want := range []string{`"id":1,"result":{"content":[],"structuredContent":{"got":{"repo":"web"}`, `"text":"denied by policy`, `unknown tool \"up_t\"`} {
 		if !strings.Contains(r.body, want) {
 			t.Errorf("the batch gets %s, want %s", r.body, want)
+		}
+	}
+	if n := len(g.srv.Requests("tools/call")); n != 1 {
+		t.Errorf("the upstream got %d calls, want 1", n)
+	}
+}
+
+// batch sends messages together, as a client of the only revision that may.
+func (g *governed) batch(messages string) reply {
+	c := as(g.legacy.t, g.url, "ann")
+	r := c.do("POST", `{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-03-26","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}`, nil)
+	c.session = r.header.Get("Mcp-Session-Id")
+	return c.do("POST", messages, nil)
+}
+
+// TestAttackLabelsInABatch reads what is private and sends it away in one batch: the
+// caller might have no label yet when both are decided.
+func TestAttackLabelsInABatch(t *testing.T) {
+	known, err := labels.Open(t.Context(), nil, labels.Options{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := govern(t, upstreamtest.Script{LegacyOnly: true, Tools: []string{issueTool, plainTool}, Reply: echo}, `permit(principal, action, resource);
+		forbid(principal, action, resource == Tool::"up/create_issue") when { context.session.labels.contains("private-data") };`, func(o *aggregator.Options) {
+		o.Labels = known
+		o.Upstreams[0].Tools.Overrides = map[string]aggregator.Override{"t": {Labels: []string{"private-data"}}}
+	})
+	r := g.batch(`[{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"up_t"}},
+		{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"up_create_issue","arguments":{"repo":"web"}}}]`)
+	if sent := g.srv.Requests("tools/call"); len(sent) != 1 || sent[0].Name() != "t" || !strings.Contains(r.body, `"id":2,"result":{"content":[{"type":"text","text":"denied by policy`) {
+		t.Errorf("the upstream got %d calls, and the client %s", len(sent), r.body)
+	}
+}
+
+// TestAttackBlockedPerson comes back with another client, and under another name, while
+// the operator blocks the person.
+func TestAttackBlockedPerson(t *testing.T) {
+	b, err := brake.Open(t.Context(), nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := govern(t, upstreamtest.Script{Tools: []string{plainTool}, Reply: echo}, `permit(principal, action, resource);`, func(o *aggregator.Options) { o.Brake = b })
+	if r := g.call(upstream.ModernEra, "up_t", `{}`); !strings.Contains(r.body, `"got"`) {
+		t.Fatalf("it gets %s", r.body)
+	}
+	if err := b.Block(t.Context(), brake.Block{Kind: brake.Person, What: "ann", Reason: "an incident"}); err != nil {
+		t.Fatal(err)
+	}
+	for name, caller := range map[string]oauth.Caller{
+		"another client":     {Subject: "ann", Name: "ann", Client: oauth.Client{ID: "c2", Alias: "other"}},
+		"another name":       {Subject: "ann", Name: "bob"},
+		"another subject":    {Subject: "pairwise-7", Name: "bob", Client: oauth.Client{ID: "c3"}},
+		"nothing but the id": {},
+	} {
+		caller.ID, caller.Groups = `User::"t/ann"`, oauth.Groups{Complete: true}
+		g.people.put("ann", &caller)
+		for _, era := range eras {
+			if r := g.call(era, "up_t", `{}`); !strings.Contains(r.body, "blocked by the operator") {
+				t.Errorf("%s, %s: %s", name, era, r.body)
+			}
 		}
 	}
 	if n := len(g.srv.Requests("tools/call")); n != 1 {
