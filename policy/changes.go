@@ -89,16 +89,27 @@ func (e *Engine) Uncallable(objects []*Object) []Uncallable {
 	var all []Uncallable
 	anybody := &class{engine: e}
 	for _, o := range objects {
-		if why := e.whyNobody(anybody, o); why != "" {
-			all = append(all, Uncallable{o, why})
+		if why := e.whyNobody(anybody, o, e.about(o)); why != "" {
+			all = append(all, Uncallable{o, why + e.remedyFor(anybody, o)})
 		}
 	}
 	return all
 }
 
+// remedyFor is what more is to be said of an object that nobody can use, if somebody
+// could if it were believed more.
+func (e *Engine) remedyFor(anybody *class, o *Object) string {
+	for _, r := range o.remedies {
+		then := r.then()
+		if e.whyNobody(anybody, then, e.makeAbout(then)) == "" { // of this object nobody asks again
+			return ", as " + r.text
+		}
+	}
+	return ""
+}
+
 // whyNobody says why nobody can use o, "" if somebody may.
-func (e *Engine) whyNobody(anybody *class, o *Object) string {
-	about := e.about(o)
+func (e *Engine) whyNobody(anybody *class, o *Object, about *about) string {
 	all := e.scopes.of(o, about.ancestors)
 	slices.Sort(all)
 	if why := e.whyNotPermitted(anybody, o, about, all); why != "" {

@@ -63,6 +63,46 @@ func TestUncallable(t *testing.T) {
 	}
 }
 
+// TestUncallableForWantOfTrust has nobody be able to use a tool of which nobody
+// believes what it says of itself: it is said what to do.
+func TestUncallableForWantOfTrust(t *testing.T) {
+	const (
+		readers = `permit(principal, action, resource is Tool) when { resource.read_only };`
+		trust   = ", as what it says of itself is not believed: set trust to hints in its upstream, or review it with mcpagg lock"
+		review  = ", as nobody has reviewed it as it is now: see mcpagg lock"
+	)
+	says := func(annotations string) policy.Tool {
+		asked := tool("github/search")
+		asked.Annotations = json.RawMessage(annotations)
+		return asked
+	}
+	reader := says(`{"readOnlyHint": true}`)
+	trusted, drifted, pinned := reader, reader, reader
+	trusted.Trusted, drifted.Trusted, drifted.Drifted, pinned.Pinned = true, true, true, true
+	for _, test := range []struct {
+		tool           policy.Tool
+		policies, want string
+	}{
+		{reader, readers, "no policy permits it" + trust},
+		{says(`{"readOnlyHint": false}`), readers, "no policy permits it"},
+		{says(``), readers, "no policy permits it"},
+		{trusted, readers, ""},
+		{pinned, readers, ""},
+		{drifted, readers, "no policy permits it" + review},
+		{trusted, `permit(principal, action, resource is Tool) when { resource.pinned };`, "no policy permits it" + review},
+		{reader, `permit(principal, action, resource); @id("no") forbid(principal, action, resource is Tool) when { resource.destructive };`, "always forbidden by no" + trust},
+		{reader, `permit(principal, action == Action::"get_prompt", resource);`, "no policy permits it"},
+	} {
+		var got string
+		for _, u := range engine(t, test.policies).Uncallable([]*policy.Object{policy.ToolObject(test.tool)}) {
+			got = u.Why
+		}
+		if got != test.want {
+			t.Errorf("%+v by %s: %q, want %q", test.tool, test.policies, got, test.want)
+		}
+	}
+}
+
 func TestWarnings(t *testing.T) {
 	mixed := tool("github/mixed")
 	mixed.InputSchema = json.RawMessage(`{"type": "object", "properties": {"labels": {"type": "array", "items": {"anyOf": [{"type": "string"}, {"type": "integer"}]}}}}`)

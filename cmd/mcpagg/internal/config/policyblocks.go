@@ -17,7 +17,7 @@ const noPolicyLabelsTTL = 24 * time.Hour
 // them is in [policies](policies.md).
 //
 //	policy {
-//	  inline       = "permit(principal, action, resource) when { resource.read_only };"
+//	  inline       = "permit(principal, action, resource is Tool) when { resource.read_only };"
 //	  deny_message = "Ask for access at https://access.contoso.com/mcp"
 //	}
 type policyBlock struct {
