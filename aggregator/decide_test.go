@@ -196,6 +196,34 @@ func TestAuditOfDecisions(t *testing.T) {
 	}
 }
 
+// TestWhoseMessage names the policy whose message a denied caller is told, which is a
+// permit that might have permitted it, or a forbid. docs/audit.md shows the latter.
+func TestWhoseMessage(t *testing.T) {
+	g := govern(t, upstreamtest.Script{Tools: []string{issueTool}, Reply: echo}, `
+		@id("web") @deny_message("Only web.") permit(principal, action, resource) when { context.input.repo == "web" };
+		@id("others") permit(principal, action, resource) when { context.input.repo == "vault" };
+		@id("no-vault") @deny_message("Not in the vault.") forbid(principal, action, resource) when { context.input.repo == "vault" };`)
+	for _, repo := range []string{"api", "vault"} {
+		g.call(upstream.ModernEra, "up_create_issue", `{"repo":"`+repo+`"}`)
+	}
+	log, lines := strings.Join(drained(g.log), ""), g.lines(t)
+	if !strings.Contains(log, `why="no policy permits it" told=web`) || !strings.Contains(log, `why="a policy forbids it" told=no-vault`) {
+		t.Errorf("the log is %s", log)
+	}
+	page, err := os.ReadFile("../docs/audit.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []struct{ why, told string }{{"no policy permits it", "web"}, {"a policy forbids it", "no-vault"}} {
+		if lines[i]["why"] != want.why || lines[i]["told"] != want.told {
+			t.Errorf("line %d is %v", i, lines[i])
+		}
+	}
+	if !strings.Contains(string(page), fmt.Sprintf(`"why":%q`, lines[1]["why"])) {
+		t.Errorf("the sample of docs/audit.md has another why than %q", lines[1]["why"])
+	}
+}
+
 // TestNothingUnrecordedHappens refuses what cannot be recorded.
 func TestNothingUnrecordedHappens(t *testing.T) {
 	g := govern(t, upstreamtest.Script{Tools: []string{issueTool}, Reply: echo}, `permit(principal, action, resource);`)

@@ -1,6 +1,7 @@
 package aggregator
 
 import (
+	"cmp"
 	linked "container/list"
 	"crypto/rand"
 	"encoding/json"
@@ -113,7 +114,10 @@ func (g *Gateway) noteDenial(r Request, refused *denied) {
 	}
 	attributes := append(r.attributes(), "reason", refused.reason, "reference", d.Reference)
 	if about.decision != nil {
-		attributes = append(attributes, "policies", idsOf(about.decision.Reasons), "why", about.decision.Why)
+		attributes = append(attributes, "policies", idsOf(about.decision.Reasons), "why", cmp.Or(about.decision.Why, refused.Error()))
+		if told := about.decision.Told; told != "" {
+			attributes = append(attributes, "told", told)
+		}
 	}
 	g.log.Info("refused a call", attributes...)
 }
