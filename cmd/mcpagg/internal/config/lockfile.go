@@ -27,7 +27,7 @@ const lockLimit = 64 << 20
 // reviewed reads what was reviewed of the tools; it is empty where nothing was.
 func (d *decoder) reviewed() lock.File {
 	path := d.lockFile()
-	text, err := d.inputs.readFile(path, lockLimit)
+	text, err := d.inputs.readOpenFile(path, lockLimit)
 	if path == "" || errors.Is(err, fs.ErrNotExist) {
 		return lock.File{}
 	}
