@@ -200,7 +200,7 @@ func TestBlockCommand(t *testing.T) {
 	if got := <-calls; got != "ended" || time.Since(began) > 5*time.Second { // with the time that the command takes to start
 		t.Errorf("the call has %s after %s", got, time.Since(began))
 	}
-	if got := <-ended; !strings.Contains(got, "denied: ") || !strings.Contains(got, "blocked by the operator: incident 4711; until ") {
+	if got := <-ended; !strings.Contains(got, "denied: ") || !strings.Contains(got, "blocked by the operator: incident 4711; until ") || !strings.Contains(got, "\nReference: ") {
 		t.Errorf("the caller hears %q", got)
 	}
 	expect(exitRunTime, "blocked by the operator: incident 4711", "call", "slow_wait", "--url", g.url)
