@@ -16,6 +16,8 @@ import (
 type Change struct {
 	Group          string   // "" for a caller in no group
 	Added, Removed []string // origins such as github/create_issue, sorted
+	// How many of them are tools. The others are prompts and resources.
+	ToolsAdded, ToolsRemoved int
 }
 
 // maxPersonas bounds for how many groups changes are looked for.
@@ -52,11 +54,17 @@ func changed(group string, old, now *Engine, objects []*Object) Change {
 	c := Change{Group: group}
 	before, after := viewOf(old, group, objects), viewOf(now, group, objects)
 	for i, o := range objects {
+		tool := 0
+		if o.kind == aTool {
+			tool = 1
+		}
 		switch {
 		case after[i] && !before[i]:
 			c.Added = append(c.Added, o.Origin())
+			c.ToolsAdded += tool
 		case before[i] && !after[i]:
 			c.Removed = append(c.Removed, o.Origin())
+			c.ToolsRemoved += tool
 		}
 	}
 	slices.Sort(c.Added)

@@ -23,10 +23,11 @@ func objects(origins ...string) []*policy.Object {
 func TestChanges(t *testing.T) {
 	old := engine(t, `permit(principal in Group::"platform", action, resource == Tool::"github/a"); permit(principal, action, resource == Tool::"github/b");`)
 	now := engine(t, `permit(principal in Group::"platform", action, resource in Upstream::"github"); forbid(principal, action, resource == Tool::"github/b");`)
-	got := policy.Changes(old, now, objects("github/a", "github/b", "github/c"))
+	prompt := policy.PromptObject(policy.Prompt{Upstream: "github", Original: "review"})
+	got := policy.Changes(old, now, append(objects("github/a", "github/b", "github/c"), prompt))
 	want := []policy.Change{
-		{Group: "", Removed: []string{"github/b"}},
-		{Group: "platform", Added: []string{"github/c"}, Removed: []string{"github/b"}},
+		{Group: "", Removed: []string{"github/b"}, ToolsRemoved: 1},
+		{Group: "platform", Added: []string{"github/c", "github/review"}, Removed: []string{"github/b"}, ToolsAdded: 1, ToolsRemoved: 1},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)

@@ -103,8 +103,12 @@ func (p *policyTeller) tellActiveLocked(cfg *config.Config, objects []*policy.Ob
 	var lines []string
 	active := "policies " + shortPolicies(cfg.Policy.Digest) + " active: "
 	if p.engine != nil {
+		_, signIn := cfg.SignIn(nil, slog.New(slog.DiscardHandler))
 		for _, c := range policy.Changes(p.engine, cfg.Gateway.Policy, objects) {
-			line := active + changeText(c)
+			if !signIn && c.Group != "" { // in which nobody is
+				continue
+			}
+			line := active + changeText(c, signIn)
 			p.log.Info(line, "added", firstNames(c.Added), "removed", firstNames(c.Removed))
 			lines = append(lines, line)
 		}
@@ -119,12 +123,22 @@ func (p *policyTeller) tellActiveLocked(cfg *config.Config, objects []*policy.Ob
 }
 
 // changeText is a change for a person.
-func changeText(c policy.Change) string {
+func changeText(c policy.Change, signIn bool) string {
 	who := fmt.Sprintf("Group %q", c.Group)
-	if c.Group == "" {
+	switch {
+	case !signIn:
+		who = "everybody"
+	case c.Group == "":
 		who = "whoever is in no group"
 	}
-	return fmt.Sprintf("+%d −%d tools for %s", len(c.Added), len(c.Removed), who)
+	var what []string
+	if c.ToolsAdded+c.ToolsRemoved > 0 {
+		what = append(what, fmt.Sprintf("+%d −%d tools", c.ToolsAdded, c.ToolsRemoved))
+	}
+	if added, removed := len(c.Added)-c.ToolsAdded, len(c.Removed)-c.ToolsRemoved; added+removed > 0 {
+		what = append(what, fmt.Sprintf("+%d −%d prompts and resources", added, removed))
+	}
+	return strings.Join(what, ", ") + " for " + who
 }
 
 // tellFindingsLocked says which tools nobody can call, and which policies name what is

@@ -278,7 +278,11 @@ func whoMay(cfg *config.Config) string {
 	if cfg.Policy == nil {
 		return "There is no policy block: every tool may be called."
 	}
-	return "What may be called is up to " + policiesText(len(cfg.Policy.Policies), cfg.PolicyPlaces) + "."
+	n, decide := len(cfg.Policy.Policies), "decide"
+	if n == 1 {
+		decide = "decides"
+	}
+	return fmt.Sprintf("%s of %s %s who may use what.", countPolicies(n), strings.Join(cfg.PolicyPlaces, ", "), decide)
 }
 
 // reach says who else gets there where something in front passes requests on.
