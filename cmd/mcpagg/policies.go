@@ -168,7 +168,7 @@ func (p *policyTeller) tellUncallableLocked(all []policy.Uncallable) {
 		if fresh[u.Why] == nil {
 			reasons = append(reasons, u.Why)
 		}
-		fresh[u.Why] = append(fresh[u.Why], u.Object.String())
+		fresh[u.Why] = append(fresh[u.Why], plainName(u.Object))
 	}
 	for i, why := range reasons {
 		if i == mostFindings {
@@ -179,6 +179,17 @@ func (p *policyTeller) tellUncallableLocked(all []policy.Uncallable) {
 	}
 }
 
+// plainName is the name of an object in a log: of a tool its origin alone.
+func plainName(o *policy.Object) string {
+	if kind, _, _ := strings.Cut(o.String(), "::"); kind != "Tool" {
+		return strings.ToLower(kind) + " " + o.Origin()
+	}
+	return o.Origin()
+}
+
+// plainQuotes is a text for a log, in which others would be escaped.
+func plainQuotes(text string) string { return strings.ReplaceAll(text, `"`, "'") }
+
 // mostFindings bounds how many of them are said at once.
 const mostFindings = 20
 
@@ -187,7 +198,7 @@ func (p *policyTeller) tellNewLocked(message, attribute string, findings []strin
 	for i, f := range fresh {
 		p.told[f] = true
 		if i < mostFindings {
-			p.log.Warn(message, attribute, f)
+			p.log.Warn(message, attribute, plainQuotes(f))
 		}
 	}
 	if more := len(fresh) - mostFindings; more > 0 {

@@ -94,7 +94,22 @@ func TestPoliciesReload(t *testing.T) {
 		t.Errorf("the mistake is fixed, but: %s", body)
 	}
 	g.awaitLog(t, `msg="policies `+g.status(t).Policy.Digest[:8]+`… active: \+0 −1 tools for everybody" .*removed=\[notes/add\]`)
-	g.awaitLog(t, `msg="nobody can use this" why="always forbidden by [^"]+" count=1 of=.*notes/add`)
+	g.awaitLog(t, `msg="nobody can use this" why="always forbidden by [^"]+" count=1 of=\[notes/add\]`)
+}
+
+// TestLogsWithoutEscapes writes what is to be read in the log as it is read.
+func TestLogsWithoutEscapes(t *testing.T) {
+	var log strings.Builder
+	p := newPolicyTeller(nil, nil, slog.New(slog.NewTextHandler(&log, nil)))
+	p.told = map[string]bool{}
+	p.tellNewLocked("a policy does not fit the tools", "policy", []string{`no tool has an argument "reppo"`})
+	p.tellUncallableLocked([]policy.Uncallable{
+		{Object: policy.ToolObject(policy.Tool{Upstream: "notes", Original: "add"}), Why: "no policy permits it"},
+		{Object: policy.PromptObject(policy.Prompt{Upstream: "notes", Original: "ask"}), Why: "no policy permits it"},
+	})
+	if got := log.String(); strings.Contains(got, `\"`) || !strings.Contains(got, "'reppo'") || !strings.Contains(got, `of="[notes/add prompt notes/ask]"`) {
+		t.Errorf("the log is\n%s", got)
+	}
 }
 
 // TestChangeText says of a change what it is about, and for whom.

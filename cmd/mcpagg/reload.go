@@ -238,7 +238,7 @@ func (r *reloader) refuse(err error) reloadResult {
 	r.failure = f
 	r.log.Error("not reloaded; the old configuration keeps serving", "err", f.Error)
 	for _, m := range f.Mistakes {
-		r.log.Error("mistake in the configuration", "mistake", m.String())
+		r.log.Error("mistake in the configuration", "mistake", plainQuotes(m.String()))
 	}
 	return result
 }
