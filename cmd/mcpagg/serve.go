@@ -12,10 +12,12 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -64,6 +66,24 @@ change of the configuration's files load it anew, without a dropped call.`,
 
 func addConfigFlag(cmd *cobra.Command, paths *[]string) {
 	cmd.Flags().StringArrayVarP(paths, "config", "c", []string{"gateway.hcl"}, "configuration file or folder (repeatable)")
+}
+
+// configFlags are the flags for configuration files, to be shown in a command; "" for
+// the one that a command takes by itself.
+func configFlags(paths []string) string {
+	if slices.Equal(paths, []string{"gateway.hcl"}) {
+		return ""
+	}
+	flags := ""
+	for _, path := range paths {
+		if strings.ContainsFunc(path, func(r rune) bool {
+			return !strings.ContainsRune("/._-+=:@%,", r) && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+		}) {
+			path = "'" + strings.ReplaceAll(visible(path), "'", `'\''`) + "'"
+		}
+		flags += " -c " + path
+	}
+	return flags
 }
 
 // serve runs the gateway until ctx ends.
