@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -122,13 +123,47 @@ func readArguments(raw json.RawMessage, s *schema) (map[string]any, error) {
 	if s == nil {
 		return values, nil
 	}
-	if err := s.shape.checkSpelling(instance, ""); err != nil {
-		return nil, err
+	err = s.shape.checkSpelling(instance, "")
+	if err == nil && s.resolved != nil {
+		err = s.resolved.Validate(instance)
 	}
-	if s.resolved == nil {
-		return values, nil
+	if err != nil {
+		return nil, &unfitArgument{top(err), err}
 	}
-	return values, s.resolved.Validate(instance)
+	return values, nil
+}
+
+// An unfitArgument is why one argument is refused.
+type unfitArgument struct {
+	name string // as the client may have made it up; "" if it is not known
+	err  error
+}
+
+func (u *unfitArgument) Error() string { return u.err.Error() }
+func (u *unfitArgument) Unwrap() error { return u.err }
+
+// ofArgument are the beginnings of what is wrong with an argument, or with something in
+// it, as checkSpelling and the validator say it.
+var ofArgument = regexp.MustCompile(`^(?:validating [^:]*: validating /properties/|key "(?:[^"\\]|\\.)*" at /)([^/: ]+)|^validating [^:]*: required: missing properties: \["((?:[^"\\]|\\.)*)"`)
+
+// top is the name of the argument that err is about, "" if it does not say.
+func top(err error) string {
+	match := ofArgument.FindStringSubmatch(err.Error())
+	if match == nil {
+		return ""
+	}
+	return strings.NewReplacer("~1", "/", "~0", "~").Replace(match[1]) + match[2]
+}
+
+// culprit is the argument for which err refuses those of the tool: one that it declares,
+// since clients make up all others. It is "" if that is not known.
+func (t *Tool) culprit(err error) string {
+	unfit, s := (*unfitArgument)(nil), t.schema()
+	if !errors.As(err, &unfit) || s == nil {
+		return ""
+	}
+	name, _ := s.shape.foldedName(unfit.name)
+	return name
 }
 
 // arguments are those of a prompt, checked by what policies need as well.
@@ -147,9 +182,13 @@ func checkForPolicies(p *policy.Engine, o *policy.Object, m *member, args argume
 	if p == nil || !p.LooksAtArguments(o) {
 		return args, nil
 	}
-	if inexact(args.values) {
-		args.unfit = errors.New("an integer is beyond 2^53, which not every program can hold")
-	} else if path := o.Undeclared(args.values); path != "" && !m.ExtraArguments {
+	for _, name := range sortedKeys(args.values) {
+		if inexact(args.values[name]) {
+			args.unfit = &unfitArgument{name, errors.New("an integer is beyond 2^53, which not every program can hold")}
+			break
+		}
+	}
+	if path := o.Undeclared(args.values); args.unfit == nil && path != "" && !m.ExtraArguments {
 		args.unfit = fmt.Errorf("%q is not declared in the input schema", path)
 	}
 	if args.unfit != nil && !p.Observes() && !m.Observe {

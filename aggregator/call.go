@@ -48,6 +48,9 @@ func (g *Gateway) Serve(ctx context.Context, r Request) (result json.RawMessage,
 		return nil, true, err
 	}
 	r.catalog, r.about = g.catalogOf(r), &matter{}
+	if r.Method == "tools/call" || r.Method == "prompts/get" { // whatever becomes of it, the audit file has a hash
+		r.about.arguments.raw = r.Params.Get("arguments")
+	}
 	if err = g.admit(r); err == nil {
 		result, ok, err = g.serve(ctx, r)
 	} else {
@@ -128,7 +131,7 @@ func (g *Gateway) callTool(ctx context.Context, r Request) (json.RawMessage, err
 	}
 	args, err := tool.arguments(r.Params.Get("arguments"), r.catalog.Policy)
 	if err != nil {
-		return nil, &denied{reason: "arguments", answer: invalidParams("arguments of %s: %v", name, err)}
+		return nil, &denied{reason: "arguments", argument: tool.culprit(err), answer: invalidParams("arguments of %s: %v", name, err)}
 	}
 	r.Params.Set("name", rawjson.String(tool.Original))
 	if args.raw != nil {

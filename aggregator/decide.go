@@ -150,11 +150,14 @@ func (r Request) attributes() []any {
 	if m := r.about.member; m != nil {
 		attributes = append(attributes, "upstream", m.Name)
 	}
+	if r.about.action == "" {
+		return append(attributes, "method", r.Method)
+	}
 	return append(attributes, nounOf[r.about.action], r.about.published)
 }
 
 // nounOf is what a log calls the object of an action.
-var nounOf = map[string]string{"": "tool", toCall: "tool", toGet: "prompt", toRead: "resource"}
+var nounOf = map[string]string{toCall: "tool", toGet: "prompt", toRead: "resource"}
 
 func idsOf(reasons []policy.Reason) []string {
 	var ids []string

@@ -16,6 +16,7 @@ import (
 
 	"github.com/mcpagg/mcpagg/aggregator"
 	"github.com/mcpagg/mcpagg/aggregator/audit"
+	"github.com/mcpagg/mcpagg/aggregator/brake"
 	"github.com/mcpagg/mcpagg/oauth"
 	"github.com/mcpagg/mcpagg/policy"
 	"github.com/mcpagg/mcpagg/upstream"
@@ -169,7 +170,7 @@ func TestAuditOfDecisions(t *testing.T) {
 	for i, want := range []map[string]any{
 		{"decision": "allow", "reasons": at, "observed": watched, "looked": map[string]any{"context.input.repo": "web", "context.bytes": 14.0}},
 		{"decision": "deny", "observed": watched, "looked": map[string]any{"context.input.repo": "api", "context.bytes": 14.0}},
-		{"decision": "deny", "why": "arguments"},
+		{"decision": "deny", "why": "arguments: repo"},
 	} {
 		got := lines[i]
 		if reference.MatchString(fmt.Sprint(got["reference"])) != (want["decision"] == "deny") {
@@ -193,6 +194,77 @@ func TestAuditOfDecisions(t *testing.T) {
 	}
 	if f := g.Figures(); f.Allowed != 1 || f.Denied != 2 || f.WouldDeny != 0 {
 		t.Errorf("counted are %+v", f)
+	}
+}
+
+// TestAuditOfRefusals reads what is recorded of calls that are refused before policies
+// are asked: for which argument, and a hash of them all; but no name that a client has
+// made up.
+func TestAuditOfRefusals(t *testing.T) {
+	b, err := brake.Open(t.Context(), nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	script := upstreamtest.Script{Tools: []string{issueTool}, Prompts: []string{`{"name":"p"}`}, Resources: []string{`{"uri":"file:///r","name":"r"}`}, Reply: echo}
+	g := govern(t, script, `permit(principal, action, resource) unless { context.input.repo == "vault" };`, func(o *aggregator.Options) { o.Brake = b })
+	g.call(upstream.ModernEra, "up_create_issue", `{"repo":1}`)
+	g.call(upstream.ModernEra, "up_create_issue", `{"title":"x"}`)
+	g.call(upstream.ModernEra, "up_create_issue", `{"Repo":"x"}`)
+	g.call(upstream.ModernEra, "up_create_issue", `{"repo":"x","n":9007199254740993}`)
+	g.call(upstream.ModernEra, "up_create_issue", `{"repo":"x","a private thing":1}`)
+	if err := b.Block(t.Context(), brake.Block{Kind: brake.Person, What: "ann"}); err != nil {
+		t.Fatal(err)
+	}
+	g.call(upstream.ModernEra, "up_create_issue", `{"repo":"x"}`)
+	g.modern.modern("prompts/get", "up_p", `"name":"up_p","arguments":{"a":"x"},`)
+	g.modern.modern("resources/read", "up+file:///r", `"uri":"up+file:///r",`)
+	g.legacy.request("tools/list", `{}`)
+	var got []string
+	log, lines := strings.Join(drained(g.log), ""), g.lines(t)
+	for _, line := range lines {
+		got = append(got, fmt.Sprint(line["object"], " ", line["why"], " ", line["arguments_bytes"]))
+		if (line["arguments_sha256"] == nil) != (line["arguments_bytes"] == nil) || !strings.Contains(log, fmt.Sprint("reference=", line["reference"])) {
+			t.Errorf("a line is %v", line)
+		}
+	}
+	want := []string{
+		"create_issue arguments: repo 10", "create_issue arguments: repo 13", "create_issue arguments: repo 12",
+		"create_issue arguments: n 33", "create_issue arguments 32",
+		"create_issue blocked 12", "p blocked 9", "file:///r blocked <nil>",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("recorded are (-want +got):\n%s", diff)
+	}
+	if strings.Contains(log+fmt.Sprint(lines), "private") || strings.Contains(log, `tool=""`) || !strings.Contains(log, "argument=n") || !strings.Contains(log, "method=tools/list") {
+		t.Errorf("the log is %s", log)
+	}
+}
+
+// TestWhoseMessage names the policy whose message a denied caller is told, which is a
+// permit that might have permitted it, or a forbid. docs/audit.md shows the latter.
+func TestWhoseMessage(t *testing.T) {
+	g := govern(t, upstreamtest.Script{Tools: []string{issueTool}, Reply: echo}, `
+		@id("web") @deny_message("Only web.") permit(principal, action, resource) when { context.input.repo == "web" };
+		@id("others") permit(principal, action, resource) when { context.input.repo == "vault" };
+		@id("no-vault") @deny_message("Not in the vault.") forbid(principal, action, resource) when { context.input.repo == "vault" };`)
+	for _, repo := range []string{"api", "vault"} {
+		g.call(upstream.ModernEra, "up_create_issue", `{"repo":"`+repo+`"}`)
+	}
+	log, lines := strings.Join(drained(g.log), ""), g.lines(t)
+	if !strings.Contains(log, `why="no policy permits it" told=web`) || !strings.Contains(log, `why="a policy forbids it" told=no-vault`) {
+		t.Errorf("the log is %s", log)
+	}
+	page, err := os.ReadFile("../docs/audit.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []struct{ why, told string }{{"no policy permits it", "web"}, {"a policy forbids it", "no-vault"}} {
+		if lines[i]["why"] != want.why || lines[i]["told"] != want.told {
+			t.Errorf("line %d is %v", i, lines[i])
+		}
+	}
+	if !strings.Contains(string(page), fmt.Sprintf(`"why":%q`, lines[1]["why"])) {
+		t.Errorf("the sample of docs/audit.md has another why than %q", lines[1]["why"])
 	}
 }
 

@@ -1,6 +1,7 @@
 package aggregator
 
 import (
+	"cmp"
 	linked "container/list"
 	"crypto/rand"
 	"encoding/json"
@@ -76,7 +77,7 @@ func (g *Gateway) refuse(r Request, d *denied) (json.RawMessage, error) {
 	r.about.reference = rand.Text()[:10]
 	g.noteDenial(r, d)
 	if r.about.action != "" {
-		g.record(r, audit.Deny, d.reason) // it is refused, whether that can be kept or not
+		g.record(r, audit.Deny, d.why()) // it is refused, whether that can be kept or not
 	}
 	if d.asResult && r.Method == "tools/call" {
 		return deniedResult(r.Era, d.answer.Message, r.about.reference), nil
@@ -112,8 +113,14 @@ func (g *Gateway) noteDenial(r Request, refused *denied) {
 		return
 	}
 	attributes := append(r.attributes(), "reason", refused.reason, "reference", d.Reference)
+	if refused.argument != "" {
+		attributes = append(attributes, "argument", refused.argument)
+	}
 	if about.decision != nil {
-		attributes = append(attributes, "policies", idsOf(about.decision.Reasons), "why", about.decision.Why)
+		attributes = append(attributes, "policies", idsOf(about.decision.Reasons), "why", cmp.Or(about.decision.Why, refused.Error()))
+		if told := about.decision.Told; told != "" {
+			attributes = append(attributes, "told", told)
+		}
 	}
 	g.log.Info("refused a call", attributes...)
 }

@@ -18,7 +18,9 @@ const codeDenied = -32003
 // something about.
 type denied struct {
 	reason string // in a word or two, for the log
-	answer *jsonrpc.Error
+	// argument is the one for which it is refused; "" for none, or if it is not known.
+	argument string
+	answer   *jsonrpc.Error
 	// asResult says that a tools/call has it as a result, which models read: they
 	// may do better next time.
 	asResult bool
@@ -27,9 +29,17 @@ type denied struct {
 func (d *denied) Error() string { return d.answer.Error() }
 func (d *denied) Unwrap() error { return d.answer }
 
+// why is the reason for the audit file.
+func (d *denied) why() string {
+	if d.argument == "" {
+		return d.reason
+	}
+	return d.reason + ": " + d.argument
+}
+
 // deniedByPolicy is a denial of the policies, or of what they demand.
 func deniedByPolicy(reason, message string) *denied {
-	return &denied{reason, &jsonrpc.Error{Code: codeDenied, Message: message}, true}
+	return &denied{reason: reason, answer: &jsonrpc.Error{Code: codeDenied, Message: message}, asResult: true}
 }
 
 func isDenied(err error) bool { return errors.As(err, new(*denied)) }

@@ -41,7 +41,7 @@ func TestObligedRates(t *testing.T) {
 			t.Errorf("call %d of another caller gets %s", i, r.body)
 		}
 	}
-	if log := strings.Join(drained(g.log), ""); strings.Count(log, "reason=rate") != 3 {
+	if log := strings.Join(drained(g.log), ""); strings.Count(log, "reason=rate") != 3 || strings.Count(log, `why="more than 2 calls in an hour; try again in `) != 3 {
 		t.Errorf("the log is %s", log)
 	}
 	denied := 0

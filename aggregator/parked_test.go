@@ -101,8 +101,15 @@ func TestParkedCallsFail(t *testing.T) {
 // fails, and parks no more.
 func TestDrainingGatewaysParkNothing(t *testing.T) {
 	answers := make(chan string, 2)
+	// An upstream that replied as soon as its question has failed might be heard
+	// before the call is cancelled.
+	askAndWait := func(r *upstreamtest.Request) upstreamtest.Reply {
+		reply := ask1(r)
+		<-r.Context.Done()
+		return reply
+	}
 	srv := upstreamtest.New(t, upstreamtest.Script{
-		LegacyOnly: true, Tools: []string{plainTool}, Reply: ask1,
+		LegacyOnly: true, Tools: []string{plainTool}, Reply: askAndWait,
 		Answered: func(r *upstreamtest.Request) { answers <- string(r.Body) },
 	})
 	g, url := start(t, aggregator.Options{Upstreams: []aggregator.Upstream{at(t, "up", srv.URL.String())}})

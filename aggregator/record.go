@@ -48,7 +48,7 @@ func (a *matter) addDecision(record *audit.Record, d *policy.Decision) {
 	record.Reasons, record.Errors, record.Observed = reasonsOf(d.Reasons), reasonsOf(d.Errors), reasonsOf(d.Observed)
 	record.Micros, record.Looked, record.Full = a.took.Microseconds(), d.Looked, d.Obligations.Audit
 	if record.Why == "" || record.Why == byPolicy {
-		record.Why = d.Why
+		record.Why, record.Told = d.Why, d.Told
 	}
 	if d.Candidate != nil {
 		record.Candidate = &audit.Candidate{Decision: decisionOf(d.Candidate), Reasons: reasonsOf(d.Candidate.Reasons)}

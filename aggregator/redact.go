@@ -2,10 +2,12 @@ package aggregator
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 
@@ -54,7 +56,7 @@ func redactResult(r Request, result json.RawMessage, paths []way) (json.RawMessa
 			redactEach(message, "content", func(block *rawjson.Object) { redactBlock(block, paths) })
 		})
 	case toRead:
-		redactEach(&o, "contents", func(contents *rawjson.Object) { redactText(contents, paths) })
+		redactEach(&o, "contents", func(contents *rawjson.Object) { redactContents(contents, paths) })
 	}
 	return o.Bytes(), nil
 }
@@ -62,18 +64,70 @@ func redactResult(r Request, result json.RawMessage, paths []way) (json.RawMessa
 // redactBlock is for a block of content: a text, or a resource with one.
 func redactBlock(block *rawjson.Object, paths []way) {
 	redactText(block, paths)
-	redactIn(block, "resource", func(resource *rawjson.Object) { redactText(resource, paths) })
+	redactIn(block, "resource", func(resource *rawjson.Object) { redactContents(resource, paths) })
+}
+
+// redactContents is for what a resource holds, as a text or in base64.
+func redactContents(o *rawjson.Object, paths []way) {
+	redactText(o, paths)
+	redactBlob(o, paths)
 }
 
 // redactText is for the text of o, if it is JSON as a whole.
 func redactText(o *rawjson.Object, paths []way) {
 	text, ok := o.GetString("text")
-	if !ok || !json.Valid([]byte(text)) {
+	if !ok {
 		return
 	}
-	if now := redact(json.RawMessage(text), paths, 0); string(now) != text {
-		o.Set("text", rawjson.String(string(now)))
+	if now, changed := redactJSON(text, paths); changed {
+		o.Set("text", rawjson.String(now))
 	}
+}
+
+// redactBlob is for the bytes that o holds in base64, if they are JSON as a whole,
+// whatever their type is said to be. Those that cannot be decoded are withheld: a
+// client may take more for base64 than the gateway does.
+func redactBlob(o *rawjson.Object, paths []way) {
+	blob, ok := o.GetString("blob")
+	if !ok {
+		return
+	}
+	plain, err := decodeBlob(blob)
+	now, changed := redactJSON(string(plain), paths)
+	if err != nil {
+		now, changed = string(redacted), true
+	}
+	if changed {
+		o.Set("blob", rawjson.String(base64.StdEncoding.EncodeToString([]byte(now))))
+	}
+}
+
+// decodeBlob decodes base64 in either alphabet, padded or not, with white space or
+// without.
+func decodeBlob(blob string) ([]byte, error) {
+	compact := strings.Map(func(r rune) rune {
+		switch r {
+		case ' ', '\t', '\r', '\n':
+			return -1
+		case '-':
+			return '+'
+		case '_':
+			return '/'
+		}
+		return r
+	}, blob)
+	return base64.RawStdEncoding.DecodeString(strings.TrimRight(compact, "="))
+}
+
+// redactJSON takes values out of a text that is JSON as a whole, but for a byte order
+// mark.
+func redactJSON(text string, paths []way) (now string, changed bool) {
+	raw := strings.TrimPrefix(text, "\uFEFF")
+	if !json.Valid([]byte(raw)) {
+		return text, false
+	}
+	now = string(redact(json.RawMessage(raw), paths, 0))
+	return now, now != raw
 }
 
 // redactIn edits the object that o holds under name; anything else stays as it is.

@@ -18,7 +18,7 @@ import (
 // A requestState goes to the client and comes back with its answers (MCP
 // 2026-07-28, "Multi Round-Trip Requests"). Clients must not read it, change
 // it, or use one call's in another, and nobody must use someone else's: so it
-// is sealed, and opens for the same caller and call only.
+// is sealed, and opens for the same caller, client and call only.
 
 const (
 	// stateLife is how long a client, and the person before it, may take to answer.
@@ -80,7 +80,7 @@ func (s sealer) open(of binding, text string) (kind stateKind, state string, err
 	}
 	plain, err := s.aead.Open(nil, nil, sealed, of[:])
 	if err != nil {
-		return 0, "", errors.New("it was altered, or belongs to another caller or call, or to the time before a restart")
+		return 0, "", errors.New("it was altered, or belongs to another caller, client or call, or to the time before a restart")
 	}
 	if len(plain) < 9 || time.Now().Unix() >= int64(binary.BigEndian.Uint64(plain)) {
 		return 0, "", errors.New("it has expired")
@@ -88,17 +88,19 @@ func (s sealer) open(of binding, text string) (kind stateKind, state string, err
 	return stateKind(plain[8]), string(plain[9:]), nil
 }
 
-// A binding is what a state belongs to: a digest of the caller and the call.
+// A binding is what a state belongs to: a digest of the caller, the client and the
+// call.
 type binding [sha256.Size]byte
 
 // bindingOf is that of a request whose names are the original ones by now. How
 // the arguments are written, in which order and with what white space, makes no
-// difference.
+// difference. The client is known by the id that its tokens have, which it keeps
+// when it renews them.
 func bindingOf(r Request, m *member) binding {
 	name, _ := r.Params.GetString("name")
 	uri, _ := r.Params.GetString("uri")
 	h := sha256.New()
-	for _, field := range []string{r.Caller.ID, m.Name, r.Method, name, uri, string(canonical(r.Params.Get("arguments")))} {
+	for _, field := range []string{r.Caller.ID, r.Caller.Client.ID, m.Name, r.Method, name, uri, string(canonical(r.Params.Get("arguments")))} {
 		_ = binary.Write(h, binary.BigEndian, uint64(len(field))) // a hash takes all
 		h.Write([]byte(field))
 	}

@@ -12,9 +12,15 @@ import (
 )
 
 func call(caller, name, arguments string) Request {
-	r := Request{Caller: &oauth.Caller{ID: caller}, Method: "tools/call"}
+	r := Request{Caller: &oauth.Caller{ID: caller, Client: oauth.Client{ID: "vscode"}}, Method: "tools/call"}
 	r.Params.Set("name", rawjson.String(name))
 	r.Params.Set("arguments", json.RawMessage(arguments))
+	return r
+}
+
+// with is a request with another client.
+func with(client string, r Request) Request {
+	r.Caller.Client.ID = client
 	return r
 }
 
@@ -31,6 +37,7 @@ func TestSealedStatesBelongToTheirCall(t *testing.T) {
 		"written otherwise":    {bindingOf(call("ann", "t", "{ \"b\" : [1.0],\n\"\\u0061\":9007199254740993}"), up), state, true},
 		"another number":       {bindingOf(call("ann", "t", `{"a":9007199254740992,"b":[1.0]}`), up), state, false},
 		"another caller":       {bindingOf(call("bob", "t", `{"a":9007199254740993,"b":[1.0]}`), up), state, false},
+		"another client":       {bindingOf(with("opencode", call("ann", "t", `{"a":9007199254740993,"b":[1.0]}`)), up), state, false},
 		"another tool":         {bindingOf(call("ann", "u", `{"a":9007199254740993,"b":[1.0]}`), up), state, false},
 		"another upstream":     {bindingOf(call("ann", "t", `{"a":9007199254740993,"b":[1.0]}`), other), state, false},
 		"one letter different": {bindingOf(call("ann", "t", `{"a":9007199254740993,"b":[1.0]}`), up), state[:20] + flip(state[20]) + state[21:], false},

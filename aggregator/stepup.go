@@ -41,13 +41,16 @@ func isChallenged(err error) bool { return errors.As(err, new(*challenged)) }
 // signing in anew is what it takes.
 func (g *Gateway) deny(ctx context.Context, r Request, q *policy.Request) error {
 	d := r.about.decision
-	message := cmp.Or(d.Message, "denied by policy")
 	want := r.catalog.Policy.StepUp(q, d)
 	if want == "" || r.about.arguments.unfit != nil {
-		return deniedByPolicy(byPolicy, message)
+		return deniedByPolicy(byPolicy, cmp.Or(d.Message, "denied by policy"))
 	}
 	d.Why = fmt.Sprintf("stronger authentication is missing (%s)", want)
-	refused := deniedByPolicy(byPolicy, fmt.Sprintf("%s\nStronger authentication is needed for this: sign in with the authentication context %s.", message, want))
+	message := fmt.Sprintf("Stronger authentication is needed for this: sign in with the authentication context %s.", want)
+	if d.Message != "" { // which may say that something else is missing
+		message += "\n" + d.Message
+	}
+	refused := deniedByPolicy(byPolicy, message)
 	if g.stepUp(ctx, r, want) {
 		return &challenged{refused}
 	}

@@ -17,7 +17,7 @@ import (
 // strongly lets nobody in the vault who is not signed in strongly.
 const strongly = `
 	@id("weak") permit(principal, action, resource);
-	@id("strong") forbid(principal, action == Action::"call_tool", resource)
+	@id("strong") @deny_message("The vault is not for everybody.") forbid(principal, action == Action::"call_tool", resource)
 	when { context.input.repo == "vault" } unless { context.auth.acrs.contains("c1") };
 	forbid(principal, action == Action::"call_tool", resource) when { context.input.repo == "never" };
 	forbid(principal, action in [Action::"get_prompt", Action::"read_resource"], resource) unless { context.auth.acrs.contains("c1") };`
@@ -91,7 +91,7 @@ func TestStepUp(t *testing.T) {
 			s.signIn()
 			for range 3 {
 				r := g.call(era, "up_create_issue", vault)
-				if r.status != 200 || !strings.Contains(r.body, `"isError":true`) || !strings.Contains(r.body, "Stronger authentication is needed for this: sign in with the authentication context c1.") {
+				if r.status != 200 || !strings.Contains(r.body, `"isError":true`) || !strings.Contains(r.body, `"text":"Stronger authentication is needed for this: sign in with the authentication context c1.\nThe vault is not for everybody.\nReference: `) {
 					t.Errorf("who is as weak as before gets %d %s", r.status, r.body)
 				}
 			}

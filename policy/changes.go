@@ -16,6 +16,8 @@ import (
 type Change struct {
 	Group          string   // "" for a caller in no group
 	Added, Removed []string // origins such as github/create_issue, sorted
+	// How many of them are tools. The others are prompts and resources.
+	ToolsAdded, ToolsRemoved int
 }
 
 // maxPersonas bounds for how many groups changes are looked for.
@@ -52,11 +54,17 @@ func changed(group string, old, now *Engine, objects []*Object) Change {
 	c := Change{Group: group}
 	before, after := viewOf(old, group, objects), viewOf(now, group, objects)
 	for i, o := range objects {
+		tool := 0
+		if o.kind == aTool {
+			tool = 1
+		}
 		switch {
 		case after[i] && !before[i]:
 			c.Added = append(c.Added, o.Origin())
+			c.ToolsAdded += tool
 		case before[i] && !after[i]:
 			c.Removed = append(c.Removed, o.Origin())
+			c.ToolsRemoved += tool
 		}
 	}
 	slices.Sort(c.Added)
@@ -89,16 +97,27 @@ func (e *Engine) Uncallable(objects []*Object) []Uncallable {
 	var all []Uncallable
 	anybody := &class{engine: e}
 	for _, o := range objects {
-		if why := e.whyNobody(anybody, o); why != "" {
-			all = append(all, Uncallable{o, why})
+		if why := e.whyNobody(anybody, o, e.about(o)); why != "" {
+			all = append(all, Uncallable{o, why + e.remedyFor(anybody, o)})
 		}
 	}
 	return all
 }
 
+// remedyFor is what more is to be said of an object that nobody can use, if somebody
+// could if it were believed more.
+func (e *Engine) remedyFor(anybody *class, o *Object) string {
+	for _, r := range o.remedies {
+		then := r.then()
+		if e.whyNobody(anybody, then, e.makeAbout(then)) == "" { // of this object nobody asks again
+			return ", as " + r.text
+		}
+	}
+	return ""
+}
+
 // whyNobody says why nobody can use o, "" if somebody may.
-func (e *Engine) whyNobody(anybody *class, o *Object) string {
-	about := e.about(o)
+func (e *Engine) whyNobody(anybody *class, o *Object, about *about) string {
 	all := e.scopes.of(o, about.ancestors)
 	slices.Sort(all)
 	if why := e.whyNotPermitted(anybody, o, about, all); why != "" {

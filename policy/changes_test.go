@@ -23,10 +23,11 @@ func objects(origins ...string) []*policy.Object {
 func TestChanges(t *testing.T) {
 	old := engine(t, `permit(principal in Group::"platform", action, resource == Tool::"github/a"); permit(principal, action, resource == Tool::"github/b");`)
 	now := engine(t, `permit(principal in Group::"platform", action, resource in Upstream::"github"); forbid(principal, action, resource == Tool::"github/b");`)
-	got := policy.Changes(old, now, objects("github/a", "github/b", "github/c"))
+	prompt := policy.PromptObject(policy.Prompt{Upstream: "github", Original: "review"})
+	got := policy.Changes(old, now, append(objects("github/a", "github/b", "github/c"), prompt))
 	want := []policy.Change{
-		{Group: "", Removed: []string{"github/b"}},
-		{Group: "platform", Added: []string{"github/c"}, Removed: []string{"github/b"}},
+		{Group: "", Removed: []string{"github/b"}, ToolsRemoved: 1},
+		{Group: "platform", Added: []string{"github/c", "github/review"}, Removed: []string{"github/b"}, ToolsAdded: 1, ToolsRemoved: 1},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
@@ -59,6 +60,46 @@ func TestUncallable(t *testing.T) {
 		}
 		if got != want {
 			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+}
+
+// TestUncallableForWantOfTrust has nobody be able to use a tool of which nobody
+// believes what it says of itself: it is said what to do.
+func TestUncallableForWantOfTrust(t *testing.T) {
+	const (
+		readers = `permit(principal, action, resource is Tool) when { resource.read_only };`
+		trust   = ", as what it says of itself is not believed: set trust to hints in its upstream, or review it with mcpagg lock"
+		review  = ", as nobody has reviewed it as it is now: see mcpagg lock"
+	)
+	says := func(annotations string) policy.Tool {
+		asked := tool("github/search")
+		asked.Annotations = json.RawMessage(annotations)
+		return asked
+	}
+	reader := says(`{"readOnlyHint": true}`)
+	trusted, drifted, pinned := reader, reader, reader
+	trusted.Trusted, drifted.Trusted, drifted.Drifted, pinned.Pinned = true, true, true, true
+	for _, test := range []struct {
+		tool           policy.Tool
+		policies, want string
+	}{
+		{reader, readers, "no policy permits it" + trust},
+		{says(`{"readOnlyHint": false}`), readers, "no policy permits it"},
+		{says(``), readers, "no policy permits it"},
+		{trusted, readers, ""},
+		{pinned, readers, ""},
+		{drifted, readers, "no policy permits it" + review},
+		{trusted, `permit(principal, action, resource is Tool) when { resource.pinned };`, "no policy permits it" + review},
+		{reader, `permit(principal, action, resource); @id("no") forbid(principal, action, resource is Tool) when { resource.destructive };`, "always forbidden by no" + trust},
+		{reader, `permit(principal, action == Action::"get_prompt", resource);`, "no policy permits it"},
+	} {
+		var got string
+		for _, u := range engine(t, test.policies).Uncallable([]*policy.Object{policy.ToolObject(test.tool)}) {
+			got = u.Why
+		}
+		if got != test.want {
+			t.Errorf("%+v by %s: %q, want %q", test.tool, test.policies, got, test.want)
 		}
 	}
 }

@@ -253,13 +253,22 @@ func (c *class) ruling(o *Object) *ruling {
 		return r
 	}
 	r = c.rule(o)
-	if c.engine.rulings.Add(1) > maxRulings {
+	if c.keep(o, r) > maxRulings {
 		c.engine.dropRulings()
 	}
+	return r
+}
+
+// keep remembers what was said about o, unless the class is forgotten: nobody would
+// drop it. It returns how many rulings the engine remembers.
+func (c *class) keep(o *Object, r *ruling) int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if _, known := c.rulings[o]; known || c.forgotten.Load() {
+		return c.engine.rulings.Load()
+	}
 	c.rulings[o] = r
-	return r
+	return c.engine.rulings.Add(1)
 }
 
 // dropRulings forgets all: most may be about objects that are gone.
@@ -269,7 +278,6 @@ func (e *Engine) dropRulings() {
 	for at := e.classes.recent.Front(); at != nil; at = at.Next() {
 		at.Value.(*class).dropRulings()
 	}
-	e.rulings.Store(0)
 }
 
 func (c *class) rule(o *Object) *ruling {

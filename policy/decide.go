@@ -28,8 +28,9 @@ type Decision struct {
 	Observed []Reason
 	// Why says for operators, in a few words, why it is denied.
 	Why string
-	// Message is for the caller who is denied; "" for none.
-	Message string
+	// Message is for the caller who is denied; "" for none. Told is the id of the
+	// policy whose message it is, "" for the one of all policies.
+	Message, Told string
 	// Obligations are those of all satisfied permits: all of them hold.
 	Obligations source.Obligations
 	// Candidate is what the candidate set decides, where it is something else.
@@ -106,7 +107,7 @@ func (e *Engine) decide(r *Request, auth Auth) *Decision {
 		return e.deny(d, r, "a forbid cannot be evaluated", rulesOf(broken))
 	case len(permits) == 0:
 		d = e.deny(d, r, "no policy permits it", nil)
-		d.Message = cmp.Or(firstMessage(ruling.permits), e.o.DenyMessage)
+		e.tell(d, ruling.permits)
 		return d
 	}
 	d.Allow, d.Reasons = true, reasons(permits)
@@ -118,22 +119,24 @@ func (e *Engine) decide(r *Request, auth Auth) *Decision {
 
 // deny makes d a denial for what the rules say, or for why if there are none.
 func (e *Engine) deny(d *Decision, r *Request, why string, by []*rule) *Decision {
-	d.Why, d.Reasons, d.Message = why, reasons(by), cmp.Or(firstMessage(by), e.o.DenyMessage)
+	d.Why, d.Reasons = why, reasons(by)
+	e.tell(d, by)
 	if e.o.Observe || r.Observed {
 		d.Allow, d.WouldDeny = true, true
 	}
 	return d
 }
 
-// firstMessage is that of the first rule that has one. Of the rules that might
-// have permitted a request, it says what is missing.
-func firstMessage(rules []*rule) string {
+// tell gives a denial the message of the first rule that has one, or else that of all
+// policies. Of the rules that might have permitted a request, it says what is missing.
+func (e *Engine) tell(d *Decision, rules []*rule) {
+	d.Message, d.Told = e.o.DenyMessage, ""
 	for _, r := range rules {
 		if r.DenyMessage != "" {
-			return r.DenyMessage
+			d.Message, d.Told = r.DenyMessage, r.ID
+			return
 		}
 	}
-	return ""
 }
 
 // A question is what rules are asked.

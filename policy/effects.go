@@ -81,3 +81,21 @@ func (h Hints) each(f func(name string, is bool)) {
 		}
 	}
 }
+
+// remedies are what would have policies believe more of what the tool says.
+func (t Tool) remedies() []remedy {
+	if t.Pinned && !t.Drifted {
+		return nil
+	}
+	trusted, reviewed := t, t
+	trusted.Trusted = true
+	reviewed.Pinned, reviewed.Drifted = true, false
+	review := remedy{"nobody has reviewed it as it is now: see mcpagg lock", func() *Object { return ToolObject(reviewed) }}
+	if t.Trusted || t.Drifted {
+		return []remedy{review}
+	}
+	return []remedy{
+		{"what it says of itself is not believed: set trust to hints in its upstream, or review it with mcpagg lock", func() *Object { return ToolObject(trusted) }},
+		review,
+	}
+}

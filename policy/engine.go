@@ -49,7 +49,8 @@ type Engine struct {
 	scopes    scopes  // all rules
 	callers   callers // all rules
 	entities  types.EntityMap
-	candidate *Engine // nil for none
+	scattered map[string][]types.EntityUID // what resources are in by what files say, by their upstream
+	candidate *Engine                      // nil for none
 
 	rulings atomic.Int64 // how many all classes remember
 
@@ -104,6 +105,7 @@ func newEngine(o Options) *Engine {
 				e.reads.groups, e.reads.uids[uid] = true, true
 			}
 		}
+		e.scattered = e.aboveResources()
 	}
 	return e
 }
@@ -170,15 +172,21 @@ func (e *Engine) about(o *Object) *about {
 		return e.makeAbout(o)
 	}
 	e.mu.Lock()
-	defer e.mu.Unlock()
 	a := e.abouts[o]
-	if a == nil {
-		if len(e.abouts) >= maxAbouts {
-			clear(e.abouts)
-		}
-		a = e.makeAbout(o)
-		e.abouts[o] = a
+	e.mu.Unlock()
+	if a != nil {
+		return a
 	}
+	a = e.makeAbout(o) // others need not wait for it
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if meanwhile := e.abouts[o]; meanwhile != nil {
+		return meanwhile
+	}
+	if len(e.abouts) >= maxAbouts {
+		clear(e.abouts)
+	}
+	e.abouts[o] = a
 	return a
 }
 
@@ -192,12 +200,11 @@ func (e *Engine) makeAbout(o *Object) *about {
 	a.entity, a.upstream = e.merge(o.entity), e.merge(o.upstreamEntity())
 	a.ancestors = e.ancestors(a.entity)
 	if o.template {
-		above := e.aboveResources(o.upstream)
+		above := e.scattered[o.upstream]
 		a.scattered = len(above) > 0
-		for _, uid := range a.ancestors {
-			above[uid] = true
-		}
-		a.ancestors = slices.Collect(maps.Keys(above))
+		a.ancestors = slices.Concat(a.ancestors, above)
+		slices.SortFunc(a.ancestors, compareUIDs)
+		a.ancestors = slices.Compact(a.ancestors)
 	}
 	for _, i := range e.scopes.of(o, a.ancestors) {
 		if e.rules[i].reads.arguments(a.binds) {
@@ -252,18 +259,30 @@ func (e *Engine) ancestors(of types.Entity) []types.EntityUID {
 	return all
 }
 
-// aboveResources are what resources of an upstream are in by what files say.
-func (e *Engine) aboveResources(upstream string) map[types.EntityUID]bool {
-	all := map[types.EntityUID]bool{}
+// aboveResources are what resources are in by what files say, by their upstream.
+func (e *Engine) aboveResources() map[string][]types.EntityUID {
+	sets := map[string]map[types.EntityUID]bool{}
 	for uid, entity := range e.entities {
-		if uid.Type != objectTypes[aResource] || !strings.HasPrefix(string(uid.ID), upstream+"/") {
+		upstream, _, of := strings.Cut(string(uid.ID), "/")
+		if uid.Type != objectTypes[aResource] || !of {
 			continue
 		}
 		for _, above := range e.ancestors(entity) {
-			all[above] = true
+			if sets[upstream] == nil {
+				sets[upstream] = map[types.EntityUID]bool{}
+			}
+			sets[upstream][above] = true
 		}
 	}
+	all := map[string][]types.EntityUID{}
+	for upstream, set := range sets {
+		all[upstream] = slices.Collect(maps.Keys(set))
+	}
 	return all
+}
+
+func compareUIDs(a, b types.EntityUID) int {
+	return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.ID, b.ID))
 }
 
 // scopes are rules by the resources that their scopes name, each in ascending order.

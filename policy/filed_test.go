@@ -1,7 +1,11 @@
 package policy_test
 
 import (
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/mcpagg/mcpagg/policy"
 	"github.com/mcpagg/mcpagg/policy/facts"
@@ -108,6 +112,29 @@ func TestTemplates(t *testing.T) {
 		if got := filed(t, entities, text).View(person(), template)[0]; got != shown {
 			t.Errorf("%s shown: %v", text, got)
 		}
+	}
+}
+
+// TestManyFiledResources has files say of very many resources what they are in, which
+// is not looked up anew for each template.
+func TestManyFiledResources(t *testing.T) {
+	var entities strings.Builder
+	for i := range 20_000 {
+		fmt.Fprintf(&entities, `,{"uid": {"type": "Resource", "id": "github/file:///%d"}, "parents": [{"type": "Tag", "id": "t%d"}], "attrs": {}}`, i, i%100)
+	}
+	e := filed(t, "["+entities.String()[1:]+"]", `permit(principal, action, resource in Tag::"t42");`)
+	var templates []*policy.Object
+	for i := range 2_000 {
+		templates = append(templates, policy.TemplateObject(policy.Resource{Upstream: "github", URI: fmt.Sprintf("file:///%d/{path}", i)}))
+	}
+	other := policy.TemplateObject(policy.Resource{Upstream: "git", URI: "file:///{path}"})
+	started := time.Now()
+	shown := e.View(person(), append(templates, other))
+	if took := time.Since(started); took > 5*time.Second {
+		t.Errorf("a view of 2,000 templates took %v", took)
+	}
+	if shown[len(templates)] || slices.Contains(shown[:len(templates)], false) {
+		t.Error("templates are shown by what resources of another upstream are in")
 	}
 }
 

@@ -51,6 +51,16 @@ func TestForgetting(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	rulingsCounted(t, e)
+}
+
+// rulingsCounted fails if an engine does not know how many rulings it remembers: it
+// would drop them too early, or never.
+func rulingsCounted(t *testing.T, e *policy.Engine) {
+	t.Helper()
+	if counted, found := e.Rulings(); counted != found || found > 50_000 {
+		t.Errorf("%d rulings are remembered, and %d are counted", found, counted)
+	}
 }
 
 func askNumbered(t *testing.T, e *policy.Engine, p *policy.Principal, n int, objects []*policy.Object) {
@@ -84,6 +94,26 @@ func TestManyRulings(t *testing.T) {
 			}
 		}
 	}
+	rulingsCounted(t, e)
+}
+
+// TestRulingsAreCountedOnce has many ask at once about the same few tools.
+func TestRulingsAreCountedOnce(t *testing.T) {
+	e, objects := engine(t, byClaim), numberedTools(50)
+	p, _ := numbered(1)
+	start := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			<-start
+			for _, o := range objects {
+				e.Decide(requestOf(p, o, repo))
+			}
+		})
+	}
+	close(start)
+	wg.Wait()
+	rulingsCounted(t, e)
 }
 
 // TestGroupsChange has a token of the same person name other groups.

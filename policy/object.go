@@ -22,6 +22,14 @@ type Object struct {
 	// context of requests about it.
 	shape   func() *typed.Shape
 	context func() *typed.Type
+	// remedies would have more of what a tool says of itself believed, the least first.
+	remedies []remedy
+}
+
+// A remedy is what somebody could do, and the object as it would be then.
+type remedy struct {
+	text string
+	then func() *Object
 }
 
 // A kind of objects has an action of its own.
@@ -59,6 +67,7 @@ func ToolObject(t Tool) *Object {
 	}
 	t.Hints().each(func(name string, is bool) { attributes[types.String(name)] = types.Boolean(is) })
 	o.entity.Attributes = types.NewRecord(attributes)
+	o.remedies = t.remedies()
 	return o
 }
 

@@ -97,7 +97,7 @@ var (
 		Caller: `User::"6c1f6c8e-0000-0000-0000-000000000000/5f2b0c1d-0000-0000-0000-000000000001"`, Name: "Ann Example",
 		Client: "vscode", Provider: "contoso", Session: "uY3kq0fWm1xNQ0s8vZr2aA", IP: "203.0.113.7",
 		Reasons: []audit.Reason{{ID: "other-teams", File: "policies/github.cedar", Line: 7}},
-		Why:     "forbidden by other-teams",
+		Why:     "a policy forbids it", Told: "other-teams",
 		Looked: func() map[string]any {
 			return map[string]any{"context.input.repo": "payments", "context.session.labels": []any{"private-data"}}
 		},

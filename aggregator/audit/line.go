@@ -50,6 +50,7 @@ type line struct {
 	Errors     []Reason        `json:"errors,omitempty"`
 	Observed   []Reason        `json:"observed,omitempty"`
 	Why        string          `json:"why,omitempty"`
+	Told       string          `json:"told,omitempty"`
 	Candidate  *Candidate      `json:"candidate,omitempty"`
 	Looked     any             `json:"looked,omitempty"`
 	Arguments  json.RawMessage `json:"arguments,omitempty"`
@@ -134,7 +135,7 @@ func lineOf(r *Record) line {
 		Upstream: cut(r.Upstream, 128), Object: cut(r.Object, 4096), Published: cut(r.Published, 4096),
 		Caller: cut(r.Caller, 1024), Name: cut(r.Name, 256), Client: cut(r.Client, 1024), Provider: cut(r.Provider, 128),
 		Session: cut(r.Session, 128), IP: cut(r.IP, 64),
-		Reasons: cutReasons(r.Reasons), Errors: cutReasons(r.Errors), Observed: cutReasons(r.Observed), Why: cut(r.Why, 1024),
+		Reasons: cutReasons(r.Reasons), Errors: cutReasons(r.Errors), Observed: cutReasons(r.Observed), Why: cut(r.Why, 1024), Told: cut(r.Told, 256),
 		Generation: r.Generation, Policies: cut(r.Policies, 128), Micros: r.Micros,
 	}
 	if c := r.Candidate; c != nil {

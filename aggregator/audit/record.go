@@ -58,8 +58,9 @@ type Record struct {
 	// Reasons are the policies that decided, Errors those that could not be
 	// evaluated, Observed those that are satisfied and not in effect.
 	Reasons, Errors, Observed []Reason
-	// Why says in a few words why it is denied.
-	Why string
+	// Why says in a few words why it is denied. Told is the id of the policy whose
+	// message the caller was told, "" for none.
+	Why, Told string
 	// Candidate is what the candidate policies say, where that is something else.
 	Candidate *Candidate
 	// Micros is how long the decision took, in microseconds.

@@ -33,7 +33,7 @@ func (a *auditLog) start(cfg *config.Config) error {
 		return err
 	}
 	settle(true)
-	a.act(audit.Record{Act: "start", Who: fmt.Sprintf("uid %d", os.Getuid()), What: "mcpagg " + programVersion(), New: cfg.Inputs.Digest()})
+	a.act(audit.Record{Act: "start", Who: fmt.Sprintf("uid %d", os.Getuid()), What: "mcpagg " + programVersion(), New: cfg.Inputs.State()})
 	return nil
 }
 

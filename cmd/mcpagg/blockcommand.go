@@ -33,23 +33,12 @@ func (f *blockFlags) add(cmd *cobra.Command) {
 }
 
 func newBlockCommand() *cobra.Command {
-	var f blockFlags
 	cmd := &cobra.Command{
 		Use:   "block person|client|tool|upstream X",
 		Short: "Stop a person, client, tool or upstream at a running gateway, at once",
 		Long: `Stop a person, client, tool or upstream at a running gateway, at once and whatever
 the policies say: what begins is refused, and what is under way is cancelled. It
 works without sign-in and policies, too, and outlives a restart of the gateway.
-
-X is
-
-  person    the id by which policies know them, or what the provider or they
-            themselves call them, as a whole. A name may be that of several people:
-            all of them are stopped. Without sign-in, everybody is anonymous
-  client    a client id, or the label of an app block
-  tool      LABEL/ORIGINAL, as policies name it, or the published name; * is any
-            text, as in 'github/delete_*'
-  upstream  its label: nothing of it can be used
 
 X need not be there now. A tool that is blocked is still listed. Who is stopped is
 told so, with the reason: say nothing in it that they should not read.
@@ -60,8 +49,71 @@ Blocking the same once more replaces how long and why.`,
   mcpagg block upstream postgres --for 30m --socket /run/mcpagg/mcpagg.sock
   mcpagg block list`,
 		Args: oneName,
+		RunE: func(cmd *cobra.Command, args []string) error { return cmd.Help() }, // each kind has a command
+	}
+	for _, of := range blockKinds {
+		cmd.AddCommand(of.command())
+	}
+	cmd.AddCommand(newBlockListCommand())
+	return cmd
+}
+
+// A blockKind is the command that blocks one kind of things.
+type blockKind struct {
+	kind                       brake.Kind
+	use, short, named, example string
+}
+
+var blockKinds = []blockKind{
+	{
+		brake.Person, "person NAME|ID", "Stop a person",
+		`A person is named by the id by which policies know them, or by what the provider or
+they themselves call them, as a whole. A name may be that of several people: all of
+them are stopped. Without sign-in, everybody is anonymous.
+
+Their sessions stay; 'mcpagg sessions revoke' ends those.`,
+		`  mcpagg block person "Ann Example" --reason "incident 4711"
+  mcpagg block person 6c1f6c8e-0000-0000-0000-000000000000/5f2b0c1d-0000-0000-0000-000000000001
+  mcpagg block person anonymous --for 30m`,
+	},
+	{
+		brake.Client, "client ID|LABEL", "Stop a client, whoever uses it",
+		`A client is named by its client id, or by the label of its app block.`,
+		`  mcpagg block client opencode --for 30m
+  mcpagg block client 0b7a2f1c-0000-0000-0000-000000000000`,
+	},
+	{
+		brake.Tool, "tool NAME", "Stop a tool",
+		`A tool is named by LABEL/ORIGINAL, as policies name it, or by the published name.
+In both, * is any text. It is still listed.`,
+		`  mcpagg block tool github/delete_repository --for 4h
+  mcpagg block tool 'github/delete_*' --reason "incident 4711"
+  mcpagg block tool github_create_issue`,
+	},
+	{
+		brake.Upstream, "upstream LABEL", "Stop an upstream",
+		`An upstream is named by its label. Nothing of it can be used, and all of it is still
+listed.`,
+		`  mcpagg block upstream postgres --for 7d
+  mcpagg block upstream postgres -c gateway.hcl --json`,
+	},
+}
+
+func (of blockKind) command() *cobra.Command {
+	var f blockFlags
+	cmd := &cobra.Command{
+		Use: of.use, Short: of.short, Example: of.example,
+		Long: of.short + ` at a running gateway, at once: what begins is refused, and what is under way
+is cancelled.
+
+` + of.named + `
+
+Blocking the same once more replaces how long and why.`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			return oneName(cmd, append([]string{string(of.kind)}, args...))
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			asked, err := f.request(args)
+			asked, err := f.request(of.kind, args[0])
 			if err != nil {
 				return err
 			}
@@ -79,7 +131,6 @@ Blocking the same once more replaces how long and why.`,
 	f.add(cmd)
 	cmd.Flags().StringVar(&f.lasts, "for", "", "how long, such as 30m, 4h or 7d; without it, until 'mcpagg unblock'")
 	cmd.Flags().StringVar(&f.reason, "reason", "", "why; whoever is stopped is told")
-	cmd.AddCommand(newBlockListCommand())
 	return cmd
 }
 
@@ -123,8 +174,9 @@ func newUnblockCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "unblock person|client|tool|upstream X",
 		Short: "Let go of what was blocked at a running gateway",
-		Long: `Let go of what was blocked at a running gateway. X is as 'mcpagg block list' prints it.
-What policies forbid stays forbidden.
+		Long: `Let go of what was blocked at a running gateway. X is as 'mcpagg block list' prints it,
+or for a tool its other name, of LABEL/ORIGINAL and the published one. What policies
+forbid stays forbidden.
 
 The exit code is 1 if it was not blocked.`,
 		Example: `  mcpagg unblock tool 'github/delete_*'
@@ -161,8 +213,8 @@ The exit code is 1 if it was not blocked.`,
 }
 
 // request is what the arguments ask for.
-func (f *blockFlags) request(args []string) (blockRequest, error) {
-	b := blockRequest{Kind: brake.Kind(args[0]), What: args[1], Reason: f.reason}
+func (f *blockFlags) request(kind brake.Kind, what string) (blockRequest, error) {
+	b := blockRequest{Kind: kind, What: what, Reason: f.reason}
 	if n := utf8.RuneCountInString(f.reason); n > brake.MaxReason {
 		return b, usageError("--reason has %d characters; it may have %d", n, brake.MaxReason)
 	}
@@ -228,6 +280,8 @@ func (r blockResult) text() string {
 	}
 	switch {
 	case r.Matches == "":
+	case r.Matches == everybody:
+		text += "\nThat is everybody: nobody signs in at this gateway."
 	case strings.HasPrefix(r.Matches, "no "):
 		text += fmt.Sprintf("\nNothing matches now: the gateway knows %s of that name.", r.Matches)
 	case strings.HasPrefix(r.Matches, "1 "):

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/mcpagg/mcpagg/aggregator/audit"
 	"github.com/mcpagg/mcpagg/aggregator/brake"
+	"github.com/mcpagg/mcpagg/oauth"
 )
 
 // A blockRequest says what to block, or to unblock.
@@ -107,6 +109,11 @@ func (o *operated) unblock(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	before := o.blocked(asked.Kind, asked.What)
+	if len(before) == 0 && asked.Kind == brake.Tool {
+		if other := o.otherName(asked.What); other != "" {
+			asked.What, before = other, o.blocked(asked.Kind, other)
+		}
+	}
 	n, err := o.signIns.kept.brake.Unblock(context.WithoutCancel(r.Context()), asked.Kind, asked.What)
 	if n > 0 || err != nil {
 		what := "everything"
@@ -120,6 +127,20 @@ func (o *operated) unblock(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	writeJSON(w, http.StatusOK, unblockResult{n})
+}
+
+// otherName is the published name of a tool that is called by its origin, or the other
+// way round; "" if the gateway knows no such tool.
+func (o *operated) otherName(tool string) string {
+	for _, t := range o.gateway.Catalog().Tools() {
+		switch origin := t.Upstream + "/" + t.Original; tool {
+		case origin:
+			return t.Name
+		case t.Name:
+			return origin
+		}
+	}
+	return ""
 }
 
 func (o *operated) listBlocks(w http.ResponseWriter, _ *http.Request) {
@@ -160,6 +181,9 @@ func untilText(until time.Time) string {
 	return until.UTC().Format("2006-01-02 15:04:05 MST")
 }
 
+// everybody is what a block of anonymous matches where nobody signs in.
+const everybody = "everybody"
+
 // matches says what a block stops of what the gateway knows now, "" if that cannot be
 // known.
 func (o *operated) matches(b *brake.Block) string {
@@ -182,8 +206,12 @@ func (o *operated) matches(b *brake.Block) string {
 		for _, s := range o.signIns.broker().Sessions() {
 			known = append(known, brake.Subject{Person: s.Person, Name: s.Name, Client: s.Client, ClientAlias: cfg.ClientAlias(s.Client)})
 		}
-	default:
+	case o.signsIn():
 		return ""
+	case b.Kind == brake.Person && b.Matches(brake.Subject{Person: oauth.Anonymous.ID}):
+		return everybody
+	default:
+		return "no " + string(b.Kind)
 	}
 	n := 0
 	for _, s := range known {
@@ -195,4 +223,10 @@ func (o *operated) matches(b *brake.Block) string {
 		return "no " + what
 	}
 	return count(n, what)
+}
+
+// signsIn reports whether people sign in at the gateway.
+func (o *operated) signsIn() bool {
+	_, ok := o.reloads.served().SignIn(nil, slog.New(slog.DiscardHandler))
+	return ok
 }

@@ -200,13 +200,19 @@ func TestBlockCommand(t *testing.T) {
 	if got := <-calls; got != "ended" || time.Since(began) > 5*time.Second { // with the time that the command takes to start
 		t.Errorf("the call has %s after %s", got, time.Since(began))
 	}
-	if got := <-ended; !strings.Contains(got, "denied: ") || !strings.Contains(got, "blocked by the operator: incident 4711; until ") {
+	if got := <-ended; !strings.Contains(got, "denied: ") || !strings.Contains(got, "blocked by the operator: incident 4711; until ") || !strings.Contains(got, "\nReference: ") {
 		t.Errorf("the caller hears %q", got)
 	}
 	expect(exitRunTime, "blocked by the operator: incident 4711", "call", "slow_wait", "--url", g.url)
 	expect(0, "slow_wait", "catalog", "--url", g.url) // it is still there to be seen
 	expect(0, "Nothing matches now: the gateway knows no upstream of that name.", "block", "upstream", "github")
-	expect(0, "until somebody unblocks it", "block", "person", "anonymous")
+	expect(0, "That is everybody: nobody signs in at this gateway.", "block", "person", "anonymous")
+	expect(0, "Nothing matches now: the gateway knows no person of that name.", "block", "person", "ann")
+	expect(0, "Unblocked 1 block.", "unblock", "person", "ann")
+	expect(0, "1 tool matches now.", "block", "tool", "notes_add")
+	expect(0, "Unblocked 1 block.", "unblock", "tool", "notes/add") // its other name
+	expect(0, "1 tool matches now.", "block", "tool", "notes/add")
+	expect(0, "Unblocked 1 block.", "unblock", "tool", "notes_add")
 	if got := g.note(t); !strings.Contains(got, "blocked by the operator") {
 		t.Errorf("an anonymous call: %s", got)
 	}
@@ -252,6 +258,12 @@ func TestBlockUsage(t *testing.T) {
 	} {
 		if stdout, stderr, code := h.run(t, args...); code != exitUsage || !strings.Contains(stderr, want) {
 			t.Errorf("%q exits with %d: %s%s, want %q", args, code, stdout, stderr, want)
+		}
+	}
+	for _, kind := range []string{"person", "client", "tool", "upstream"} {
+		stdout, stderr, code := h.run(t, "block", kind, "--help")
+		if code != 0 || !strings.Contains(stdout, "mcpagg block "+kind+" ") || !strings.Contains(stdout, "is named by") || !strings.Contains(stdout, "--for") {
+			t.Errorf("the help of %s exits with %d: %s%s", kind, code, stdout, stderr)
 		}
 	}
 	for _, args := range [][]string{{"block", "--help"}, {"block", "list", "--help"}, {"unblock", "--help"}} {

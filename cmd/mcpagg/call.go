@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/spf13/cobra"
 )
 
@@ -38,7 +39,7 @@ whole result. The exit code is 1 if the call failed or the tool reports an error
 				result, err := c.call(ctx, args[0], arguments)
 				if err != nil {
 					_ = reportGaps(cmd.ErrOrStderr(), c.gateway) // they may be why
-					return &exitError{exitRunTime, fmt.Errorf("calling %s: %w", args[0], err)}
+					return &exitError{exitRunTime, fmt.Errorf("calling %s: %w%s", args[0], err, referenceOf(err))}
 				}
 				return printResult(cmd.OutOrStdout(), result, asJSON)
 			})
@@ -48,6 +49,17 @@ whole result. The exit code is 1 if the call failed or the tool reports an error
 	cmd.Flags().StringVar(&input, "input", "{}", "arguments as a JSON object, @FILE, or - for standard input")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the whole result as JSON")
 	return cmd
+}
+
+// referenceOf is the line that says where a gateway's audit log has the refusal, "" for
+// another error.
+func referenceOf(err error) string {
+	var answer *jsonrpc.Error
+	var data struct{ Reference string }
+	if !errors.As(err, &answer) || json.Unmarshal(answer.Data, &data) != nil || data.Reference == "" || len(data.Reference) > 64 {
+		return ""
+	}
+	return "\nReference: " + visibleText(data.Reference)
 }
 
 // readInput reads the value of --input, which must be a JSON object.

@@ -5,8 +5,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -34,17 +36,20 @@ func newCatalogListCommand(use string) *cobra.Command {
 		Short: "List the published tools and where they come from",
 		Long: `Connect to the upstreams of a configuration, or to a running gateway, and list
 the published tools: original name and published name, and whether they are as
-somebody has reviewed them (see mcpagg lock). What is hidden is listed with the
-reason on standard error. The exit code is 1 if an upstream could not be reached.`,
+somebody has reviewed them (see mcpagg lock). Tools that no policy lets anybody use
+are marked, and what is hidden is listed, with the reason on standard error. The exit
+code is 1 if an upstream could not be reached.`,
 		Example: `  mcpagg catalog -c gateway.hcl
   mcpagg catalog --url http://127.0.0.1:8080/mcp --json
   mcpagg catalog pull -c gateway.hcl -o catalog.json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return target.with(cmd.Context(), cmd.ErrOrStderr(), func(_ context.Context, c *client) error {
-				if err := printTools(cmd.OutOrStdout(), c.tools(), asJSON); err != nil {
+				nobody := c.uncallable()
+				if err := printTools(cmd.OutOrStdout(), c.tools(), nobody, asJSON); err != nil {
 					return err
 				}
+				reportUncallable(cmd.ErrOrStderr(), nobody)
 				return reportGaps(cmd.ErrOrStderr(), c.gateway)
 			})
 		},
@@ -99,7 +104,8 @@ func writeCatalogFile(path string, tools []policy.Tool, stdout io.Writer) error 
 	return err
 }
 
-func printTools(w io.Writer, tools []policy.Tool, asJSON bool) error {
+// printTools marks those that nobody can use.
+func printTools(w io.Writer, tools []policy.Tool, nobody []policy.Uncallable, asJSON bool) error {
 	if asJSON {
 		return printJSON(w, policy.Catalog{Tools: tools})
 	}
@@ -109,10 +115,23 @@ func printTools(w io.Writer, tools []policy.Tool, asJSON bool) error {
 	if reviewed {
 		fmt.Fprint(table, "\tLOCK")
 	}
+	hidden := map[string]bool{}
+	for _, u := range nobody {
+		hidden[u.Object.Origin()] = true
+	}
+	if len(hidden) > 0 {
+		fmt.Fprint(table, "\tUSED BY")
+	}
 	for _, t := range tools {
 		fmt.Fprintf(table, "\n%s\t%s\t%s", cmp.Or(t.Upstream, "-"), visible(cmp.Or(t.Original, "-")), visible(t.Published))
 		if reviewed {
 			fmt.Fprint(table, "\t"+inLock(t))
+		}
+		switch {
+		case hidden[t.Upstream+"/"+t.Original]:
+			fmt.Fprint(table, "\tnobody")
+		case len(hidden) > 0:
+			fmt.Fprint(table, "\t-")
 		}
 	}
 	fmt.Fprintln(table)
@@ -128,6 +147,17 @@ func inLock(t policy.Tool) string {
 		return "drifted"
 	}
 	return "-"
+}
+
+// reportUncallable says why nobody can use some tools, for each reason once.
+func reportUncallable(w io.Writer, nobody []policy.Uncallable) {
+	of := map[string][]string{}
+	for _, u := range nobody {
+		of[u.Why] = append(of[u.Why], u.Object.Origin())
+	}
+	for _, why := range slices.Sorted(maps.Keys(of)) {
+		fmt.Fprintf(w, "nobody can use %s: %s\n", visible(strings.Join(firstNames(of[why]), ", ")), visible(why))
+	}
 }
 
 // reportGaps prints what the list lacks: hidden definitions, and upstreams

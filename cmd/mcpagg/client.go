@@ -166,6 +166,18 @@ func (c *client) tools() []policy.Tool {
 	return tools
 }
 
+// uncallable are the tools that no policy lets anybody use, as far as that is known.
+func (c *client) uncallable() []policy.Uncallable {
+	if c.gateway == nil || c.gateway.Catalog().Policy == nil {
+		return nil
+	}
+	var objects []*policy.Object
+	for _, t := range c.tools() {
+		objects = append(objects, policy.ToolObject(t))
+	}
+	return c.gateway.Catalog().Policy.Uncallable(objects)
+}
+
 // call makes one tool call.
 func (c *client) call(ctx context.Context, tool string, input json.RawMessage) (json.RawMessage, error) {
 	params := rawjson.Object{}

@@ -19,6 +19,7 @@ import (
 	"github.com/mcpagg/mcpagg/cmd/mcpagg/internal/doctor"
 	"github.com/mcpagg/mcpagg/oauth"
 	"github.com/mcpagg/mcpagg/oauth/entra"
+	"github.com/mcpagg/mcpagg/policy"
 )
 
 // sampleReport is the one in docs/sign-in.md.
@@ -159,6 +160,28 @@ func TestDocsConfigurations(t *testing.T) {
 				t.Errorf("nobody signs in with this one of docs/%s:\n%s", name, text)
 			}
 		}
+	}
+}
+
+// TestReadmePolicy has somebody see a tool that only reads with the configuration of
+// the README, and no other.
+func TestReadmePolicy(t *testing.T) {
+	cfg := loadText(t, configurations(t, "../README.md")[0])
+	engine, err := policy.New(*cfg.Policy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var objects []*policy.Object
+	for _, name := range []string{"search", "write"} {
+		tool := policy.Tool{Upstream: "github", Original: name, Published: "github_" + name, InputSchema: []byte(`{}`)}
+		tool.Annotations = fmt.Appendf(nil, `{"readOnlyHint": %v}`, name == "search")
+		for _, up := range cfg.Gateway.Upstreams {
+			tool.Trusted = tool.Trusted || up.Name == "github" && up.TrustHints
+		}
+		objects = append(objects, policy.ToolObject(tool))
+	}
+	if got := engine.View(&policy.Principal{ID: "t/ann", GroupsKnown: true}, objects); !slices.Equal(got, []bool{true, false}) {
+		t.Errorf("somebody sees %v", got)
 	}
 }
 

@@ -139,6 +139,8 @@ func TestOwnTeam(t *testing.T) {
 		{bob, "github_create_issue", fmt.Sprintf(create, "../contoso/site"), unowned},
 		{alice, "github_create_issue", fmt.Sprintf(create, "unknown"), unowned},
 		{carol, "github_create_issue", fmt.Sprintf(create, "site"), denied},
+		{carol, "github_list_issues", `{"owner": "contoso", "repo": "shop"}`, opened},
+		{carol, "github_list_issues", `{"owner": "contoso", "repo": "unknown"}`, unowned},
 		{carol, "github_search_repositories", `{"query": "shop"}`, "contoso/shop"},
 		{alice, "github_delete_repository", `{"owner": "contoso", "repo": "shop"}`, "unknown tool"},
 	} {

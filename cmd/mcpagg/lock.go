@@ -118,7 +118,7 @@ func (l *locker) choose(cfg *config.Config, file lock.File) (gone []string, err 
 	}
 	for _, label := range l.upstreams {
 		if _, ok := file.Upstreams[label]; !ok && !configured(label) {
-			return nil, usageError("there is no upstream %q, neither in the configuration nor in %s", label, lock.Name)
+			return nil, usageError("there is no upstream %q, neither in the configuration nor in %s.%s", label, lock.Name, config.DidYouMean(label, l.labels(cfg, file)))
 		}
 	}
 	named := func(label string) bool { return len(l.upstreams) == 0 || slices.Contains(l.upstreams, label) }
@@ -129,6 +129,16 @@ func (l *locker) choose(cfg *config.Config, file lock.File) (gone []string, err 
 	}
 	cfg.Gateway.Upstreams = slices.DeleteFunc(slices.Clone(cfg.Gateway.Upstreams), func(u aggregator.Upstream) bool { return !named(u.Name) })
 	return gone, nil
+}
+
+// labels are those that there are.
+func (l *locker) labels(cfg *config.Config, file lock.File) []string {
+	all := slices.Collect(maps.Keys(file.Upstreams))
+	for _, u := range cfg.Gateway.Upstreams {
+		all = append(all, u.Name)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // review connects to the upstreams and compares what they have with the lock.
@@ -265,10 +275,11 @@ func (l *locker) verdict(reviews []upstreamReview) error {
 	}
 	var what []string
 	if open > 0 {
-		is, remedy := "is", "review and pin it with: mcpagg lock"
+		is, them := "is", "it"
 		if open > 1 {
-			is, remedy = "are", "review and pin them with: mcpagg lock"
+			is, them = "are", "them"
 		}
+		remedy := "review and pin " + them + " with: mcpagg lock" + configFlags(l.config)
 		if !l.check && !l.asks {
 			remedy = "pin what is shown here with --yes"
 		}

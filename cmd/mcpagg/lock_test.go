@@ -113,7 +113,7 @@ func TestLockAsks(t *testing.T) {
 	t.Parallel()
 	h := newNotesHome(t, reviewedTools)
 	out, err := h.lockAtTerminal(t, "Yes\n")
-	if err == nil || err.Error() != "1 upstream is not as reviewed; review and pin it with: mcpagg lock" || strings.Count(out, "[y/N]") != 2 {
+	if err == nil || err.Error() != "1 upstream is not as reviewed; review and pin it with: mcpagg lock -c "+h.dir+"/gateway.hcl" || strings.Count(out, "[y/N]") != 2 {
 		t.Errorf("%v\n%s", err, out)
 	}
 	file, err := lock.Read(h.dir + "/mcpagg.lock")

@@ -103,8 +103,12 @@ func (p *policyTeller) tellActiveLocked(cfg *config.Config, objects []*policy.Ob
 	var lines []string
 	active := "policies " + shortPolicies(cfg.Policy.Digest) + " active: "
 	if p.engine != nil {
+		_, signIn := cfg.SignIn(nil, slog.New(slog.DiscardHandler))
 		for _, c := range policy.Changes(p.engine, cfg.Gateway.Policy, objects) {
-			line := active + changeText(c)
+			if !signIn && c.Group != "" { // in which nobody is
+				continue
+			}
+			line := active + changeText(c, signIn)
 			p.log.Info(line, "added", firstNames(c.Added), "removed", firstNames(c.Removed))
 			lines = append(lines, line)
 		}
@@ -119,12 +123,22 @@ func (p *policyTeller) tellActiveLocked(cfg *config.Config, objects []*policy.Ob
 }
 
 // changeText is a change for a person.
-func changeText(c policy.Change) string {
+func changeText(c policy.Change, signIn bool) string {
 	who := fmt.Sprintf("Group %q", c.Group)
-	if c.Group == "" {
+	switch {
+	case !signIn:
+		who = "everybody"
+	case c.Group == "":
 		who = "whoever is in no group"
 	}
-	return fmt.Sprintf("+%d −%d tools for %s", len(c.Added), len(c.Removed), who)
+	var what []string
+	if c.ToolsAdded+c.ToolsRemoved > 0 {
+		what = append(what, fmt.Sprintf("+%d −%d tools", c.ToolsAdded, c.ToolsRemoved))
+	}
+	if added, removed := len(c.Added)-c.ToolsAdded, len(c.Removed)-c.ToolsRemoved; added+removed > 0 {
+		what = append(what, fmt.Sprintf("+%d −%d prompts and resources", added, removed))
+	}
+	return strings.Join(what, ", ") + " for " + who
 }
 
 // tellFindingsLocked says which tools nobody can call, and which policies name what is
@@ -154,7 +168,7 @@ func (p *policyTeller) tellUncallableLocked(all []policy.Uncallable) {
 		if fresh[u.Why] == nil {
 			reasons = append(reasons, u.Why)
 		}
-		fresh[u.Why] = append(fresh[u.Why], u.Object.String())
+		fresh[u.Why] = append(fresh[u.Why], plainName(u.Object))
 	}
 	for i, why := range reasons {
 		if i == mostFindings {
@@ -165,6 +179,17 @@ func (p *policyTeller) tellUncallableLocked(all []policy.Uncallable) {
 	}
 }
 
+// plainName is the name of an object in a log: of a tool its origin alone.
+func plainName(o *policy.Object) string {
+	if kind, _, _ := strings.Cut(o.String(), "::"); kind != "Tool" {
+		return strings.ToLower(kind) + " " + o.Origin()
+	}
+	return o.Origin()
+}
+
+// plainQuotes is a text for a log, in which others would be escaped.
+func plainQuotes(text string) string { return strings.ReplaceAll(text, `"`, "'") }
+
 // mostFindings bounds how many of them are said at once.
 const mostFindings = 20
 
@@ -173,7 +198,7 @@ func (p *policyTeller) tellNewLocked(message, attribute string, findings []strin
 	for i, f := range fresh {
 		p.told[f] = true
 		if i < mostFindings {
-			p.log.Warn(message, attribute, f)
+			p.log.Warn(message, attribute, plainQuotes(f))
 		}
 	}
 	if more := len(fresh) - mostFindings; more > 0 {

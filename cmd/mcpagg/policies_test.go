@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/mcpagg/mcpagg/cmd/mcpagg/internal/config"
+	"github.com/mcpagg/mcpagg/policy"
 )
 
 const (
@@ -92,8 +93,40 @@ func TestPoliciesReload(t *testing.T) {
 	if _, body := g.get(t, "/health/ready"); strings.Contains(body, "reload_failed") {
 		t.Errorf("the mistake is fixed, but: %s", body)
 	}
-	g.awaitLog(t, `msg="policies `+g.status(t).Policy.Digest[:8]+`… active: \+0 −1 tools for whoever is in no group" .*removed=\[notes/add\]`)
-	g.awaitLog(t, `msg="nobody can use this" why="always forbidden by [^"]+" count=1 of=.*notes/add`)
+	g.awaitLog(t, `msg="policies `+g.status(t).Policy.Digest[:8]+`… active: \+0 −1 tools for everybody" .*removed=\[notes/add\]`)
+	g.awaitLog(t, `msg="nobody can use this" why="always forbidden by [^"]+" count=1 of=\[notes/add\]`)
+}
+
+// TestLogsWithoutEscapes writes what is to be read in the log as it is read.
+func TestLogsWithoutEscapes(t *testing.T) {
+	var log strings.Builder
+	p := newPolicyTeller(nil, nil, slog.New(slog.NewTextHandler(&log, nil)))
+	p.told = map[string]bool{}
+	p.tellNewLocked("a policy does not fit the tools", "policy", []string{`no tool has an argument "reppo"`})
+	p.tellUncallableLocked([]policy.Uncallable{
+		{Object: policy.ToolObject(policy.Tool{Upstream: "notes", Original: "add"}), Why: "no policy permits it"},
+		{Object: policy.PromptObject(policy.Prompt{Upstream: "notes", Original: "ask"}), Why: "no policy permits it"},
+	})
+	if got := log.String(); strings.Contains(got, `\"`) || !strings.Contains(got, "'reppo'") || !strings.Contains(got, `of="[notes/add prompt notes/ask]"`) {
+		t.Errorf("the log is\n%s", got)
+	}
+}
+
+// TestChangeText says of a change what it is about, and for whom.
+func TestChangeText(t *testing.T) {
+	for _, test := range []struct {
+		change policy.Change
+		signIn bool
+		want   string
+	}{
+		{policy.Change{Added: []string{"a", "b"}, ToolsAdded: 2}, true, "+2 −0 tools for whoever is in no group"},
+		{policy.Change{Group: "platform", Added: []string{"a", "b"}, Removed: []string{"c"}, ToolsAdded: 1}, true, `+1 −0 tools, +1 −1 prompts and resources for Group "platform"`},
+		{policy.Change{Removed: []string{"c"}}, false, "+0 −1 prompts and resources for everybody"},
+	} {
+		if got := changeText(test.change, test.signIn); got != test.want {
+			t.Errorf("%+v: %q, want %q", test.change, got, test.want)
+		}
+	}
 }
 
 // TestPoliciesAtStart checks that nothing is served with broken policies, or with
@@ -126,8 +159,8 @@ func TestPoliciesGreeting(t *testing.T) {
 	t.Parallel()
 	for config, want := range map[string]string{
 		"":          "There is no policy block: every tool may be called.\n",
-		policyBlock: "What may be called is up to 1 policy from policies/.\n",
-		openPolicy:  "What may be called is up to 1 policy from policy.inline.\n",
+		policyBlock: "1 policy of policies/ decides who may use what.\n",
+		openPolicy:  "1 policy of policy.inline decides who may use what.\n",
 		policyBlock[:len(policyBlock)-2] + "  mode = \"observe\"\n}\n": "Policies are only observed: what they deny is let through.\n",
 	} {
 		h := newHome(t)

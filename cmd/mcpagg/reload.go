@@ -122,7 +122,7 @@ func (r *reloader) begin() *reload {
 // tell writes down what came of a reload, into the log that was served before if
 // there is none any more.
 func (r *reloader) tell(a *reload, before *config.Config, log *audit.Log) {
-	act := audit.Record{Act: "reload", Who: strings.Join(a.who, ", "), What: "configuration", Old: before.Inputs.Digest()}
+	act := audit.Record{Act: "reload", Who: strings.Join(a.who, ", "), What: "configuration", Old: before.Inputs.State()}
 	if now := r.audit.served(); now != nil {
 		log = now
 	} else {
@@ -134,7 +134,7 @@ func (r *reloader) tell(a *reload, before *config.Config, log *audit.Log) {
 		return
 	}
 	now := r.served()
-	act.New = now.Inputs.Digest()
+	act.New = now.Inputs.State()
 	r.audit.actIn(log, act)
 	if old, digest := policiesOf(before), policiesOf(now); old != digest {
 		r.audit.actIn(log, audit.Record{Act: "policies", Who: act.Who, What: "policies", Old: old, New: digest})
@@ -238,7 +238,7 @@ func (r *reloader) refuse(err error) reloadResult {
 	r.failure = f
 	r.log.Error("not reloaded; the old configuration keeps serving", "err", f.Error)
 	for _, m := range f.Mistakes {
-		r.log.Error("mistake in the configuration", "mistake", m.String())
+		r.log.Error("mistake in the configuration", "mistake", plainQuotes(m.String()))
 	}
 	return result
 }

@@ -12,10 +12,12 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -64,6 +66,24 @@ change of the configuration's files load it anew, without a dropped call.`,
 
 func addConfigFlag(cmd *cobra.Command, paths *[]string) {
 	cmd.Flags().StringArrayVarP(paths, "config", "c", []string{"gateway.hcl"}, "configuration file or folder (repeatable)")
+}
+
+// configFlags are the flags for configuration files, to be shown in a command; "" for
+// the one that a command takes by itself.
+func configFlags(paths []string) string {
+	if slices.Equal(paths, []string{"gateway.hcl"}) {
+		return ""
+	}
+	flags := ""
+	for _, path := range paths {
+		if strings.ContainsFunc(path, func(r rune) bool {
+			return !strings.ContainsRune("/._-+=:@%,", r) && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+		}) {
+			path = "'" + strings.ReplaceAll(visible(path), "'", `'\''`) + "'"
+		}
+		flags += " -c " + path
+	}
+	return flags
 }
 
 // serve runs the gateway until ctx ends.
@@ -278,7 +298,11 @@ func whoMay(cfg *config.Config) string {
 	if cfg.Policy == nil {
 		return "There is no policy block: every tool may be called."
 	}
-	return "What may be called is up to " + policiesText(len(cfg.Policy.Policies), cfg.PolicyPlaces) + "."
+	n, decide := len(cfg.Policy.Policies), "decide"
+	if n == 1 {
+		decide = "decides"
+	}
+	return fmt.Sprintf("%s of %s %s who may use what.", countPolicies(n), strings.Join(cfg.PolicyPlaces, ", "), decide)
 }
 
 // reach says who else gets there where something in front passes requests on.

@@ -115,6 +115,10 @@ func (d *decoder) missingLocal(diag *hcl.Diagnostic) (string, bool) {
 	return name, ok
 }
 
+// DidYouMean is a sentence, after a blank, that suggests the candidate that was probably
+// meant; "" if none is near.
+func DidYouMean(given string, candidates []string) string { return didYouMean(given, candidates) }
+
 // didYouMean suggests the candidate that was probably meant; "" if none is near.
 func didYouMean(given string, candidates []string) string {
 	best, distance := "", 3

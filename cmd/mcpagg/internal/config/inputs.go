@@ -3,6 +3,7 @@ package config
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"hash"
 	"maps"
 	"os"
@@ -21,11 +22,12 @@ type Inputs struct {
 	read   map[string]int               // other files and how much of each was read at most
 	dirs   []string                     // of policies
 	sums   map[string][sha256.Size]byte // by path, of those that could be read
+	open   map[string]bool              // the paths of those that are no secrets
 	digest hash.Hash
 }
 
 func newInputs(paths []string) *Inputs {
-	return &Inputs{paths: paths, read: map[string]int{}, sums: map[string][sha256.Size]byte{}, digest: sha256.New()}
+	return &Inputs{paths: paths, read: map[string]int{}, sums: map[string][sha256.Size]byte{}, open: map[string]bool{}, digest: sha256.New()}
 }
 
 // sawSource notes what is in a configuration file.
@@ -36,6 +38,7 @@ func (in *Inputs) sawSource(path string, text []byte, err error) {
 	}
 	in.Files = append(in.Files, path)
 	in.saw(path, text, err)
+	in.open[path] = true
 	in.digest.Write(text) // never fails
 }
 
@@ -47,6 +50,12 @@ func (in *Inputs) readFile(path string, limit int) (string, error) {
 	return text, err
 }
 
+// readOpenFile is readFile for one that holds no secrets.
+func (in *Inputs) readOpenFile(path string, limit int) (string, error) {
+	in.open[path] = true
+	return in.readFile(path, limit)
+}
+
 // readFolder reads the policies in a folder.
 func (in *Inputs) readFolder(dir string) ([]source.File, error) {
 	if !slices.Contains(in.dirs, dir) {
@@ -55,6 +64,7 @@ func (in *Inputs) readFolder(dir string) ([]source.File, error) {
 	files, err := source.ReadDir(dir)
 	for _, f := range files {
 		in.saw(f.Name, f.Text, nil)
+		in.open[f.Name] = true
 	}
 	if err != nil {
 		in.saw(dir, []byte(err.Error()), nil)
@@ -70,6 +80,19 @@ func (in *Inputs) saw(path string, text []byte, err error) {
 
 // Digest is the SHA-256 of the configuration files one after the other, in hex.
 func (in *Inputs) Digest() string { return hex.EncodeToString(in.digest.Sum(nil)) }
+
+// State is the SHA-256, in hex, of all files that decide something: those of the
+// configuration, and of its policies and the lock with their names. Files with secrets
+// are left out, which somebody might find out by it.
+func (in *Inputs) State() string {
+	h := sha256.New()
+	for _, path := range slices.Sorted(maps.Keys(in.open)) {
+		if sum, ok := in.sums[path]; ok {
+			fmt.Fprintf(h, "%q %x\n", path, sum) // never fails
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
 
 // Equal reports whether the same files hold the same.
 func (in *Inputs) Equal(other *Inputs) bool { return maps.Equal(in.sums, other.sums) }

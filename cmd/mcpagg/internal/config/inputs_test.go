@@ -87,6 +87,36 @@ func TestDigest(t *testing.T) {
 	}
 }
 
+// TestInputsState tells apart configurations whose policies or lock differ, and does not tell
+// of secrets.
+func TestInputsState(t *testing.T) {
+	t.Chdir(t.TempDir())
+	must(t, os.Mkdir("policies", 0o700))
+	write(t, "main.hcl", "policy {\n  dir      = \"policies\"\n  entities = [\"teams.json\"]\n}\nupstream \"a\" {\n  url   = \"http://localhost:1\"\n  token = file(\"token\")\n}\n", 0o600)
+	write(t, "policies/a.cedar", "permit (principal, action, resource);\n", 0o600)
+	write(t, "teams.json", "[]", 0o600)
+	write(t, "token", "one", 0o600)
+	before := inputsOf(t, "main.hcl").State()
+	for _, change := range []struct {
+		name, text string
+		counts     bool
+	}{
+		{"token", "another", false},
+		{"policies/a.cedar", "forbid (principal, action, resource);\n", true},
+		{"policies/b.cedar", "permit (principal, action, resource);\n", true},
+		{"teams.json", `[{"uid": {"type": "Group", "id": "x"}, "attrs": {}, "parents": []}]`, true},
+		{"mcpagg.lock", `{"version": 1, "upstreams": {}}` + "\n", true},
+		{"main.hcl", "policy {\n  dir = \"policies\"\n}\n", true},
+	} {
+		write(t, change.name, change.text, 0o600)
+		after := inputsOf(t, "main.hcl").State()
+		if (after != before) != change.counts {
+			t.Errorf("%s: %s becomes %s", change.name, before, after)
+		}
+		before = after
+	}
+}
+
 // TestSocket finds the socket of a gateway, whatever else is wrong here.
 func TestSocket(t *testing.T) {
 	t.Chdir(t.TempDir())

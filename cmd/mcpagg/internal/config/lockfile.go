@@ -27,7 +27,7 @@ const lockLimit = 64 << 20
 // reviewed reads what was reviewed of the tools; it is empty where nothing was.
 func (d *decoder) reviewed() lock.File {
 	path := d.lockFile()
-	text, err := d.inputs.readFile(path, lockLimit)
+	text, err := d.inputs.readOpenFile(path, lockLimit)
 	if path == "" || errors.Is(err, fs.ErrNotExist) {
 		return lock.File{}
 	}
@@ -44,14 +44,16 @@ func (d *decoder) reviewed() lock.File {
 	return file
 }
 
-// lockRange is the line that an error of the lock file begins with.
+// lockRange is the line that an error of the lock file begins with, without its
+// indentation.
 func (d *decoder) lockRange(text string, err error) hcl.Range {
 	shown := filepath.Join(filepath.Dir(d.mistakes.order[0]), lock.Name)
 	d.mistakes.addFile(shown, []byte(text))
 	number, _, _ := strings.Cut(err.Error(), ":")
 	at, _ := strconv.Atoi(number)
 	line, before := d.mistakes.line(shown, max(at, 1))
-	start := hcl.Pos{Line: max(at, 1), Column: 1, Byte: before}
+	indent := len(line) - len(strings.TrimLeft(line, " \t"))
+	start := hcl.Pos{Line: max(at, 1), Column: 1 + indent, Byte: before + indent}
 	end := hcl.Pos{Line: start.Line, Column: 1 + len([]rune(line)), Byte: before + len(line)}
 	return hcl.Range{Filename: shown, Start: start, End: end}
 }

@@ -17,7 +17,7 @@ const noPolicyLabelsTTL = 24 * time.Hour
 // them is in [policies](policies.md).
 //
 //	policy {
-//	  inline       = "permit(principal, action, resource) when { resource.read_only };"
+//	  inline       = "permit(principal, action, resource is Tool) when { resource.read_only };"
 //	  deny_message = "Ask for access at https://access.contoso.com/mcp"
 //	}
 type policyBlock struct {
@@ -77,8 +77,9 @@ type bindBlock struct {
 	// The type of the entity.
 	Type entityType `hcl:"type"`
 	// Its id: text, and in it arguments by their path, such as `${input.repo}`, with
-	// `lower()`, `upper()` or `trim()` around them if need be. Between two of them there
-	// has to be text, which neither may hold.
+	// `lower()`, `upper()` or `trim()` around them if need be; here `trim()` takes off
+	// ASCII white space only. Between two of them there has to be text, which neither may
+	// hold.
 	ID bindTemplate `hcl:"id"`
 	// The tools that have it, as patterns of upstream and the upstream's own name.
 	// Without it, those that declare all these arguments.

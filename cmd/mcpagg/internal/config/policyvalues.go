@@ -58,7 +58,7 @@ func (v *policyFile) take(in input) {
 	if v.path.take(in); v.path.value == "" {
 		return
 	}
-	text, err := in.d.inputs.readFile(v.path.value, policyFileLimit)
+	text, err := in.d.inputs.readOpenFile(v.path.value, policyFileLimit)
 	if err != nil {
 		in.mistake("%v: %v.", in, err)
 		return
