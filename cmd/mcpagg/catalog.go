@@ -90,10 +90,10 @@ func writeCatalogFile(path string, tools []policy.Tool, stdout io.Writer) error 
 	}
 	file, err := os.Create(path)
 	if err != nil {
-		return &exitError{exitRunTime, err}
+		return &exitError{Code: exitRunTime, Err: err}
 	}
 	if err := cmp.Or(policy.WriteCatalog(file, catalog), file.Close()); err != nil {
-		return &exitError{exitRunTime, err}
+		return &exitError{Code: exitRunTime, Err: err}
 	}
 	_, err = fmt.Fprintf(stdout, "%s: %s\n", path, count(len(tools), "tool"))
 	return err
@@ -147,7 +147,7 @@ func reportGaps(w io.Writer, g *aggregator.Gateway) error {
 		}
 	}
 	if missing > 0 {
-		return &exitError{exitRunTime, fmt.Errorf("%s could not be reached", count(missing, "upstream"))}
+		return &exitError{Code: exitRunTime, Err: fmt.Errorf("%s could not be reached", count(missing, "upstream"))}
 	}
 	return nil
 }

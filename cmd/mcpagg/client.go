@@ -60,7 +60,7 @@ func (f *targetFlags) with(ctx context.Context, stderr io.Writer, use func(conte
 	defer stop()
 	running.Go(func() { run(runCtx) })
 	if err := c.settle(ctx); err != nil {
-		return &exitError{exitRunTime, err}
+		return &exitError{Code: exitRunTime, Err: err}
 	}
 	return use(ctx, c)
 }

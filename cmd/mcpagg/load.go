@@ -18,7 +18,7 @@ func loadConfig(paths []string, stderr io.Writer) (*config.Config, error) {
 		return nil, usageError("%s in the configuration", count(mistakes.Len(), "mistake"))
 	}
 	if err != nil {
-		return nil, &exitError{exitUsage, fmt.Errorf("reading the configuration: %w", err)}
+		return nil, &exitError{Code: exitUsage, Err: fmt.Errorf("reading the configuration: %w", err)}
 	}
 	return cfg, usePolicies(cfg)
 }

@@ -62,10 +62,6 @@ change of the configuration's files load it anew, without a dropped call.`,
 	return cmd
 }
 
-func addConfigFlag(cmd *cobra.Command, paths *[]string) {
-	cmd.Flags().StringArrayVarP(paths, "config", "c", []string{"gateway.hcl"}, "configuration file or folder (repeatable)")
-}
-
 // serve runs the gateway until ctx ends.
 func serve(ctx context.Context, f serveFlags, stdout, stderr io.Writer) error {
 	log, err := newLogger(stderr, f.logLevel, f.logFormat)
@@ -119,12 +115,12 @@ func serve(ctx context.Context, f serveFlags, stdout, stderr io.Writer) error {
 	settle, err := signIns.prepare(ctx, cfg)
 	if err != nil {
 		cfg.CloseSecrets()
-		return &exitError{exitRunTime, err}
+		return &exitError{Code: exitRunTime, Err: err}
 	}
 	settle(true)
 	if err := auditLog.start(cfg); err != nil {
 		cfg.CloseSecrets()
-		return &exitError{exitRunTime, err}
+		return &exitError{Code: exitRunTime, Err: err}
 	}
 	gateway := newGateway(cfg, log)
 	signIns.page.gateway.Store(gateway)
@@ -171,7 +167,7 @@ func serveHTTP(ctx context.Context, ln net.Listener, gateway *aggregator.Gateway
 	go func() { failed <- server.Serve(ln) }()
 	select {
 	case err := <-failed:
-		return &exitError{exitRunTime, fmt.Errorf("serving: %w", err)}
+		return &exitError{Code: exitRunTime, Err: fmt.Errorf("serving: %w", err)}
 	case <-ctx.Done():
 	}
 	limit := drain()
@@ -220,7 +216,7 @@ func (f serveFlags) override(cfg *config.Config) error {
 func listen(addr string) (net.Listener, error) {
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
-		return nil, &exitError{exitRunTime, fmt.Errorf("listening: %w; stop what uses the address, or choose another with server.listen or --listen", err)}
+		return nil, &exitError{Code: exitRunTime, Err: fmt.Errorf("listening: %w; stop what uses the address, or choose another with server.listen or --listen", err)}
 	}
 	return ln, nil
 }
@@ -287,11 +283,4 @@ func reach(public *url.URL) string {
 		return ""
 	}
 	return ",\nbut whoever reaches " + public.String() + " may use all of it"
-}
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
