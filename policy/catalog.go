@@ -125,6 +125,18 @@ func ReadTools(r io.Reader, upstream string) (Catalog, error) {
 	return c, nil
 }
 
+// MergeCatalogs makes one of several, which have to be of different things.
+func MergeCatalogs(all ...Catalog) (Catalog, error) {
+	m := Catalog{Tools: []Tool{}}
+	for _, c := range all {
+		m.Tools = append(m.Tools, c.Tools...)
+		m.Prompts = append(m.Prompts, c.Prompts...)
+		m.Resources = append(m.Resources, c.Resources...)
+		m.Templates = append(m.Templates, c.Templates...)
+	}
+	return m.sorted(), m.check()
+}
+
 func readBounded(r io.Reader) ([]byte, error) {
 	raw, err := io.ReadAll(io.LimitReader(r, maxCatalog+1))
 	if err == nil && len(raw) > maxCatalog {

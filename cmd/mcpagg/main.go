@@ -76,7 +76,7 @@ client at one URL.`,
 	})
 	root.AddCommand(
 		newServeCommand(), newValidateCommand(), newFmtCommand(), newInitCommand(), newImportCommand(), newConfigCommand(),
-		newCatalogCommand(), newLockCommand(), newCallCommand(), newImageCommand(), newStatusCommand(), newReloadCommand(),
+		newCatalogCommand(), newPolicyCommand(), newLockCommand(), newCallCommand(), newImageCommand(), newStatusCommand(), newReloadCommand(),
 		newSessionsCommand(), newKeysCommand(), newBlockCommand(), newUnblockCommand(), newDoctorCommand(),
 		newDevCommand(), newRelayCommand(), newEnterCommand(), newVersionCommand(),
 	)
