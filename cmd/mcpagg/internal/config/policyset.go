@@ -7,6 +7,9 @@ import (
 
 // A PolicySet is what a configuration says of policies, which need not be right.
 type PolicySet struct {
+	// Absent says that there is no policy block. What policies could name is known even
+	// so.
+	Absent bool
 	// Files are the policies, and Candidate those that are decided in their shadow, by
 	// the names that the configuration has for them.
 	Files, Candidate []source.File
@@ -30,8 +33,8 @@ const policyType = "policy"
 
 // LoadPolicies reads what the configuration in paths says of policies. Nothing else in
 // it has to be right, or known: what other blocks take from the environment and from
-// files is often missing where policies are worked on. The set is nil if there is no
-// policy block. The error is a [*Mistakes], without those in the policies themselves.
+// files is often missing where policies are worked on. The error is a [*Mistakes], without
+// those in the policies themselves.
 func LoadPolicies(paths []string, env func(string) (string, bool)) (*PolicySet, error) {
 	d := newDecoder(paths, env)
 	set, err := d.policySet(paths)
@@ -52,19 +55,18 @@ func (d *decoder) policySet(paths []string) (*PolicySet, error) {
 	var file fileBlock
 	d.decodeFiles(files, &file)
 	d.quiet = false
-	var set *PolicySet
-	if file.Policy != nil {
-		file.Policy.checkUpstreams(d, file.labels())
-		set = (&policyReader{d: d, file: &file, block: file.Policy, paths: map[string]string{}}).collect()
+	absent := file.Policy == nil
+	if absent {
+		file.Policy = &policyBlock{}
 	}
+	file.Policy.checkUpstreams(d, file.labels())
+	set := (&policyReader{d: d, file: &file, block: file.Policy, paths: map[string]string{}}).collect()
 	if d.mistakes.Len() > 0 {
 		return nil, d.finish()
 	}
-	if set != nil {
-		set.Groups = file.groupIDs()
-		for _, a := range file.audits() {
-			set.AuditFiles = append(set.AuditFiles, a.Path)
-		}
+	set.Absent, set.Groups = absent, file.groupIDs()
+	for _, a := range file.audits() {
+		set.AuditFiles = append(set.AuditFiles, a.Path)
 	}
 	return set, nil
 }

@@ -80,6 +80,8 @@ type Options struct {
 	Stderr io.Writer
 	// WithoutTools loads policies alone.
 	WithoutTools bool
+	// WithoutPolicies is fine with there being none.
+	WithoutPolicies bool
 	// WithMistakes loads policies that have mistakes, too: there is no Engine then.
 	WithMistakes bool
 }

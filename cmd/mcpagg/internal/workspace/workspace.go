@@ -80,27 +80,30 @@ func (w *Workspace) loadSet(f *Flags, o Options) error {
 	}
 	path := f.Policies
 	switch {
-	case w.Set == nil && path == "" && w.ConfigPaths != nil:
+	case path != "":
+	case w.Set != nil && (!w.Set.Absent || o.WithoutPolicies):
+		return nil
+	case w.Set != nil:
 		return cli.UsageError("there is no policy block in %s; name policies with --policies, or write the block: policy { dir = \"policies\" }",
 			strings.Join(w.ConfigPaths, ", "))
-	case w.Set != nil && path == "":
-		return nil
-	case path == "":
+	case exists(defaultPolicies):
 		path = defaultPolicies
-		if !exists(path) {
-			return cli.UsageError("there is neither %s nor a folder %s here; name a configuration with -c, or policies with --policies", defaultConfig, path)
-		}
+	case o.WithoutPolicies:
+		w.Set = &config.PolicySet{}
+		return nil
+	default:
+		return cli.UsageError("there is neither %s nor a folder %s here; name a configuration with -c, or policies with --policies", defaultConfig, defaultPolicies)
 	}
-	return w.replace(path)
+	return w.replace(path, o)
 }
 
 // replace takes the policies at the path instead of those of the configuration.
-func (w *Workspace) replace(path string) error {
+func (w *Workspace) replace(path string, o Options) error {
 	files, err := source.Read(path)
 	switch {
 	case err != nil:
 		return cli.UsageError("%w", err)
-	case len(files) == 0:
+	case len(files) == 0 && !o.WithoutPolicies:
 		return cli.UsageError("there is no *.cedar file in %s", cli.Visible(path))
 	}
 	if w.Set == nil {
