@@ -71,6 +71,9 @@ type (
 	Env = eval.Env
 )
 
+// Forbid is the effect of policies that deny.
+const Forbid = ast.EffectForbid
+
 // Of is the tree of a parsed policy. It must not be changed.
 func Of(p *cedar.Policy) *Policy { return (*Policy)(p.AST()) }
 

@@ -90,19 +90,19 @@ type Options struct {
 func (f *Flags) Command() string {
 	var b strings.Builder
 	for _, c := range f.Config {
-		b.WriteString(" -c " + quoted(c))
+		b.WriteString(" -c " + Quoted(c))
 	}
 	for _, c := range f.Catalog {
-		b.WriteString(" --catalog " + quoted(c))
+		b.WriteString(" --catalog " + Quoted(c))
 	}
 	if f.Policies != "" {
-		b.WriteString(" --policies " + quoted(f.Policies))
+		b.WriteString(" --policies " + Quoted(f.Policies))
 	}
 	return b.String()
 }
 
-// quoted is an argument as a shell takes it.
-func quoted(s string) string {
+// Quoted is an argument as a shell takes it.
+func Quoted(s string) string {
 	s = cli.Visible(s)
 	if s != "" && !strings.ContainsFunc(s, func(r rune) bool {
 		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=:,+@%", r)
