@@ -97,6 +97,7 @@ func LoadUpstreams(paths []string, env func(string) (string, bool)) (*Config, er
 
 func loadWith(paths []string, env func(string) (string, bool), policies bool) (*Config, error) {
 	d := newDecoder(paths, env)
+	d.emptyFolders = !policies
 	files := d.parse(paths)
 	if d.unreadable {
 		return nil, d.finish()

@@ -25,6 +25,8 @@ type decoder struct {
 	// policiesOnly says that mistakes elsewhere than in the policy block do not matter,
 	// and quiet that they do not at the moment.
 	policiesOnly, quiet bool
+	// emptyFolders says that folders of policies may be empty, or not be there.
+	emptyFolders bool
 	// unknownUsed says that the policy block refers to what is not known, and
 	// localsMatter that it was seen to before.
 	unknownUsed, localsMatter bool

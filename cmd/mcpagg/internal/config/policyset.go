@@ -33,7 +33,8 @@ const policyType = "policy"
 
 // LoadPolicies reads what the configuration in paths says of policies. Nothing else in
 // it has to be right, or known: what other blocks take from the environment and from
-// files is often missing where policies are worked on. The error is a [*Mistakes], without
+// files is often missing where policies are worked on. A folder for policies need not be
+// there, or hold any. The error is a [*Mistakes], without
 // those in the policies themselves.
 func LoadPolicies(paths []string, env func(string) (string, bool)) (*PolicySet, error) {
 	d := newDecoder(paths, env)
@@ -47,7 +48,7 @@ func LoadPolicies(paths []string, env func(string) (string, bool)) (*PolicySet, 
 }
 
 func (d *decoder) policySet(paths []string) (*PolicySet, error) {
-	d.policiesOnly = true
+	d.policiesOnly, d.emptyFolders = true, true
 	files := d.parse(paths)
 	if d.unreadable {
 		return nil, d.finish()

@@ -118,7 +118,7 @@ func TestLoadPoliciesComplains(t *testing.T) {
 		{"syntax", "policy {", "Unclosed configuration block"},
 		{"unset folder", "upstream \"a\" { url = env(\"U\") }\npolicy {\n  dir = env(\"DIR\")\n}", "DIR is not set"},
 		{"unset local", "locals { d = env(\"DIR\") }\npolicy {\n  dir = local.d\n}", "DIR is not set"},
-		{"no folder", "policy {\n  dir = \"none\"\n}", "none"},
+		{"no folder", "policy {\n  dir = \"gateway.hcl\"\n}", "not a directory"},
 		{"no such attribute", "policy {\n  folder = \"none\"\n}", `"folder"`},
 		{"no such upstream", "policy {\n  inline = \"permit(principal, action, resource);\"\n  toolhive_upstream = \"x\"\n}", `no upstream "x"`},
 	} {
@@ -129,6 +129,17 @@ func TestLoadPoliciesComplains(t *testing.T) {
 				t.Errorf("got %v, want %q", err, tt.want)
 			}
 		})
+	}
+}
+
+// TestLoadPoliciesOfAnEmptyFolder is for who writes the first one.
+func TestLoadPoliciesOfAnEmptyFolder(t *testing.T) {
+	for _, files := range []map[string]string{{}, {"policies/readme.md": ""}} {
+		files["gateway.hcl"] = "policy {\n  dir = \"policies\"\n}"
+		set, err := LoadPolicies([]string{written(t, files)}, nothing)
+		if err != nil || len(set.Files) > 0 || !slices.Equal(set.Places, []string{"policies/"}) {
+			t.Errorf("got %+v, %v", set, err)
+		}
 	}
 }
 

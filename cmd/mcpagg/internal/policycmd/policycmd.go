@@ -27,7 +27,9 @@ The exit code is 3 if policies have mistakes, and 4 if their tests fail.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(
-		newSchemaCommand(live), newNewCommand(live), newImportCommand(),
+		newNewCommand(live),
+		newSchemaCommand(live),
+		newImportCommand(),
 	)
 	return cmd
 }

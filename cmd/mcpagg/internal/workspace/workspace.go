@@ -81,8 +81,10 @@ func (w *Workspace) loadSet(f *Flags, o Options) error {
 	path := f.Policies
 	switch {
 	case path != "":
-	case w.Set != nil && (!w.Set.Absent || o.WithoutPolicies):
+	case w.Set != nil && (len(w.Set.Files) > 0 || o.WithoutPolicies):
 		return nil
+	case w.Set != nil && !w.Set.Absent:
+		return cli.UsageError("there is no *.cedar file in %s; write a first policy with: mcpagg policy new%s", strings.Join(w.Set.Places, ", "), f.Command())
 	case w.Set != nil:
 		return cli.UsageError("there is no policy block in %s; name policies with --policies, or write the block: policy { dir = \"policies\" }",
 			strings.Join(w.ConfigPaths, ", "))

@@ -124,6 +124,7 @@ func TestWithoutFlags(t *testing.T) {
 		{name: "nothing", error: "name a configuration with -c, or policies with --policies"},
 		{name: "no tools", files: map[string]string{"policies/a.cedar": everything}, error: "mcpagg catalog pull"},
 		{name: "no policies", files: map[string]string{"policies/a.txt": ""}, error: "there is no *.cedar file in policies"},
+		{name: "an empty folder", files: map[string]string{"gateway.hcl": gateway}, error: "there is no *.cedar file in policies/; write a first policy with: mcpagg policy new"},
 		{name: "no policy block", files: map[string]string{"gateway.hcl": `upstream "a" { command = ["x"] }`}, error: "there is no policy block in gateway.hcl"},
 		{name: "no such catalog", files: map[string]string{"policies/a.cedar": everything}, flags: workspace.Flags{Catalog: []string{"x.json"}}, error: "mcpagg catalog pull"},
 		{
