@@ -24,8 +24,46 @@ func (t *Tool) Policy() policy.Tool {
 	return p
 }
 
+// ForPolicies is all of the catalog as policies see it.
+func (c *Catalog) ForPolicies() policy.Catalog {
+	p := policy.Catalog{Tools: []policy.Tool{}}
+	for _, t := range c.tools.inOrder {
+		p.Tools = append(p.Tools, t.Policy())
+	}
+	for _, it := range c.prompts.inOrder {
+		prompt := promptOf(it.member, it.original, it.said())
+		prompt.Published = it.key
+		p.Prompts = append(p.Prompts, prompt)
+	}
+	for _, it := range c.resources.inOrder {
+		p.Resources = append(p.Resources, it.resource())
+	}
+	for _, it := range c.templates.inOrder {
+		p.Templates = append(p.Templates, it.resource())
+	}
+	return p
+}
+
+// said is what the upstream said of the item.
+func (it *item) said() rawjson.Object {
+	def, _ := rawjson.ParseObject(it.origin) // parsed when the item was made
+	return def
+}
+
+// resource is the item, a resource or a template, as policies see it.
+func (it *item) resource() policy.Resource {
+	r := resourceOf(it.member, it.original, it.said())
+	r.Published = it.key
+	return r
+}
+
 func promptObject(m *member, name string, def rawjson.Object) *policy.Object {
-	return policy.PromptObject(policy.Prompt{Upstream: m.Name, Original: name, Tags: m.Tags, Arguments: def.Get("arguments")})
+	return policy.PromptObject(promptOf(m, name, def))
+}
+
+// promptOf is a prompt as policies see it.
+func promptOf(m *member, name string, def rawjson.Object) policy.Prompt {
+	return policy.Prompt{Upstream: m.Name, Original: name, Tags: m.Tags, Arguments: def.Get("arguments")}
 }
 
 func resourceObject(m *member, uri string, def rawjson.Object) *policy.Object {

@@ -191,12 +191,7 @@ func (e *Engine) about(o *Object) *about {
 }
 
 func (e *Engine) makeAbout(o *Object) *about {
-	a := &about{}
-	for i := range e.o.Binds {
-		if b := &e.o.Binds[i]; b.Matches(o.Origin(), o.declares) {
-			a.binds = append(a.binds, b)
-		}
-	}
+	a := &about{binds: o.bindsOf(e.o.Binds)}
 	a.entity, a.upstream = e.merge(o.entity), e.merge(o.upstreamEntity())
 	a.ancestors = e.ancestors(a.entity)
 	if o.template {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/cedar-policy/cedar-go/types"
 
+	"github.com/mcpagg/mcpagg/policy/facts"
 	"github.com/mcpagg/mcpagg/policy/typed"
 )
 
@@ -73,9 +74,11 @@ func ToolObject(t Tool) *Object {
 
 // A Prompt is a prompt as policies see it.
 type Prompt struct {
-	Upstream, Original string
-	Tags               []string
-	Arguments          json.RawMessage // "arguments" of its definition
+	Upstream  string          `json:"upstream"`
+	Original  string          `json:"original"`
+	Published string          `json:"published,omitempty"`
+	Tags      []string        `json:"tags,omitempty"`
+	Arguments json.RawMessage `json:"arguments,omitempty"` // of its definition
 }
 
 // PromptObject is the object of a prompt.
@@ -90,9 +93,12 @@ func PromptObject(p Prompt) *Object {
 
 // A Resource is a resource as policies see it, or a template of resources.
 type Resource struct {
-	Upstream, URI  string // the upstream's own URI, or URI template
-	Name, MIMEType string // "" if they are not known
-	Tags           []string
+	Upstream  string   `json:"upstream"`
+	URI       string   `json:"uri"` // the upstream's own, or its URI template
+	Published string   `json:"published,omitempty"`
+	Name      string   `json:"name,omitempty"`      // "" if it is not known
+	MIMEType  string   `json:"mime_type,omitempty"` // "" if it is not known
+	Tags      []string `json:"tags,omitempty"`
 }
 
 // ResourceObject is the object of a resource. Its name is the URI where it has none.
@@ -152,6 +158,37 @@ func newObject(k kind, upstream, original string, tags []string, shape func() *t
 
 // Origin is label/original, by which policies know it.
 func (o *Object) Origin() string { return string(o.entity.UID.ID) }
+
+// Upstream is the label of the upstream that it comes from.
+func (o *Object) Upstream() string { return o.upstream }
+
+// Entity is the object as it stands in decisions, with its attributes and what it is
+// in, but for what files add. It must not be changed.
+func (o *Object) Entity() types.Entity { return o.entity }
+
+// Action is what is done with it, such as Action::"call_tool".
+func (o *Object) Action() types.EntityUID { return actions[o.kind] }
+
+// Shape is what of its arguments policies see. Resources have none.
+func (o *Object) Shape() *typed.Shape { return o.shape() }
+
+// Context is the type of the context of requests about it, with what those of the
+// binds make that are for it. The app, whose type does not depend on anything, is
+// left out.
+func (o *Object) Context(binds []facts.Bind) *typed.Type {
+	return withBinds(o.context(), o.bindsOf(binds))
+}
+
+// bindsOf are those of the binds that are for the object.
+func (o *Object) bindsOf(binds []facts.Bind) []*facts.Bind {
+	var own []*facts.Bind
+	for i := range binds {
+		if b := &binds[i]; b.Matches(o.Origin(), o.declares) {
+			own = append(own, b)
+		}
+	}
+	return own
+}
 
 // String is how policies write it, such as Tool::"github/create_issue".
 func (o *Object) String() string { return o.entity.UID.String() }

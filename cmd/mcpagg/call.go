@@ -39,7 +39,7 @@ whole result. The exit code is 1 if the call failed or the tool reports an error
 				result, err := c.call(ctx, args[0], arguments)
 				if err != nil {
 					_ = reportGaps(cmd.ErrOrStderr(), c.gateway) // they may be why
-					return &exitError{exitRunTime, fmt.Errorf("calling %s: %w%s", args[0], err, referenceOf(err))}
+					return &exitError{Code: exitRunTime, Err: fmt.Errorf("calling %s: %w%s", args[0], err, referenceOf(err))}
 				}
 				return printResult(cmd.OutOrStdout(), result, asJSON)
 			})
@@ -98,7 +98,7 @@ func printResult(w io.Writer, result json.RawMessage, asJSON bool) error {
 		err = printContent(w, r.Content)
 	}
 	if err == nil && r.IsError {
-		err = &exitError{exitRunTime, errors.New("the tool reports an error")}
+		err = &exitError{Code: exitRunTime, Err: errors.New("the tool reports an error")}
 	}
 	return err
 }

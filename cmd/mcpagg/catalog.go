@@ -66,9 +66,11 @@ func newCatalogPullCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "pull",
-		Short: "Write the published tools to a catalog.json",
-		Long: `Write the published tools, with origin, annotations and input schema, to a file
-that work without the upstreams can start from.`,
+		Short: "Write what is published to a catalog.json",
+		Long: `Write the published tools, prompts, resources and templates, with all that policies
+see of them, to a file. With it, 'mcpagg policy' works without the upstreams and
+without secrets, for instance in a pipeline: put it under version control. The order
+in it is always the same, so that it changes where what is published does.`,
 		Example: "  mcpagg catalog pull -c gateway.hcl -o catalog.json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -79,7 +81,7 @@ that work without the upstreams can start from.`,
 				if err := reportGaps(cmd.ErrOrStderr(), c.gateway); err != nil {
 					return err // half a catalog would look like a whole one
 				}
-				return writeCatalogFile(out, c.tools(), cmd.OutOrStdout())
+				return writeCatalogFile(out, c.gateway.Catalog().ForPolicies(), cmd.OutOrStdout())
 			})
 		},
 	}
@@ -88,19 +90,19 @@ that work without the upstreams can start from.`,
 	return cmd
 }
 
-func writeCatalogFile(path string, tools []policy.Tool, stdout io.Writer) error {
-	catalog := policy.Catalog{Tools: tools}
+func writeCatalogFile(path string, catalog policy.Catalog, stdout io.Writer) error {
 	if path == "-" {
 		return policy.WriteCatalog(stdout, catalog)
 	}
 	file, err := os.Create(path)
 	if err != nil {
-		return &exitError{exitRunTime, err}
+		return &exitError{Code: exitRunTime, Err: err}
 	}
 	if err := cmp.Or(policy.WriteCatalog(file, catalog), file.Close()); err != nil {
-		return &exitError{exitRunTime, err}
+		return &exitError{Code: exitRunTime, Err: err}
 	}
-	_, err = fmt.Fprintf(stdout, "%s: %s\n", path, count(len(tools), "tool"))
+	_, err = fmt.Fprintf(stdout, "%s: %s, %s, %s, %s\n", path, count(len(catalog.Tools), "tool"), count(len(catalog.Prompts), "prompt"),
+		count(len(catalog.Resources), "resource"), count(len(catalog.Templates), "template"))
 	return err
 }
 
@@ -177,7 +179,7 @@ func reportGaps(w io.Writer, g *aggregator.Gateway) error {
 		}
 	}
 	if missing > 0 {
-		return &exitError{exitRunTime, fmt.Errorf("%s could not be reached", count(missing, "upstream"))}
+		return &exitError{Code: exitRunTime, Err: fmt.Errorf("%s could not be reached", count(missing, "upstream"))}
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mcpagg/mcpagg/aggregator"
+	"github.com/mcpagg/mcpagg/cmd/mcpagg/internal/config"
 	"github.com/mcpagg/mcpagg/oauth"
 	"github.com/mcpagg/mcpagg/policy"
 	"github.com/mcpagg/mcpagg/upstream"
@@ -40,54 +41,69 @@ func (f *targetFlags) add(cmd *cobra.Command) {
 	cmd.MarkFlagsMutuallyExclusive("config", "url")
 }
 
-// A client asks one gateway. Exactly one of its two fields is set.
+// A client asks one gateway. Exactly one of the two is set.
 type client struct {
 	gateway *aggregator.Gateway // a gateway of the command's own
 	remote  *upstream.Upstream  // one that runs elsewhere
+
+	run func(context.Context) // keeps it connected until the context ends
 }
 
 // with connects, runs use and disconnects again.
 func (f *targetFlags) with(ctx context.Context, stderr io.Writer, use func(context.Context, *client) error) error {
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
-	c, run, err := f.client(stderr)
+	c, err := f.client(stderr)
 	if err != nil {
 		return err
 	}
+	return connected(ctx, c, use)
+}
+
+// connected connects, runs use and disconnects again.
+func connected(ctx context.Context, c *client, use func(context.Context, *client) error) error {
 	var running sync.WaitGroup
 	defer running.Wait()
 	runCtx, stop := context.WithCancel(ctx)
 	defer stop()
-	running.Go(func() { run(runCtx) })
+	running.Go(func() { c.run(runCtx) })
 	if err := c.settle(ctx); err != nil {
-		return &exitError{exitRunTime, err}
+		return &exitError{Code: exitRunTime, Err: err}
 	}
 	return use(ctx, c)
 }
 
-func (f *targetFlags) client(stderr io.Writer) (*client, func(context.Context), error) {
-	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+func (f *targetFlags) client(stderr io.Writer) (*client, error) {
 	if f.url == "" {
 		if f.tokenFile != "" {
-			return nil, nil, usageError("--token-file goes with --url: nobody has to sign in to a configuration that is tried out")
+			return nil, usageError("--token-file goes with --url: nobody has to sign in to a configuration that is tried out")
 		}
 		cfg, err := loadConfig(f.config, stderr)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		g := newGateway(cfg, log)
-		run := func(ctx context.Context) {
-			defer cfg.CloseSecrets()
-			g.Run(ctx)
-		}
-		return &client{gateway: g}, run, nil
+		return ownGateway(cfg, stderr), nil
 	}
-	opts, err := f.remoteOptions(log)
+	opts, err := f.remoteOptions(errorLog(stderr))
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	u := upstream.New(opts)
-	return &client{remote: u}, u.Run, nil
+	return &client{remote: u, run: u.Run}, nil
+}
+
+// ownGateway is a gateway of the command's own.
+func ownGateway(cfg *config.Config, stderr io.Writer) *client {
+	g := newGateway(cfg, errorLog(stderr))
+	return &client{gateway: g, run: func(ctx context.Context) {
+		defer cfg.CloseSecrets()
+		g.Run(ctx)
+	}}
+}
+
+// errorLog has nothing but errors.
+func errorLog(stderr io.Writer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 }
 
 func (f *targetFlags) remoteOptions(log *slog.Logger) (upstream.Options, error) {

@@ -47,7 +47,7 @@ prompt and resources; "clock" tells the time.`,
 			if err == nil || errors.Is(err, io.EOF) || errors.Is(err, context.Canceled) {
 				return nil
 			}
-			return &exitError{exitRunTime, err}
+			return &exitError{Code: exitRunTime, Err: err}
 		},
 	}
 }

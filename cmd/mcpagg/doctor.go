@@ -89,7 +89,7 @@ func (f *doctorFlags) examine(cmd *cobra.Command) error {
 	}
 	report.Findings = append(report.Findings, policyFindings(cfg, opts.SignIn.Providers)...)
 	if cmd.Context().Err() != nil {
-		return &exitError{exitRunTime, errors.New("interrupted")}
+		return &exitError{Code: exitRunTime, Err: errors.New("interrupted")}
 	}
 	if f.json {
 		err = printJSON(cmd.OutOrStdout(), report)
@@ -97,7 +97,7 @@ func (f *doctorFlags) examine(cmd *cobra.Command) error {
 		err = screenOf(cmd.OutOrStdout()).showReport(report)
 	}
 	if err == nil && report.Count(doctor.Problem) > 0 {
-		return &exitError{code: exitRunTime}
+		return &exitError{Code: exitRunTime}
 	}
 	return err
 }

@@ -20,7 +20,7 @@ The gateway starts this itself, as the first program of the containers it runs.`
 		Example: "  mcpagg enter --socket /.mcpagg-x/entry.sock -- node server.js",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			return &exitError{exitNotFound, entry.Enter(socket, args)}
+			return &exitError{Code: exitNotFound, Err: entry.Enter(socket, args)}
 		},
 	}
 	cmd.Flags().StringVar(&socket, "socket", "", "socket of the gateway")

@@ -61,7 +61,7 @@ func fakeEntra(ctx context.Context, f fakeEntraFlags, stdout, stderr io.Writer) 
 		Switches: fakeentra.Switches{LoopbackIPPort: f.loopbackIPPort, AutoSignIn: f.autoSignIn},
 	})
 	if err != nil {
-		return &exitError{exitRunTime, err}
+		return &exitError{Code: exitRunTime, Err: err}
 	}
 	defer fake.Close()
 	demo := fake.AddDemo()

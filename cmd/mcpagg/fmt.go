@@ -63,7 +63,7 @@ func (f *formatter) run(paths []string) error {
 	case f.invalid > 0:
 		return usageError("%s cannot be formatted", count(f.invalid, "file"))
 	case f.check && f.unformatted > 0:
-		return &exitError{code: exitRunTime}
+		return &exitError{Code: exitRunTime}
 	}
 	return nil
 }
@@ -98,7 +98,7 @@ func (f *formatter) file(path string) error {
 		return nil
 	case !f.check:
 		if err := replaceFile(path, formatted); err != nil {
-			return &exitError{exitRunTime, fmt.Errorf("writing %s: %w", path, err)}
+			return &exitError{Code: exitRunTime, Err: fmt.Errorf("writing %s: %w", path, err)}
 		}
 	}
 	_, err = fmt.Fprintln(f.out, path)

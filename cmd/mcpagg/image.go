@@ -101,9 +101,9 @@ func (p *pinner) run(ctx context.Context, upstreams []string) error {
 	case failed == 0:
 		return nil
 	case p.check:
-		return &exitError{exitRunTime, fmt.Errorf("%s not pinned; pin with: mcpagg image pin", count(failed, "image"))}
+		return &exitError{Code: exitRunTime, Err: fmt.Errorf("%s not pinned; pin with: mcpagg image pin", count(failed, "image"))}
 	}
-	return &exitError{exitRunTime, fmt.Errorf("%s could not be pinned", count(failed, "image"))}
+	return &exitError{Code: exitRunTime, Err: fmt.Errorf("%s could not be pinned", count(failed, "image"))}
 }
 
 // chosen are the images of the upstreams that are named, of all if none is, each

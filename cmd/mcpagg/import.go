@@ -173,7 +173,7 @@ func findSources(home string, stderr io.Writer) ([]importer.Source, error) {
 func (f importFlags) write(result *importer.Result, stdout io.Writer) error {
 	if f.envOut != "" {
 		if err := writeNew(f.envOut, importer.EnvFile(result.Variables), 0o600, f.force); err != nil {
-			return &exitError{exitRunTime, err}
+			return &exitError{Code: exitRunTime, Err: err}
 		}
 	}
 	if f.out == "-" {
@@ -181,7 +181,7 @@ func (f importFlags) write(result *importer.Result, stdout io.Writer) error {
 		return err
 	}
 	if err := writeNew(f.out, result.HCL, 0o644, f.force); err != nil {
-		return &exitError{exitRunTime, err}
+		return &exitError{Code: exitRunTime, Err: err}
 	}
 	return nil
 }

@@ -43,7 +43,7 @@ func initialize(path string, force bool, stdout io.Writer) error {
 	if err := writeNew(path, starter, 0o644, force); errors.Is(err, fs.ErrExist) {
 		return usageError("%s exists already; --force overwrites it", path)
 	} else if err != nil {
-		return &exitError{exitRunTime, err}
+		return &exitError{Code: exitRunTime, Err: err}
 	}
 	_, err := fmt.Fprintf(stdout, `Wrote %[1]s.
 

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -57,16 +56,6 @@ was reviewed. Put ` + lock.Name + ` under version control, and that into a pipel
 	cmd.MarkFlagsMutuallyExclusive("check", "yes")
 	cmd.MarkFlagsMutuallyExclusive("check", "prune")
 	return cmd
-}
-
-// onTerminal reports whether somebody sits at the other end.
-func onTerminal(stream any) bool {
-	file, ok := stream.(*os.File)
-	if !ok {
-		return false
-	}
-	_, _, ok = terminalSize(file)
-	return ok
 }
 
 // A locker pins definitions of tools.
@@ -291,5 +280,5 @@ func (l *locker) verdict(reviews []upstreamReview) error {
 	if what == nil {
 		return nil
 	}
-	return &exitError{exitRunTime, errors.New(strings.Join(what, "\n"))}
+	return &exitError{Code: exitRunTime, Err: errors.New(strings.Join(what, "\n"))}
 }

@@ -14,12 +14,6 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Exit codes. 0 is fine.
-const (
-	exitRunTime = 1 // failed at run time
-	exitUsage   = 2 // wrong usage or configuration
-)
-
 func main() {
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
@@ -36,22 +30,6 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return report(root.ExecuteContext(ctx), stderr)
 }
 
-// An exitError ends the program with a code of its own. A nil err says that
-// everything has been printed already.
-type exitError struct {
-	code int
-	err  error
-}
-
-func (e *exitError) Error() string {
-	if e.err == nil {
-		return fmt.Sprintf("exit code %d", e.code)
-	}
-	return e.err.Error()
-}
-
-func (e *exitError) Unwrap() error { return e.err }
-
 // report prints err and returns the exit code. An error that says nothing of
 // its code is one of usage: cobra found it, before any command ran.
 func report(err error, stderr io.Writer) int {
@@ -63,10 +41,10 @@ func report(err error, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "mcpagg: %v\n", err)
 		return exitUsage
 	}
-	if exit.err != nil {
-		printError(stderr, exit.err)
+	if exit.Err != nil {
+		printError(stderr, exit.Err)
 	}
-	return exit.code
+	return exit.Code
 }
 
 // printError prints an error, whose text may be partly an upstream's.
@@ -76,10 +54,6 @@ func printError(stderr io.Writer, err error) {
 		fmt.Fprintf(stderr, "%s%s\n", prefix, visible(strings.TrimRight(line, "\n")))
 		prefix = ""
 	}
-}
-
-func usageError(format string, args ...any) error {
-	return &exitError{exitUsage, fmt.Errorf(format, args...)}
 }
 
 func newRootCommand() *cobra.Command {
@@ -102,7 +76,7 @@ client at one URL.`,
 	})
 	root.AddCommand(
 		newServeCommand(), newValidateCommand(), newFmtCommand(), newInitCommand(), newImportCommand(), newConfigCommand(),
-		newCatalogCommand(), newLockCommand(), newCallCommand(), newImageCommand(), newStatusCommand(), newReloadCommand(),
+		newCatalogCommand(), newPolicyCommand(), newLockCommand(), newCallCommand(), newImageCommand(), newStatusCommand(), newReloadCommand(),
 		newSessionsCommand(), newKeysCommand(), newBlockCommand(), newUnblockCommand(), newDoctorCommand(),
 		newDevCommand(), newRelayCommand(), newEnterCommand(), newVersionCommand(),
 	)
@@ -140,7 +114,7 @@ func setExitCodes(cmd *cobra.Command) {
 			if err == nil || errors.As(err, &exit) {
 				return err
 			}
-			return &exitError{exitRunTime, err}
+			return &exitError{Code: exitRunTime, Err: err}
 		}
 	}
 	for _, sub := range cmd.Commands() {

@@ -40,7 +40,7 @@ func listenControl(s config.Server, log *slog.Logger) (net.Listener, error) {
 		err = fmt.Errorf("making the control socket %s: %w", s.Socket, err)
 	}
 	if s.SocketFrom != "" {
-		return nil, &exitError{exitRunTime, fmt.Errorf("%w; its place is from %s", err, s.SocketFrom)}
+		return nil, &exitError{Code: exitRunTime, Err: fmt.Errorf("%w; its place is from %s", err, s.SocketFrom)}
 	}
 	log.Warn("mcpagg status and reload cannot reach this gateway; give it a socket of its own with server.socket", "err", err)
 	return nil, nil

@@ -1,40 +1,35 @@
 package main
 
 import (
-	"encoding/json"
 	"io"
-	"strings"
-	"unicode"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mcpagg/mcpagg/cmd/mcpagg/internal/cli"
 )
 
-// visible makes one line of text that an upstream chose, without the control
-// characters that would command the terminal.
-func visible(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, text)
-}
+// What all commands share is in package cli; these are its names here.
 
-// visibleText is visible for text of several lines.
-func visibleText(text string) string {
-	lines := strings.Split(text, "\n")
-	for i, line := range lines {
-		cells := strings.Split(line, "\t")
-		for j, cell := range cells {
-			cells[j] = visible(cell)
-		}
-		lines[i] = strings.Join(cells, "\t")
-	}
-	return strings.Join(lines, "\n")
-}
+const (
+	exitRunTime = cli.ExitRunTime
+	exitUsage   = cli.ExitUsage
+)
 
-// printJSON prints v for other programs to read.
-func printJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
-}
+type exitError = cli.ExitError
+
+func usageError(format string, args ...any) error { return cli.UsageError(format, args...) }
+
+func addConfigFlag(cmd *cobra.Command, paths *[]string) { cli.AddConfigFlag(cmd, paths) }
+
+func visible(text string) string { return cli.Visible(text) }
+
+func visibleText(text string) string { return cli.VisibleText(text) }
+
+func printJSON(w io.Writer, v any) error { return cli.PrintJSON(w, v) }
+
+func count(n int, what string) string { return cli.Count(n, what) }
+
+func onTerminal(stream any) bool { return cli.OnTerminal(stream) }
+
+func terminalSize(file *os.File) (width, height int, ok bool) { return cli.TerminalSize(file) }

@@ -114,7 +114,7 @@ func (p *policyTeller) tellActiveLocked(cfg *config.Config, objects []*policy.Ob
 		}
 	}
 	if changed := p.digest != cfg.Policy.Digest; changed && len(lines) == 0 {
-		line := active + countPolicies(len(cfg.Policy.Policies))
+		line := active + count(len(cfg.Policy.Policies), "policy")
 		p.log.Info(line)
 		lines = append(lines, line)
 	}
@@ -239,14 +239,7 @@ func (p *policyTeller) status() *policyStatus {
 
 // policiesText is what policies there are, for a person.
 func policiesText(n int, places []string) string {
-	return countPolicies(n) + " from " + strings.Join(places, ", ")
-}
-
-func countPolicies(n int) string {
-	if n == 1 {
-		return "1 policy"
-	}
-	return fmt.Sprintf("%d policies", n)
+	return count(n, "policy") + " from " + strings.Join(places, ", ")
 }
 
 // firstNames is the beginning of a list that may be long.

@@ -69,7 +69,7 @@ func (r *reloadResult) exit(printed error, silent bool) error {
 	if silent {
 		err = nil
 	}
-	return &exitError{code, err}
+	return &exitError{Code: code, Err: err}
 }
 
 func (r *reloadResult) print(stdout, stderr io.Writer) error {

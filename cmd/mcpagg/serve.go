@@ -17,13 +17,13 @@ import (
 	"sync"
 	"syscall"
 	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
 	"github.com/mcpagg/mcpagg/aggregator"
 	"github.com/mcpagg/mcpagg/cmd/mcpagg/internal/config"
 	"github.com/mcpagg/mcpagg/cmd/mcpagg/internal/control"
+	"github.com/mcpagg/mcpagg/cmd/mcpagg/internal/workspace"
 	"github.com/mcpagg/mcpagg/oauth"
 )
 
@@ -64,26 +64,13 @@ change of the configuration's files load it anew, without a dropped call.`,
 	return cmd
 }
 
-func addConfigFlag(cmd *cobra.Command, paths *[]string) {
-	cmd.Flags().StringArrayVarP(paths, "config", "c", []string{"gateway.hcl"}, "configuration file or folder (repeatable)")
-}
-
 // configFlags are the flags for configuration files, to be shown in a command; "" for
 // the one that a command takes by itself.
 func configFlags(paths []string) string {
 	if slices.Equal(paths, []string{"gateway.hcl"}) {
 		return ""
 	}
-	flags := ""
-	for _, path := range paths {
-		if strings.ContainsFunc(path, func(r rune) bool {
-			return !strings.ContainsRune("/._-+=:@%,", r) && !unicode.IsLetter(r) && !unicode.IsDigit(r)
-		}) {
-			path = "'" + strings.ReplaceAll(visible(path), "'", `'\''`) + "'"
-		}
-		flags += " -c " + path
-	}
-	return flags
+	return (&workspace.Flags{Config: paths}).Command()
 }
 
 // serve runs the gateway until ctx ends.
@@ -139,12 +126,12 @@ func serve(ctx context.Context, f serveFlags, stdout, stderr io.Writer) error {
 	settle, err := signIns.prepare(ctx, cfg)
 	if err != nil {
 		cfg.CloseSecrets()
-		return &exitError{exitRunTime, err}
+		return &exitError{Code: exitRunTime, Err: err}
 	}
 	settle(true)
 	if err := auditLog.start(cfg); err != nil {
 		cfg.CloseSecrets()
-		return &exitError{exitRunTime, err}
+		return &exitError{Code: exitRunTime, Err: err}
 	}
 	gateway := newGateway(cfg, log)
 	signIns.page.gateway.Store(gateway)
@@ -191,7 +178,7 @@ func serveHTTP(ctx context.Context, ln net.Listener, gateway *aggregator.Gateway
 	go func() { failed <- server.Serve(ln) }()
 	select {
 	case err := <-failed:
-		return &exitError{exitRunTime, fmt.Errorf("serving: %w", err)}
+		return &exitError{Code: exitRunTime, Err: fmt.Errorf("serving: %w", err)}
 	case <-ctx.Done():
 	}
 	limit := drain()
@@ -240,7 +227,7 @@ func (f serveFlags) override(cfg *config.Config) error {
 func listen(addr string) (net.Listener, error) {
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
-		return nil, &exitError{exitRunTime, fmt.Errorf("listening: %w; stop what uses the address, or choose another with server.listen or --listen", err)}
+		return nil, &exitError{Code: exitRunTime, Err: fmt.Errorf("listening: %w; stop what uses the address, or choose another with server.listen or --listen", err)}
 	}
 	return ln, nil
 }
@@ -302,7 +289,7 @@ func whoMay(cfg *config.Config) string {
 	if n == 1 {
 		decide = "decides"
 	}
-	return fmt.Sprintf("%s of %s %s who may use what.", countPolicies(n), strings.Join(cfg.PolicyPlaces, ", "), decide)
+	return fmt.Sprintf("%s of %s %s who may use what.", count(n, "policy"), strings.Join(cfg.PolicyPlaces, ", "), decide)
 }
 
 // reach says who else gets there where something in front passes requests on.
@@ -311,11 +298,4 @@ func reach(public *url.URL) string {
 		return ""
 	}
 	return ",\nbut whoever reaches " + public.String() + " may use all of it"
-}
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

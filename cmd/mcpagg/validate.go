@@ -80,7 +80,7 @@ func validate(ctx context.Context, f validateFlags, stdout, stderr io.Writer) er
 	}
 	if f.live {
 		if err := v.connect(ctx, cfg); err != nil {
-			return &exitError{exitRunTime, err}
+			return &exitError{Code: exitRunTime, Err: err}
 		}
 	}
 	if f.json {
@@ -89,7 +89,7 @@ func validate(ctx context.Context, f validateFlags, stdout, stderr io.Writer) er
 		err = v.print(stdout, f.config)
 	}
 	if missing := v.missing(); missing > 0 && err == nil {
-		return &exitError{exitRunTime, fmt.Errorf("%s could not be reached", count(missing, "upstream"))}
+		return &exitError{Code: exitRunTime, Err: fmt.Errorf("%s could not be reached", count(missing, "upstream"))}
 	}
 	return err
 }
@@ -102,7 +102,7 @@ func readConfig(f validateFlags, stdout, stderr io.Writer) (*config.Config, erro
 	cfg, err := config.Load(f.config, os.LookupEnv)
 	var mistakes *config.Mistakes
 	if errors.As(err, &mistakes) {
-		return nil, &exitError{exitUsage, printJSON(stdout, validation{Mistakes: mistakes})}
+		return nil, &exitError{Code: exitUsage, Err: printJSON(stdout, validation{Mistakes: mistakes})}
 	}
 	if err != nil {
 		return nil, err
@@ -162,7 +162,7 @@ func (v *validation) print(w io.Writer, paths []string) error {
 	}
 	has := count(v.Upstreams, "upstream")
 	if v.Policies > 0 {
-		has += ", " + countPolicies(v.Policies)
+		has += ", " + count(v.Policies, "policy")
 	}
 	fmt.Fprintf(w, "%s %s valid: %s\n", strings.Join(paths, ", "), is, has)
 	for _, warning := range v.Warnings {

@@ -71,6 +71,9 @@ type (
 	Env = eval.Env
 )
 
+// Forbid is the effect of policies that deny.
+const Forbid = ast.EffectForbid
+
 // Of is the tree of a parsed policy. It must not be changed.
 func Of(p *cedar.Policy) *Policy { return (*Policy)(p.AST()) }
 
@@ -120,3 +123,18 @@ func Declared(file string, text []byte) ([]types.EntityType, error) {
 
 // CheckEntity reports in what an entity differs from its declaration.
 func CheckEntity(s *Schema, e types.Entity) error { return validate.New(s).Entity(e) }
+
+// SchemaJSON is a schema in Cedar's JSON format.
+func SchemaJSON(file string, text []byte) ([]byte, error) {
+	var s schema.Schema
+	s.SetFilename(file)
+	if err := s.UnmarshalCedar(text); err != nil {
+		return nil, err
+	}
+	return s.MarshalJSON()
+}
+
+// CheckPolicy reports what the strict validator of Cedar has against a policy.
+func CheckPolicy(s *Schema, p *Policy) error {
+	return validate.New(s, validate.WithStrict()).Policy("policy", p)
+}

@@ -30,6 +30,7 @@ const (
 type Facts struct {
 	Entities types.EntityMap
 	Types    []string // entity types of their own, sorted
+	Schema   []byte   // that declares them, in Cedar's schema language
 	// Groups are the groups that they mention, by the ids that policies use.
 	Groups []string
 	// People says that they mention users or workloads.
@@ -64,7 +65,7 @@ func Load(files []source.File) (*Facts, error) {
 	if len(l.mistakes) > 0 {
 		return nil, l.mistakes
 	}
-	l.facts.Groups = slices.Sorted(maps.Keys(l.groups))
+	l.facts.Groups, l.facts.Schema = slices.Sorted(maps.Keys(l.groups)), l.schema
 	return &l.facts, nil
 }
 

@@ -22,6 +22,21 @@ const (
 	maxFolders  = 32      // in each other
 )
 
+// Read reads one file, whatever its name ends in, or what [ReadDir] reads of a folder.
+func Read(path string) ([]File, error) {
+	info, err := os.Stat(path)
+	if err != nil || info.IsDir() {
+		return ReadDir(path)
+	}
+	d := dirReader{}
+	if info.Mode().IsRegular() {
+		d.file(path)
+	} else {
+		d.mistake(path, "this is neither a file nor a folder", "name one with policies")
+	}
+	return d.files, d.mistakes.asError()
+}
+
 // ReadDir reads the *.cedar files in a folder and those below it, sorted by name.
 // Their names are dir and the path from there. Links are followed; files and
 // folders whose names begin with a dot are left out, which editors and file systems

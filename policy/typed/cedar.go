@@ -62,6 +62,14 @@ func (t *Type) writeRecord(b *strings.Builder) {
 // keywords of Cedar are no identifiers.
 var keywords = []string{"true", "false", "if", "then", "else", "in", "is", "like", "has", "__cedar"}
 
+// CedarName is the name of an attribute as it stands in a schema or a record: in quotes
+// if it is no identifier.
+func CedarName(name string) string {
+	var b strings.Builder
+	writeName(&b, name)
+	return b.String()
+}
+
 func writeName(b *strings.Builder, name string) {
 	if identifier(name) {
 		b.WriteString(name)

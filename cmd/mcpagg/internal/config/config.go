@@ -86,14 +86,27 @@ type Server struct {
 // directory of them, as one. The function env looks an environment variable
 // up, as [os.LookupEnv] does. The error is a [*Mistakes].
 func Load(paths []string, env func(string) (string, bool)) (*Config, error) {
+	return loadWith(paths, env, true)
+}
+
+// LoadUpstreams is [Load] for who wants to ask the upstreams and nothing else: what
+// policies say is not looked at, and there is no Policy.
+func LoadUpstreams(paths []string, env func(string) (string, bool)) (*Config, error) {
+	return loadWith(paths, env, false)
+}
+
+func loadWith(paths []string, env func(string) (string, bool), policies bool) (*Config, error) {
 	d := newDecoder(paths, env)
+	d.emptyFolders = !policies
 	files := d.parse(paths)
 	if d.unreadable {
 		return nil, d.finish()
 	}
 	var file fileBlock
 	d.decodeFiles(files, &file)
-	d.policies(&file)
+	if policies {
+		d.policies(&file)
+	}
 	reviewed := d.reviewed()
 	if d.mistakes.Len() > 0 {
 		return nil, d.finish()

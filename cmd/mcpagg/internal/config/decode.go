@@ -22,6 +22,15 @@ type decoder struct {
 	literal  map[hcl.Range]bool // where secrets are written out
 	fetched  *references        // to secrets that are fetched later
 
+	// policiesOnly says that mistakes elsewhere than in the policy block do not matter,
+	// and quiet that they do not at the moment.
+	policiesOnly, quiet bool
+	// emptyFolders says that folders of policies may be empty, or not be there.
+	emptyFolders bool
+	// unknownUsed says that the policy block refers to what is not known, and
+	// localsMatter that it was seen to before.
+	unknownUsed, localsMatter bool
+
 	// unreadable says that a part of the configuration could not be read, so
 	// that what the rest lacks means nothing.
 	unreadable bool
@@ -56,14 +65,21 @@ func (d *decoder) mistake(at *hcl.Range, summary, format string, args ...any) {
 	if at != nil && d.literal[*at] {
 		diag.Extra = concealLine{}
 	}
-	d.mistakes.add(diag)
+	d.add(diag)
+}
+
+// add notes a mistake, if it matters.
+func (d *decoder) add(diag *hcl.Diagnostic) {
+	if !d.quiet {
+		d.mistakes.add(diag)
+	}
 }
 
 // report notes what HCL complains about.
 func (d *decoder) report(diags hcl.Diagnostics) {
 	for _, diag := range diags {
 		if diag = d.explain(diag); diag != nil {
-			d.mistakes.add(diag)
+			d.add(diag)
 		}
 	}
 }
@@ -100,7 +116,9 @@ func (d *decoder) decodeFiles(sources []parsedFile, file *fileBlock) {
 		}
 		bodies = append(bodies, rest)
 	}
+	d.quiet = d.policiesOnly && !d.localsMatter
 	d.decodeLocals(localBodies)
+	d.quiet = false
 	for i, s := range sources {
 		bodies[i] = dynblock.Expand(bodies[i], d.context(s.path), dynblock.OptCheckForEach(d.checkForEach))
 	}
@@ -147,13 +165,20 @@ func (d *decoder) decode(body hcl.Body, marks cty.ValueMarks, b block) {
 		}
 	}
 	seen := map[string]hcl.Range{}
+	_, whole := b.(*fileBlock)
 	for _, child := range content.Blocks {
 		f := schema.block(child.Type)
+		if whole {
+			d.quiet = d.policiesOnly && child.Type != policyType
+		}
 		if d.isFirst(child, seen) {
 			d.decodeBlock(child, marks, f.blockIn(v))
 		} else {
 			d.decodeBlock(child, marks, f.another()) // for the mistakes in it
 		}
+	}
+	if whole {
+		d.quiet = d.policiesOnly
 	}
 	b.check(d)
 }
@@ -202,6 +227,7 @@ func (d *decoder) decodeAttribute(attr *hcl.Attribute, marks cty.ValueMarks, int
 	}
 	into.stands(attr.Name, attr.Expr.Range())
 	if diags.HasErrors() || !result.IsWhollyKnown() {
+		d.unknownUsed = d.unknownUsed || !d.quiet
 		return
 	}
 	in := input{d: d, attribute: attr.Name, value: result.WithMarks(marks), expr: attr.Expr, at: attr.Expr.Range()}

@@ -36,7 +36,7 @@ func (in input) mistake(format string, args ...any) {
 	if in.conceal && !in.secret() {
 		diag.Extra = concealLine{}
 	}
-	in.d.mistakes.add(diag)
+	in.d.add(diag)
 }
 
 // String is the input as a message may show it.

@@ -42,14 +42,31 @@ func (d *decoder) policies(f *fileBlock) {
 }
 
 func (r *policyReader) options() *policy.Options {
+	set := r.collect()
+	if set == nil {
+		return nil
+	}
+	o := &set.Options
+	o.Policies = r.parse(set.Files, set.Source)
+	if r.block.Candidate.value != "" {
+		o.Candidate = r.parse(set.Candidate, set.Source)
+	}
+	return o
+}
+
+// collect reads what the block names. It is nil if there are no entities that policies
+// could be about.
+func (r *policyReader) collect() *PolicySet {
 	b := r.block
 	if b.Dir.value != "" {
 		b.places = append(b.places, b.Dir.shown()+"/")
 	}
-	files := slices.Concat(r.folder(&b.Dir), r.inline())
+	set := &PolicySet{Files: slices.Concat(r.folder(&b.Dir), r.inline()), Paths: r.paths}
 	translated, entities := r.toolHive()
-	files, entities = append(files, translated...), append(entities, r.entities()...)
-	o := &policy.Options{
+	set.Files, entities = append(set.Files, translated...), append(entities, r.entities()...)
+	set.Places = b.places
+	o := &set.Options
+	*o = policy.Options{
 		Binds: r.binds(), Observe: b.Mode.value == observe, SkipErrors: b.OnError.value == skipErrors,
 		DenyMessage: b.DenyMessage.value,
 	}
@@ -60,16 +77,14 @@ func (r *policyReader) options() *policy.Options {
 			return nil // types would be missed that are there
 		}
 	}
-	known := r.known(o.Facts)
-	o.Policies = r.parse(files, known)
+	set.Source = r.known(o.Facts)
 	beside := append(r.bindTexts(), entities...)
-	o.Digest = source.Digest(slices.Concat(files, beside))
+	o.Digest = source.Digest(slices.Concat(set.Files, beside))
 	if b.Candidate.value != "" {
-		candidate := r.folder(&b.Candidate)
-		o.Candidate = r.parse(candidate, known)
-		o.CandidateDigest = source.Digest(slices.Concat(candidate, beside))
+		set.Candidate = r.folder(&b.Candidate)
+		o.CandidateDigest = source.Digest(slices.Concat(set.Candidate, beside))
 	}
-	return o
+	return set
 }
 
 // parse parses policies, and reports what is wrong with them.

@@ -1,6 +1,9 @@
 package config
 
 import (
+	"errors"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -25,7 +28,12 @@ func (v *policyFolder) take(in input) {
 		return
 	}
 	v.in = in
-	v.files, v.err = in.d.inputs.readFolder(within(filepath.Dir(in.at.Filename), s))
+	path := within(filepath.Dir(in.at.Filename), s)
+	v.files, v.err = in.d.inputs.readFolder(path)
+	if _, err := os.Stat(path); in.d.emptyFolders && (errors.Is(err, fs.ErrNotExist) || v.err == nil && len(v.files) == 0) {
+		v.value, v.err = path, nil // a first policy may be written there
+		return
+	}
 	if v.directory.take(in); v.value != "" && v.err == nil && len(v.files) == 0 {
 		in.mistake("%v holds no *.cedar file.", in)
 	}

@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package cli
 
 import (
 	"os"
@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// terminalSize is the size of a terminal in characters, or false if the file is
+// TerminalSize is the size of a terminal in characters, or false if the file is
 // none.
-func terminalSize(file *os.File) (width, height int, ok bool) {
+func TerminalSize(file *os.File) (width, height int, ok bool) {
 	size, err := unix.IoctlGetWinsize(int(file.Fd()), unix.TIOCGWINSZ)
 	if err != nil {
 		return 0, 0, false
