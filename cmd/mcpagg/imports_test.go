@@ -24,6 +24,7 @@ var allowed = map[string][]string{
 	"policy/lock":                   nil,
 	"policy/block":                  {"policy/source"},
 	"policy/persona":                {"policy", "policy/ast", "policy/block", "policy/source"},
+	"policy/suite":                  {"policy", "policy/ast", "policy/block", "policy/persona", "policy/source"},
 	"policy/policytest":             {"policy", "policy/ast", "policy/facts", "policy/source", "policy/typed"},
 	"policy":                        {"policy/ast", "policy/facts", "policy/may", "policy/source", "policy/typed"},
 	"aggregator/audit":              nil,

@@ -2,7 +2,7 @@
 // blocks with attributes whose values are written out.
 //
 //	file := block.Parse("dev_test.hcl", text)
-//	for _, b := range file.Blocks("persona", 1) {
+//	for _, b := range file.Blocks("persona", block.Labelled) {
 //		groups := b.Texts("groups")
 //		b.Done()
 //	}
@@ -111,6 +111,7 @@ func (p Place) String() string { return fmt.Sprintf("%s:%d", p.File, p.Line) }
 type Block struct {
 	Label string // the last, "" for none
 	At    Place  // of the label, or else of the type
+	Close Place  // of the } at its end
 
 	file  *File
 	kind  string // such as persona; "" for the file itself
@@ -118,41 +119,49 @@ type Block struct {
 	known map[string]bool // what was asked for; blocks end in " {"
 }
 
-// Blocks are the blocks of a type, each of which must have so many labels, none or one.
-func (b *Block) Blocks(kind string, labels int) []*Block {
+// Labels says how many labels blocks have.
+type Labels uint8
+
+// The members of Labels.
+const (
+	Unlabelled Labels = iota
+	Labelled
+	MaybeLabelled
+)
+
+// Blocks are the blocks of a type.
+func (b *Block) Blocks(kind string, labels Labels) []*Block {
 	b.known[kind+" {"] = true
 	var all []*Block
 	for _, inner := range b.body.Blocks {
 		if inner.Type != kind {
 			continue
 		}
-		one := &Block{file: b.file, kind: kind, body: inner.Body, known: map[string]bool{}, At: placeOf(inner.TypeRange)}
-		switch {
-		case len(inner.Labels) < labels:
-			b.file.Mistake(one.At, "this "+kind+" has no name", fmt.Sprintf("write %s \"…\" {", kind))
-		case len(inner.Labels) > labels:
-			b.file.Mistake(placeOf(inner.LabelRanges[labels]), fmt.Sprintf("a %s has %s", kind, labelCount(labels)), "take the others out")
-		case labels == 1:
-			one.Label, one.At = inner.Labels[0], placeOf(inner.LabelRanges[0])
-			if one.Label == "" {
-				b.file.Mistake(one.At, "the name of this "+kind+" is empty", "name it")
-			}
-		}
+		one := &Block{file: b.file, kind: kind, body: inner.Body, known: map[string]bool{}, At: placeOf(inner.TypeRange), Close: placeOf(inner.CloseBraceRange)}
+		one.label(inner, labels)
 		all = append(all, one)
 	}
 	return all
 }
 
-func labelCount(n int) string {
-	if n == 0 {
-		return "no name"
+// label gives a block its label.
+func (b *Block) label(inner *hclsyntax.Block, labels Labels) {
+	switch most := min(int(labels), 1); {
+	case len(inner.Labels) == 0 && labels == Labelled:
+		b.file.Mistake(b.At, "this "+b.kind+" has no name", fmt.Sprintf("write %s \"…\" {", b.kind))
+	case len(inner.Labels) > most:
+		b.file.Mistake(placeOf(inner.LabelRanges[most]), fmt.Sprintf("a %s has %s", b.kind, [...]string{"no name", "one name"}[most]), "take the others out")
+	case len(inner.Labels) == 1:
+		b.Label, b.At = inner.Labels[0], placeOf(inner.LabelRanges[0])
+		if b.Label == "" {
+			b.file.Mistake(b.At, "the name of this "+b.kind+" is empty", "name it")
+		}
 	}
-	return "one name"
 }
 
 // Block is the block of a type without labels that may stand once, nil for none.
 func (b *Block) Block(kind string) *Block {
-	all := b.Blocks(kind, 0)
+	all := b.Blocks(kind, Unlabelled)
 	if len(all) == 0 {
 		return nil
 	}

@@ -14,7 +14,7 @@ import (
 const shownText = 80
 
 // Quote is what somebody wrote, in quotes, in one line and not too long.
-func Quote(s string) string { return `"` + cut(plain(s)) + `"` }
+func Quote(s string) string { return `"` + cut(plain(s), shownText) + `"` }
 
 // plain is a text in one line, without what is not to be seen.
 func plain(s string) string {
@@ -26,11 +26,17 @@ func plain(s string) string {
 	}, strings.Join(strings.Fields(s), " "))
 }
 
-func cut(s string) string {
-	if utf8.RuneCountInString(s) <= shownText {
+// shownError bounds what is repeated of an error, in characters.
+const shownError = 300
+
+// Plain is what others say, in one line and not too long.
+func Plain(s string) string { return cut(plain(s), shownError) }
+
+func cut(s string, most int) string {
+	if utf8.RuneCountInString(s) <= most {
 		return s
 	}
-	return string([]rune(s)[:shownText-1]) + "…"
+	return string([]rune(s)[:most-1]) + "…"
 }
 
 // DidYouMean is a remedy: the candidate that was probably meant by what is given, or
@@ -57,12 +63,23 @@ func Near(given string, candidates []string) string {
 	return best
 }
 
-// apart is how many letters differ, at most the longest name.
+// apart is how many letters differ, at most the longest name. Those that only changed
+// places are one.
 func apart(a, b string) int {
+	if a != b && letters(a) == letters(b) {
+		return 1
+	}
 	if d := len(a) - len(b); d > longest/4 || d < -longest/4 {
 		return longest
 	}
 	return levenshtein.Distance(a, b, nil)
+}
+
+// letters are those of a name, in order.
+func letters(s string) string {
+	all := []byte(s)
+	slices.Sort(all)
+	return string(all)
 }
 
 // longest bounds the names that are compared, which takes time.

@@ -26,7 +26,7 @@ func Read(file string, text []byte) ([]*Persona, error) {
 func FromFile(f *block.File) []*Persona {
 	var all []*Persona
 	lines := map[string]int{}
-	for _, b := range f.Blocks("persona", 1) {
+	for _, b := range f.Blocks("persona", block.Labelled) {
 		p := fromBlock(f, b)
 		if line, twice := lines[p.Name]; twice {
 			f.Mistake(b.At, fmt.Sprintf("there is another persona %s at line %d", block.Quote(p.Name), line), "give one of them another name")
