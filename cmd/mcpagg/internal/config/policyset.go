@@ -21,6 +21,8 @@ type PolicySet struct {
 	// Groups are the ids of group blocks by their labels, "" for those that are not
 	// known without the environment.
 	Groups map[string]string
+	// ExtraArguments are the labels of upstreams that take undeclared arguments.
+	ExtraArguments []string
 	// AuditFiles are the paths of audit blocks.
 	AuditFiles []string
 }
@@ -61,7 +63,7 @@ func (d *decoder) policySet(paths []string) (*PolicySet, error) {
 		return nil, d.finish()
 	}
 	if set != nil {
-		set.Groups = file.groupIDs()
+		set.Groups, set.ExtraArguments = file.groupIDs(), file.takingExtra()
 		for _, a := range file.audits() {
 			set.AuditFiles = append(set.AuditFiles, a.Path)
 		}
@@ -76,4 +78,15 @@ func (f *fileBlock) groupIDs() map[string]string {
 		ids[f.Groups[i].label] = f.Groups[i].ID.value
 	}
 	return ids
+}
+
+// takingExtra are the labels of upstreams that take undeclared arguments.
+func (f *fileBlock) takingExtra() []string {
+	var labels []string
+	for i := range f.Upstreams {
+		if f.Upstreams[i].ExtraArguments.value == allowExtra {
+			labels = append(labels, f.Upstreams[i].label)
+		}
+	}
+	return labels
 }

@@ -20,10 +20,13 @@ writes the tools to a catalog.json, with which everything works without upstream
 without secrets.
 
 The exit code is 3 if policies have mistakes, and 4 if their tests fail.`,
-		Example: `  mcpagg catalog pull -c gateway.hcl      # write the tools to catalog.json`,
-		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Example: `  mcpagg catalog pull -c gateway.hcl      # write the tools to catalog.json
+  mcpagg policy test                      # run the tests beside the policies`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand()
+	cmd.AddCommand(
+		newTestCommand(live),
+	)
 	return cmd
 }
