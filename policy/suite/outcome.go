@@ -29,6 +29,13 @@ func outcomeOf(d *policy.Decision, size int) outcome {
 	return o
 }
 
+// hide has the caller not know of what they asked for: the gateway tells them nothing
+// but that it does not exist.
+func (o *outcome) hide(list string) {
+	o.message = ""
+	o.why += "; it is not in their list of " + list + ", and so they are told that it does not exist"
+}
+
 func (o outcome) word() string {
 	if o.allow {
 		return "allow"

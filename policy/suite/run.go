@@ -207,6 +207,9 @@ func (r *runner) request(t *Test, c *Case, p *persona.Persona) *Failure {
 		}
 	}
 	got := outcomeOf(r.engine.Decide(q), len(q.Raw))
+	if !got.allow && !r.engine.View(q.Principal, []*policy.Object{about.object})[0] {
+		got.hide(listOf(c.Verb))
+	}
 	if r.covered != nil {
 		r.covered.note(about, q, got)
 	}

@@ -78,7 +78,8 @@ type Case struct {
 	// By are the ids of the policies that decide it, all of them; nil if they do not
 	// matter.
 	By []string
-	// Message is what the caller is told of a denial, nil if that does not matter.
+	// Message is what the caller is told of a denial, nil if that does not matter. It is ""
+	// where they do not see what they asked for.
 	Message *string
 
 	// Includes and Excludes are names or patterns of what is in the list and what is

@@ -122,7 +122,7 @@ test "engineers write issues, nobody deletes repositories" {
     input   = { repo = "web" }
     expect  = "deny"
     by      = ["no-deletes"]
-    message = "Nobody deletes repositories here."
+    message = "" # they do not see it
   }
   list {
     includes = ["github/create_*", "gh_get_issue"]
@@ -166,7 +166,7 @@ test "wrong" {
     by     = ["engineers-open-issues"]
   }
   call "github/delete_repo" {
-    input   = { repo = "web" }
+    input   = { repo = "main" }
     expect  = "deny"
     message = "No."
   }
@@ -197,13 +197,12 @@ test "rotten" {
   policies/a_test.hcl:7: call github/create_issue as guest
     expected  allow by engineers-open-issues
     got       deny by no policy
-    why       no policy permits it
+    why       no policy permits it; it is not in their list of tools, and so they are told that it does not exist
   policies/a_test.hcl:12: call github/delete_repo as guest
     expected  deny, with the message "No."
     got       deny by no-deletes
               policies/github.cedar:11: no-deletes
-    why       a policy forbids it
-    message   "Nobody deletes repositories here."
+    why       a policy forbids it; it is not in their list of tools, and so they are told that it does not exist
   policies/a_test.hcl:17: call github/get_issue as guest
     expected  deny
     got       allow by everybody-reads
@@ -297,6 +296,49 @@ test "few bytes" {
 }`, o)
 	if got := text(t, r); got != "ok    3 tests, 4 cases\n" {
 		t.Errorf("got\n%s", got)
+	}
+}
+
+// TestMessage has a message for who sees the tool, and none for who does not.
+func TestMessage(t *testing.T) {
+	o := options(t, `@deny_message("Not this one.")
+		permit (principal in Group::"platform", action, resource) when { context.input has repo && context.input.repo == "web" };`)
+	r := run(t, personas+`
+test "seen" {
+  as = "dev"
+  call "github/delete_repo" {
+    input   = { repo = "api" }
+    expect  = "deny"
+    message = "Not this one."
+  }
+}
+test "not seen" {
+  as = "guest"
+  call "github/delete_repo" {
+    input   = { repo = "api" }
+    expect  = "deny"
+    message = ""
+  }
+}
+test "another message" {
+  as = "dev"
+  call "github/delete_repo" {
+    input   = { repo = "api" }
+    expect  = "deny"
+    message = "No."
+  }
+}`, o)
+	want := `FAIL  another message
+  policies/a_test.hcl:23: call github/delete_repo as dev
+    expected  deny, with the message "No."
+    got       deny by no policy
+    why       no policy permits it
+    message   "Not this one."
+
+FAIL  1 of 3 tests, 3 cases
+`
+	if diff := cmp.Diff(want, text(t, r)); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
 
