@@ -25,12 +25,10 @@ policy {
 
 upstream "docs" {
   command = ["npx", "-y", "@upstash/context7-mcp@4.1.1"]
-  trust   = "hints"
 }
 
 upstream "files" {
   command = ["npx", "-y", "@modelcontextprotocol/server-filesystem", "/srv/docs"]
-  trust   = "hints"
   tools {
     allow = ["read_text_file", "list_directory", "search_files", "get_file_info", "write_file"]
   }

@@ -42,7 +42,6 @@ audit "file" "main" {
 upstream "cluster" {
   command = ["npx", "-y", "kubernetes-mcp-server@0.0.67"]
   tags    = ["production"]
-  trust   = "hints"
   tools {
     allow = [
       "pods_list_in_namespace", "pods_log", "pods_delete", "pods_exec",
@@ -54,7 +53,6 @@ upstream "cluster" {
 upstream "ledger" {
   command = ["npx", "-y", "mongodb-mcp-server@3.0.4"]
   tags    = ["personal-data"]
-  trust   = "hints"
   tools {
     allow = ["find", "count", "list-collections", "aggregate-db", "update-many", "drop-collection"]
 
@@ -71,5 +69,4 @@ upstream "ledger" {
 # What is asked here leaves the company.
 upstream "web" {
   command = ["npx", "-y", "@upstash/context7-mcp@4.1.1"]
-  trust   = "hints"
 }

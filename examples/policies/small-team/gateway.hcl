@@ -29,7 +29,6 @@ policy {
 
 upstream "files" {
   command = ["npx", "-y", "@modelcontextprotocol/server-filesystem", "/srv/project"]
-  trust   = "hints" # believe which tools only read
   tools {
     allow = ["read_text_file", "list_directory", "search_files", "write_file", "edit_file", "move_file"]
   }
@@ -37,7 +36,6 @@ upstream "files" {
 
 upstream "wiki" {
   command = ["npx", "-y", "@notionhq/notion-mcp-server"]
-  trust   = "hints"
   tools {
     allow = [
       "API-get-user", "API-retrieve-a-page", "API-retrieve-a-comment",

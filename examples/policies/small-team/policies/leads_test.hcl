@@ -9,6 +9,14 @@ test "leads do everything with a second factor" {
     input  = { page_id = "1", in_trash = true }
     expect = "allow"
   }
+  call "files/write_file" {
+    input  = { path = "/srv/project/yarn.lock", content = "" }
+    expect = "allow"
+  }
+  call "files/edit_file" {
+    input  = { path = "/srv/project/docs/../README.md", edits = [] }
+    expect = "allow"
+  }
   call "files/move_file" {
     input  = { source = "/srv/project/a", destination = "/srv/project/b" }
     expect = "allow"

@@ -60,8 +60,8 @@ test "the team writes the wiki" {
   }
 }
 
-test "nobody writes lock files, and everybody reads them" {
-  as = ["dev", "lead"]
+test "lock files are read, and not written" {
+  as = ["dev", "lead with a password only"]
   call "files/write_file" {
     input   = { path = "/srv/project/yarn.lock", content = "" }
     expect  = "deny"
@@ -78,8 +78,8 @@ test "nobody writes lock files, and everybody reads them" {
   }
 }
 
-test "nobody writes a path that leads up" {
-  as = ["dev", "lead"]
+test "no path leads up" {
+  as = ["dev", "lead with a password only"]
   call "files/edit_file" {
     input  = { path = "/srv/project/../x", edits = [] }
     expect = "deny"
