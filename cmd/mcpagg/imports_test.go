@@ -43,7 +43,7 @@ var allowed = map[string][]string{
 	"oauth/redirect":                nil,
 	"oauth/store":                   nil,
 	"aggregator":                    {"aggregator/audit", "aggregator/brake", "aggregator/labels", "oauth", "policy", "policy/lock", "policy/source", "upstream", "upstream/rawjson"},
-	"cmd/mcpagg/internal/config":    {"aggregator", "aggregator/audit", "policy", "policy/facts", "policy/lock", "policy/source", "oauth", "oauth/broker", "oauth/client", "oauth/compat", "oauth/entra", "oauth/redirect", "oauth/store", "upstream", "upstream/egress", "cmd/mcpagg/internal/control", "cmd/mcpagg/internal/secrets"},
+	"cmd/mcpagg/internal/config":    {"aggregator", "aggregator/audit", "policy", "policy/facts", "policy/lock", "policy/source", "policy/suite", "oauth", "oauth/broker", "oauth/client", "oauth/compat", "oauth/entra", "oauth/redirect", "oauth/store", "upstream", "upstream/egress", "cmd/mcpagg/internal/control", "cmd/mcpagg/internal/secrets"},
 	"cmd/mcpagg/internal/cli":       nil,
 	"cmd/mcpagg/internal/policycmd": {"aggregator", "policy/source", "policy/suite", "cmd/mcpagg/internal/cli", "cmd/mcpagg/internal/workspace"},
 	"cmd/mcpagg/internal/workspace": {"policy", "policy/source", "cmd/mcpagg/internal/cli", "cmd/mcpagg/internal/config"},
@@ -53,7 +53,7 @@ var allowed = map[string][]string{
 	"cmd/mcpagg/internal/bench":     nil,
 	"cmd/mcpagg/internal/doctor":    {"oauth", "oauth/client", "oauth/entra"},
 	"cmd/mcpagg/internal/e2e":       {"oauth/store"},
-	"cmd/mcpagg":                    {"aggregator", "aggregator/audit", "aggregator/brake", "aggregator/labels", "policy/facts", "policy/lock", "policy/source", "oauth", "oauth/broker", "oauth/compat", "oauth/entra", "oauth/fakeentra", "oauth/pages", "oauth/store", "upstream", "upstream/egress", "upstream/entry", "upstream/rawjson", "policy", "cmd/mcpagg/internal/cli", "cmd/mcpagg/internal/config", "cmd/mcpagg/internal/doctor", "cmd/mcpagg/internal/importer", "cmd/mcpagg/internal/policycmd", "cmd/mcpagg/internal/control"},
+	"cmd/mcpagg":                    {"aggregator", "aggregator/audit", "aggregator/brake", "aggregator/labels", "policy/facts", "policy/lock", "policy/source", "policy/suite", "oauth", "oauth/broker", "oauth/compat", "oauth/entra", "oauth/fakeentra", "oauth/pages", "oauth/store", "upstream", "upstream/egress", "upstream/entry", "upstream/rawjson", "policy", "cmd/mcpagg/internal/cli", "cmd/mcpagg/internal/config", "cmd/mcpagg/internal/doctor", "cmd/mcpagg/internal/importer", "cmd/mcpagg/internal/policycmd", "cmd/mcpagg/internal/control"},
 }
 
 // readHCL are the packages that may import HCL.

@@ -30,9 +30,11 @@ group "break-glass" {
 }
 
 policy {
-  dir          = "policies"
-  deny_message = "Ask for access at https://access.contoso.com/mcp"
-  labels_ttl   = "24h"
+  dir           = "policies"
+  require_tests = true           # with others the gateway does not start, and keeps those it has
+  catalog       = "catalog.json" # the tools that the tests are about
+  deny_message  = "Ask for access at https://access.contoso.com/mcp"
+  labels_ttl    = "24h"
 }
 
 audit "file" "main" {
