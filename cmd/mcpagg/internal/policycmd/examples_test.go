@@ -41,3 +41,29 @@ func TestExamples(t *testing.T) {
 		})
 	}
 }
+
+// TestDocs runs the test that docs/policy-tests.md begins with, beside the policies of
+// a small team.
+func TestDocs(t *testing.T) {
+	page, err := os.ReadFile("../../../../docs/policy-tests.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?s)```hcl\n(.*?)```").FindSubmatch(page)
+	if blocks == nil {
+		t.Fatal("there is no test in it")
+	}
+	set, err := filepath.Abs("../../../../examples/policies/small-team")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "docs_test.hcl"), blocks[1], 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(set)
+	code, stdout, stderr := command("test", "-c", "gateway.hcl", "--catalog", "catalog.json", dir)
+	if code != 0 || stderr != "" || !strings.HasPrefix(stdout, "ok    1 test, 3 cases in ") {
+		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
+	}
+}
