@@ -615,3 +615,28 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestBy wants exactly the policies that decide, in any order.
+func TestBy(t *testing.T) {
+	o := options(t, `@id("a") permit (principal, action, resource); @id("b") permit (principal, action, resource);`)
+	for by, passes := range map[string]bool{`["a", "b"]`: true, `["b", "a"]`: true, `["a"]`: false, `[]`: false, `["a", "b", "c"]`: false} {
+		r := run(t, personas+"test \"t\" {\n  as = \"guest\"\n  call \"github/get_issue\" {\n    expect = \"allow\"\n    by = "+by+"\n  }\n}", o)
+		if got := len(r.Failed()) == 0; got != passes {
+			t.Errorf("by = %s passes: %v, want %v", by, got, passes)
+		}
+	}
+}
+
+// TestCoverageOfConditions wants each condition to have been both true and false.
+func TestCoverageOfConditions(t *testing.T) {
+	o := options(t, `permit (principal, action, resource) when { resource.read_only } unless { context.now < datetime("2020-01-01") } when { principal.guest };`)
+	o.Coverage = true
+	r := run(t, personas+"test \"t\" {\n  as = \"guest\"\n  call \"github/get_issue\" { expect = \"deny\" }\n}", o)
+	var got []string
+	for _, c := range r.Coverage.Constant {
+		got = append(got, c.Word+" "+c.Was)
+	}
+	if diff := cmp.Diff([]string{"when always true", "unless always false", "when always false"}, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
