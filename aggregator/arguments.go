@@ -266,3 +266,13 @@ func exact(v any) (any, error) {
 	}
 	return v, nil
 }
+
+// ArgumentChecker compiles the input schema of a tool into the check that arguments
+// have to pass before policies are asked.
+func ArgumentChecker(inputSchema json.RawMessage) func(arguments json.RawMessage) error {
+	s, _ := compileSchema(inputSchema) // what cannot be used of it is not checked in calls either
+	return func(arguments json.RawMessage) error {
+		_, err := readArguments(arguments, s)
+		return err
+	}
+}

@@ -206,7 +206,10 @@ func (r *reloader) load() (*config.Config, error) {
 	if err := r.checkListening(cfg); err != nil {
 		return nil, err
 	}
-	return cfg, usePolicies(cfg)
+	if err := usePolicies(cfg); err != nil {
+		return nil, err
+	}
+	return cfg, testPolicies(cfg)
 }
 
 // checkListening makes sure that what is listened on until a restart may be with

@@ -79,7 +79,7 @@ func serve(ctx context.Context, f serveFlags, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	cfg, err := loadConfig(f.config, stderr)
+	cfg, err := loadTested(f.config, stderr)
 	if err != nil {
 		return err
 	}

@@ -97,7 +97,7 @@ func validate(ctx context.Context, f validateFlags, stdout, stderr io.Writer) er
 // readConfig reads the configuration, or prints all that is wrong with it.
 func readConfig(f validateFlags, stdout, stderr io.Writer) (*config.Config, error) {
 	if !f.json {
-		return loadConfig(f.config, stderr)
+		return loadTested(f.config, stderr)
 	}
 	cfg, err := config.Load(f.config, os.LookupEnv)
 	var mistakes *config.Mistakes
@@ -107,7 +107,10 @@ func readConfig(f validateFlags, stdout, stderr io.Writer) (*config.Config, erro
 	if err != nil {
 		return nil, err
 	}
-	return cfg, usePolicies(cfg)
+	if err := usePolicies(cfg); err != nil {
+		return nil, err
+	}
+	return cfg, testPolicies(cfg)
 }
 
 // connect connects to every upstream and notes what it has.

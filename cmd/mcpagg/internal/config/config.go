@@ -48,6 +48,8 @@ type Config struct {
 	// Policy is what policies are decided by; nil if there is no policy block, and
 	// everything is allowed.
 	Policy *policy.Options
+	// PolicyTests have to pass before the policies count; nil if none have to.
+	PolicyTests *PolicyTests
 	// PolicyPlaces are where policies were read from, as people know it, such as
 	// policies/.
 	PolicyPlaces []string
@@ -119,6 +121,7 @@ func loadWith(paths []string, env func(string) (string, bool), policies bool) (*
 		file: &file, secrets: d.fetched.sources,
 	}
 	if file.Policy != nil {
+		c.PolicyTests = file.Policy.tests
 		c.Policy, c.PolicyPlaces, c.LabelsTTL = file.Policy.made, file.Policy.places, file.Policy.LabelsTTL.value
 	}
 	pin(c.Gateway.Upstreams, reviewed)

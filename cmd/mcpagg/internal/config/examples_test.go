@@ -15,6 +15,11 @@ func TestExamples(t *testing.T) {
 	if err != nil || len(files) < 4 {
 		t.Fatalf("found only %q: %v", files, err)
 	}
+	sets, err := filepath.Glob(filepath.Join(root, "examples/policies/*/gateway.hcl"))
+	if err != nil || len(sets) < 3 {
+		t.Fatalf("found only %q: %v", sets, err)
+	}
+	files = append(files, sets...)
 	files = append(files, filepath.Join(root, "cmd/mcpagg/starter.hcl"))
 	bin := t.TempDir()
 	for _, program := range []string{"npx", "go"} {

@@ -7,9 +7,11 @@ import (
 	"hash"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/mcpagg/mcpagg/policy/source"
+	"github.com/mcpagg/mcpagg/policy/suite"
 )
 
 // Inputs are the files that a configuration was read from, and what was in them
@@ -21,6 +23,7 @@ type Inputs struct {
 	paths  []string                     // as given to Load
 	read   map[string]int               // other files and how much of each was read at most
 	dirs   []string                     // of policies
+	tests  []string                     // folders whose tests have to pass
 	sums   map[string][sha256.Size]byte // by path, of those that could be read
 	open   map[string]bool              // the paths of those that are no secrets
 	digest hash.Hash
@@ -72,6 +75,19 @@ func (in *Inputs) readFolder(dir string) ([]source.File, error) {
 	return files, err
 }
 
+// readTests reads the tests in a folder.
+func (in *Inputs) readTests(dir string) ([]source.File, error) {
+	in.tests = append(in.tests, dir)
+	files, err := suite.Files(os.DirFS(dir), filepath.ToSlash(dir))
+	for _, f := range files {
+		in.saw(f.Name, f.Text, nil)
+	}
+	if err != nil {
+		in.saw(dir+" tests", []byte(err.Error()), nil)
+	}
+	return files, err
+}
+
 func (in *Inputs) saw(path string, text []byte, err error) {
 	if err == nil {
 		in.sums[path] = sha256.Sum256(text)
@@ -116,6 +132,9 @@ func (in *Inputs) Now() *Inputs {
 	}
 	for _, dir := range in.dirs {
 		_, _ = now.readFolder(dir)
+	}
+	for _, dir := range in.tests {
+		_, _ = now.readTests(dir)
 	}
 	return now
 }

@@ -36,6 +36,7 @@ func (d *decoder) policies(f *fileBlock) {
 	r := &policyReader{d: d, file: f, block: f.Policy, paths: map[string]string{}}
 	before := d.mistakes.Len()
 	made := r.options()
+	f.Policy.tests = r.tests()
 	if d.mistakes.Len() == before {
 		f.Policy.made = made
 	}

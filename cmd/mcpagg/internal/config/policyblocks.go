@@ -53,10 +53,20 @@ type policyBlock struct {
 	// What somebody is told whose request is denied, if the policy that did it has no
 	// `@deny_message`.
 	DenyMessage text `hcl:"deny_message"`
+	// Has the gateway take only policies whose tests pass, which are in `*_test.hcl` files
+	// in `dir`, and at least one of them: with others it does not start, and one that runs
+	// keeps the policies it has. It needs a `catalog`: upstreams that are down, or have
+	// other tools than they had, neither keep the gateway from starting nor open it with
+	// policies that nobody tested. `mcpagg policy test` says what is wrong.
+	RequireTests boolean `hcl:"require_tests"`
+	// The file with the tools that the tests are about, as `mcpagg catalog pull` writes it,
+	// relative to the folder of the configuration file.
+	Catalog catalogFile `hcl:"catalog"`
 	// For how long a caller has the `labels` of tools that they called with a client.
 	LabelsTTL duration    `hcl:"labels_ttl" default:"24h"`
 	Binds     []bindBlock `hcl:"bind,block"`
 
+	tests  *PolicyTests    // by decoder.policies; nil if none are required
 	made   *policy.Options // by decoder.policies; nil if there are mistakes
 	places []string        // what policies were read from, as people know it
 	warned []string        // what their writer may not be aware of, the first of it

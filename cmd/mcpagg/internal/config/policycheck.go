@@ -55,6 +55,7 @@ func (b *policyBlock) check(d *decoder) {
 	if !b.Dir.given && !b.Inline.given && !b.ToolHive.given {
 		d.mistake(&b.at, "Empty policy", "This block says nothing of who may use what. Name a folder with policies, such as dir = \"policies\", or write them here: inline = \"permit(principal, action, resource);\".")
 	}
+	b.checkTests(d)
 	if b.ToolHiveUpstream.given && b.ToolHiveUpstream.value == "" {
 		d.mistake(&b.ToolHiveUpstream.at, "Invalid toolhive_upstream", "This must not be empty.")
 	}

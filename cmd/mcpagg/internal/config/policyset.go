@@ -24,6 +24,8 @@ type PolicySet struct {
 	// Groups are the ids of group blocks by their labels, "" for those that are not
 	// known without the environment.
 	Groups map[string]string
+	// ExtraArguments are the labels of upstreams that take undeclared arguments.
+	ExtraArguments []string
 	// AuditFiles are the paths of audit blocks.
 	AuditFiles []string
 }
@@ -65,7 +67,7 @@ func (d *decoder) policySet(paths []string) (*PolicySet, error) {
 	if d.mistakes.Len() > 0 {
 		return nil, d.finish()
 	}
-	set.Absent, set.Groups = absent, file.groupIDs()
+	set.Absent, set.Groups, set.ExtraArguments = absent, file.groupIDs(), file.takingExtra()
 	for _, a := range file.audits() {
 		set.AuditFiles = append(set.AuditFiles, a.Path)
 	}
@@ -79,4 +81,15 @@ func (f *fileBlock) groupIDs() map[string]string {
 		ids[f.Groups[i].label] = f.Groups[i].ID.value
 	}
 	return ids
+}
+
+// takingExtra are the labels of upstreams that take undeclared arguments.
+func (f *fileBlock) takingExtra() []string {
+	var labels []string
+	for i := range f.Upstreams {
+		if f.Upstreams[i].ExtraArguments.value == allowExtra {
+			labels = append(labels, f.Upstreams[i].label)
+		}
+	}
+	return labels
 }

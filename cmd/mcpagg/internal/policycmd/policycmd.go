@@ -22,6 +22,7 @@ without secrets.
 The exit code is 3 if policies have mistakes, and 4 if their tests fail.`,
 		Example: `  mcpagg catalog pull -c gateway.hcl      # write the tools to catalog.json
   mcpagg policy new                       # write a first policy and its test
+  mcpagg policy test                      # run the tests beside the policies
   mcpagg policy schema --tool github/create_issue`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -30,6 +31,7 @@ The exit code is 3 if policies have mistakes, and 4 if their tests fail.`,
 		newNewCommand(live),
 		newSchemaCommand(live),
 		newImportCommand(),
+		newTestCommand(live),
 	)
 	return cmd
 }
