@@ -22,6 +22,7 @@ var allowed = map[string][]string{
 	"policy/may":                    {"policy/ast", "policy/typed"},
 	"policy/facts":                  {"policy/ast", "policy/source"},
 	"policy/lock":                   nil,
+	"policy/explain":                {"policy", "policy/ast", "policy/may", "policy/source", "policy/typed"},
 	"policy/block":                  {"policy/source"},
 	"policy/persona":                {"policy", "policy/ast", "policy/block", "policy/source"},
 	"policy/suite":                  {"policy", "policy/ast", "policy/block", "policy/persona", "policy/source"},

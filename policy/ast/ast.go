@@ -4,6 +4,8 @@
 package ast
 
 import (
+	"strings"
+
 	"github.com/cedar-policy/cedar-go"
 	public "github.com/cedar-policy/cedar-go/ast"
 	"github.com/cedar-policy/cedar-go/types"
@@ -120,3 +122,14 @@ func Declared(file string, text []byte) ([]types.EntityType, error) {
 
 // CheckEntity reports in what an entity differs from its declaration.
 func CheckEntity(s *Schema, e types.Entity) error { return validate.New(s).Entity(e) }
+
+// Text is a node as Cedar writes it.
+func Text(n Node) string {
+	p := Policy{
+		Effect: ast.EffectPermit, Principal: ScopeAll{}, Action: ScopeAll{}, Resource: ScopeAll{},
+		Conditions: []Condition{{Condition: ast.ConditionWhen, Body: n}},
+	}
+	text := string(Compile(&p).MarshalCedar())
+	_, text, _ = strings.Cut(text, "when { ")
+	return strings.TrimSuffix(text, " };")
+}
