@@ -63,6 +63,11 @@ func (k *facts) known(key string) (is, ok bool) {
 	return false, false
 }
 
+// has reports whether all of the atoms hold.
+func (k *facts) has(needs []*atom) bool {
+	return !slices.ContainsFunc(needs, func(n *atom) bool { is, ok := k.known(n.key); return !ok || !is })
+}
+
 // values are those that are left for a path.
 func (k *facts) values(p *path) ([]types.Value, bool) {
 	for ; k != nil; k = k.above {
@@ -118,7 +123,7 @@ func (f *form) shorten(k *facts) *form {
 	case constant:
 		return f
 	case literal:
-		return k.of(f)
+		return shortenAll([]*form{f}, k)
 	case some:
 		return not(not(f).shorten(k))
 	}
@@ -142,7 +147,7 @@ func shortenAll(args []*form, k *facts) *form {
 			rest = append(rest, a)
 		}
 	}
-	literals, ok := merge(literals)
+	literals, ok := merge(literals, k)
 	if !ok {
 		return falsity
 	}
@@ -177,7 +182,8 @@ func (f *form) about(g *form) bool {
 }
 
 // merge makes few literals of many that all hold; ok is false if they cannot.
-func merge(literals []*form) (merged []*form, ok bool) {
+func merge(literals []*form, k *facts) (merged []*form, ok bool) {
+	k = k.with(literals)
 	var byPath [][]*form
 	var others []*form
 	for _, l := range literals {
@@ -193,7 +199,7 @@ func merge(literals []*form) (merged []*form, ok bool) {
 		byPath[i] = append(byPath[i], l)
 	}
 	for _, group := range byPath {
-		one, ok := mergePath(group)
+		one, ok := mergePath(group, k)
 		if !ok {
 			return nil, false
 		}
@@ -203,9 +209,9 @@ func merge(literals []*form) (merged []*form, ok bool) {
 }
 
 // mergePath merges literals about one value.
-func mergePath(group []*form) (merged []*form, ok bool) {
+func mergePath(group []*form, k *facts) (merged []*form, ok bool) {
 	p := group[0].atom.path
-	there := slices.ContainsFunc(group, func(l *form) bool { return l.yes })
+	there := k.has(p.needs) || slices.ContainsFunc(group, func(l *form) bool { return l.yes })
 	values, finite := candidates(group)
 	if p.enumerated() { // others cannot come
 		values = slices.DeleteFunc(slices.Clone(values), func(v types.Value) bool {
@@ -221,7 +227,7 @@ func mergePath(group []*form) (merged []*form, ok bool) {
 	})
 	switch {
 	case p.enumerated() && len(kept) == len(p.typ.Enum):
-		if there || len(p.needs) == 0 {
+		if there {
 			return literalsOf(needed(p.needs)), true
 		}
 		return nil, true
@@ -233,7 +239,7 @@ func mergePath(group []*form) (merged []*form, ok bool) {
 			return []*form{missing}, true
 		}
 		return group, missing != falsity
-	case there || len(p.needs) == 0:
+	case there:
 		return []*form{is(membership(p, kept))}, true
 	}
 	return mergeExcluded(group), true
