@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/cedar-policy/cedar-go/types"
+
 	"github.com/mcpagg/mcpagg/policy/ast"
 	"github.com/mcpagg/mcpagg/policy/may"
 	"github.com/mcpagg/mcpagg/policy/source"
@@ -114,3 +116,14 @@ func (e *Engine) RequestEnv(r *Request) (ast.Env, error) {
 
 // SkipsErrors reports whether a forbid that cannot be evaluated forbids nothing.
 func (e *Engine) SkipsErrors() bool { return e.o.SkipErrors }
+
+// Circumstances are some attributes of the context of a request, which may be app, auth,
+// session, ip and now.
+func (e *Engine) Circumstances(r *Request, names ...string) types.Record {
+	about := &reads{}
+	about.context.add(names...)
+	bare := *r
+	bare.Object = &Object{kind: aResource}
+	context, _ := e.context(&bare, r.Principal.Auth, r.Principal.app(), nil, about) // which fails for arguments only
+	return context
+}

@@ -10,6 +10,7 @@
 package explain
 
 import (
+	"maps"
 	"sync"
 
 	"github.com/cedar-policy/cedar-go/types"
@@ -89,6 +90,7 @@ func (a *Answer) Exact() bool { return a.Template || a.form == nil || !a.form.fa
 // An Explainer explains what one engine decides. It is safe for concurrent use.
 type Explainer struct {
 	engine *policy.Engine
+	known  types.Record // of the context of all requests
 
 	mu      sync.Mutex
 	answers map[string]*Answer        // guarded by mu
@@ -99,6 +101,14 @@ type Explainer struct {
 // New makes an explainer.
 func New(e *policy.Engine) *Explainer {
 	return &Explainer{engine: e, answers: map[string]*Answer{}, parts: map[partKey]*keyed{}, looks: map[*source.Policy]*looks{}}
+}
+
+// Knowing is an explainer of requests of which that much of the context is known, such as
+// [policy.Engine.Circumstances] makes it.
+func (x *Explainer) Knowing(context types.Record) *Explainer {
+	made := New(x.engine)
+	made.known = context
+	return made
 }
 
 // Of is what the engine decides about requests of p about o.
@@ -112,6 +122,11 @@ func (x *Explainer) Of(p *policy.Principal, o *policy.Object) *Answer {
 		return &Answer{Why: l.Denied}
 	case l.AnyResource:
 		return x.template(l, x.engine.View(p, []*policy.Object{o})[0])
+	}
+	if x.known.Len() > 0 {
+		known := l.Env.Context.(types.Record).Map()
+		maps.Copy(known, x.known.Map())
+		l.Env.Context = types.NewRecord(known)
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()

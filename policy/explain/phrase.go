@@ -36,6 +36,15 @@ func phraseOf(n ast.Node, yes bool) (text string, ok bool) {
 		return ordered(n.BinaryNode, yes, "less than", "at least", "before", "not before")
 	case ast.LessOrEqual:
 		return ordered(n.BinaryNode, yes, "at most", "more than", "not after", "after")
+	case ast.GreaterThan:
+		return phraseOf(ast.LessOrEqual(n), !yes)
+	case ast.GreaterOrEqual:
+		return phraseOf(ast.LessThan(n), !yes)
+	case ast.Is:
+		name, ok := nameOf(n.Left)
+		return name + pick(yes, " is a ", " is no ") + string(n.EntityType), ok
+	case ast.IsIn:
+		return compared(ast.BinaryNode{Left: n.Left, Right: n.Entity}, yes, "is a "+string(n.EntityType)+" in", "is no "+string(n.EntityType)+" in")
 	case ast.Has:
 		return phraseHas(n, yes)
 	case ast.Like:
@@ -168,6 +177,8 @@ func phraseCall(n ast.Call, yes bool) (string, bool) {
 	return left + pick(yes, words[0], words[1]) + right, ok && okRight
 }
 
+const trueValue = types.True
+
 // circumstances are what the context has, in words.
 var circumstances = map[string]string{
 	"context.bytes": "the length of all arguments in bytes", "context.now": "the time", "context.ip": "the client's address",
@@ -181,6 +192,9 @@ func nameOf(n ast.Node) (name string, ok bool) {
 	switch n := n.(type) {
 	case ast.Value:
 		return valueName(n.Value), true
+	case ast.Variable:
+		name, ok := map[types.String]string{"principal": "the caller", "resource": "what is asked for", "action": "what is done"}[n.Name]
+		return name, ok
 	case ast.Set:
 		return setName(n)
 	case ast.Access:
@@ -189,7 +203,12 @@ func nameOf(n ast.Node) (name string, ok bool) {
 			return name, true
 		}
 		for _, of := range []struct{ prefix, words string }{
-			{"context.input.", ""}, {"context.size.", "the size of "}, {"context.arg_", ""}, {"context.", ""},
+			{"context.input.", ""},
+			{"context.size.", "the size of "},
+			{"context.arg_", ""},
+			{"context.", ""},
+			{"principal.", "the caller's "},
+			{"resource.", "the tool's "},
 		} {
 			if rest, ok := strings.CutPrefix(text, of.prefix); ok {
 				return of.words + "`" + rest + "`", true

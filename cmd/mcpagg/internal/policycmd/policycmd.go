@@ -26,7 +26,7 @@ The exit code is 3 if policies have mistakes, and 4 if their tests fail.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(
-		newTestCommand(live),
+		newTestCommand(live), newExplainCommand(live),
 	)
 	return cmd
 }
