@@ -116,21 +116,27 @@ func Of(e *policy.Engine, p *policy.Principal, o *policy.Object) *Answer { retur
 
 // Of is what the engine decides about requests of p about o.
 func (x *Explainer) Of(p *policy.Principal, o *policy.Object) *Answer {
-	l := x.engine.Outlook(p, o)
+	l := x.outlook(p, o)
 	switch {
 	case l.Denied != "":
 		return &Answer{Why: l.Denied}
 	case l.AnyResource:
 		return x.template(l, x.engine.View(p, []*policy.Object{o})[0])
 	}
-	if x.known.Len() > 0 {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.answer(l, o)
+}
+
+// outlook is that of the engine with what is known beside.
+func (x *Explainer) outlook(p *policy.Principal, o *policy.Object) *policy.Outlook {
+	l := x.engine.Outlook(p, o)
+	if l.Denied == "" && x.known.Len() > 0 {
 		known := l.Env.Context.(types.Record).Map()
 		maps.Copy(known, x.known.Map())
 		l.Env.Context = types.NewRecord(known)
 	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.answer(l, o)
+	return l
 }
 
 // template is the answer about any resource of a template.

@@ -1,7 +1,9 @@
 package explain_test
 
 import (
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/mcpagg/mcpagg/policy"
 	"github.com/mcpagg/mcpagg/policy/explain"
@@ -47,5 +49,25 @@ permit (principal in Group::"platform", action, resource) when { context.input.o
 	unknown := &policy.Principal{ID: "t/x", GroupsWhy: "the token has too many"}
 	if got, want := explain.Of(e, unknown, issue).Why, "the caller's groups are not known: the token has too many"; got != want {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// TestWorkIsBounded explains conditions that would take long to simplify as a whole.
+func TestWorkIsBounded(t *testing.T) {
+	same, choices, alternatives := "context.input.owner == \"a\"", "context.input.count", "true"
+	for i := range 40 {
+		same = "(" + same + ") == (context.input.repo == \"b\")"
+		choices = fmt.Sprintf("(if context.input.repo like \"%d*\" then %s else %d)", i, choices, i)
+		alternatives += fmt.Sprintf(" && (context.input.repo like \"%d*\" || context.input.owner like \"%d*\")", i, i)
+	}
+	for _, condition := range []string{same, choices + " > 3", alternatives} {
+		begun := time.Now()
+		a := explain.Of(engineOf(t, "permit (principal, action, resource) when { "+condition+" };"), somebody(), issue)
+		if a.Outcome != explain.Sometimes || a.Condition() == "" || a.Sentence() == "" {
+			t.Errorf("%s: %s", a.Outcome, a.Condition())
+		}
+		if took := time.Since(begun); took > 3*time.Second {
+			t.Errorf("it took %s", took)
+		}
 	}
 }

@@ -59,7 +59,7 @@ func (v *Verdict) permits() []Judged {
 
 // forbidden says what forbids, and what it would take that it does not.
 func (v *Verdict) forbidden(env ast.Env, names string) (why, lacks string) {
-	var all []string
+	var all []need
 	for _, j := range v.Judged {
 		if j.Deciding {
 			all = append(all, lacksNot(whole(j.Policy), env)...)
@@ -77,29 +77,53 @@ func (v *Verdict) forbidden(env ast.Env, names string) (why, lacks string) {
 	return "forbidden by " + names, lacks
 }
 
-// nearest says of the permit that lacks the least what it lacks.
-func nearest(v *Verdict, env ast.Env) string {
-	var best []string
-	var near *source.Policy
-	for _, j := range v.permits() {
-		missing := lacksOf(whole(j.Policy), env)
-		if len(missing) > 0 && (near == nil || len(missing) < len(best)) {
-			best, near = missing, j.Policy
-		}
-	}
-	if near == nil {
-		return ""
-	}
-	return fmt.Sprintf("the nearest is %s, which also needs that %s", policyName(near.ID, near.File, near.Line), listed(unique(best), "and"))
+// A need is something that would have to be so, and how far it is from being so.
+type need struct {
+	text string
+	cost int
 }
 
-func unique(all []string) []string {
+// Costs of needs. What is asked for is what it is: another permit is nearer, whatever
+// that needs.
+const (
+	costArgument = 10
+	costCaller   = 11
+	costResource = 1_000
+)
+
+func costOf(needs []need) int {
+	total := 0
+	for _, n := range needs {
+		total += n.cost
+	}
+	return total
+}
+
+// nearest says of the permit that lacks the least what it lacks.
+func nearest(v *Verdict, env ast.Env) string {
+	var best []need
+	for i := range v.Judged {
+		j := &v.Judged[i]
+		if !j.Policy.Permit || j.Policy.Observe {
+			continue
+		}
+		missing := lacksOf(whole(j.Policy), env)
+		if len(missing) > 0 && (v.Nearest == nil || costOf(missing) < costOf(best)) {
+			best, v.Nearest = missing, j.Policy
+		}
+	}
+	if v.Nearest == nil {
+		return ""
+	}
+	return fmt.Sprintf("the nearest is %s, which also needs that %s", policyName(v.Nearest.ID, v.Nearest.File, v.Nearest.Line), listed(unique(best), "and"))
+}
+
+// unique are the texts of needs, each once.
+func unique(all []need) []string {
 	var kept []string
-	seen := map[string]bool{}
-	for _, s := range all {
-		if !seen[s] {
-			seen[s] = true
-			kept = append(kept, s)
+	for _, n := range all {
+		if !slices.Contains(kept, n.text) {
+			kept = append(kept, n.text)
 		}
 	}
 	return kept
@@ -124,10 +148,7 @@ func policyName(id, file string, line int) string {
 // whole is everything that a policy asks of the caller and the circumstances, as one
 // condition.
 func whole(p *source.Policy) ast.Node {
-	nodes := conjunctsOf(p)
-	if n := scopeNode("principal", p.AST.Principal); n != nil {
-		nodes = append([]ast.Node{n}, nodes...)
-	}
+	nodes := operandsOfWhole(p)
 	if len(nodes) == 0 {
 		return nodeOf(trueValue)
 	}
@@ -136,7 +157,7 @@ func whole(p *source.Policy) ast.Node {
 
 // lacksOf says what would have to be so for a condition to hold that does not: the
 // least there is.
-func lacksOf(n ast.Node, env ast.Env) []string {
+func lacksOf(n ast.Node, env ast.Env) []need {
 	if holds(n, env) {
 		return nil
 	}
@@ -153,13 +174,13 @@ func lacksOf(n ast.Node, env ast.Env) []string {
 		}
 		return lacksOf(n.Else, env)
 	}
-	return []string{lack(n, true, env)}
+	return []need{lack(n, true, env)}
 }
 
 // lacksAll is what conditions lack that all have to hold. That something is there is
 // not said where the next one asks more of it.
-func lacksAll(all []ast.Node, env ast.Env) []string {
-	var missing []string
+func lacksAll(all []ast.Node, env ast.Env) []need {
+	var missing []need
 	for i, n := range all {
 		if has, ok := n.(ast.Has); ok && i+1 < len(all) && !holds(n, env) && strings.Contains(ast.Text(all[i+1]), ast.Text(ast.Access(has))) {
 			continue
@@ -170,7 +191,7 @@ func lacksAll(all []ast.Node, env ast.Env) []string {
 }
 
 // lacksNot says what would have to be so for a condition not to hold that does.
-func lacksNot(n ast.Node, env ast.Env) []string {
+func lacksNot(n ast.Node, env ast.Env) []need {
 	if v, err := ast.Eval(n, env); err == nil && v != trueValue {
 		return nil
 	}
@@ -178,7 +199,7 @@ func lacksNot(n ast.Node, env ast.Env) []string {
 	case ast.And:
 		return fewest(operandsOfSame(n), env, lacksNot)
 	case ast.Or:
-		var all []string
+		var all []need
 		for _, o := range operandsOfSame(n) {
 			all = append(all, lacksNot(o, env)...)
 		}
@@ -193,53 +214,60 @@ func lacksNot(n ast.Node, env ast.Env) []string {
 	case ast.Value:
 		return nil
 	}
-	return []string{lack(n, false, env)}
+	return []need{lack(n, false, env)}
 }
 
-// fewest is the shortest of what several alternatives lack. What asks nothing but for
-// what cannot be otherwise is none.
-func fewest(all []ast.Node, env ast.Env, lacks func(ast.Node, ast.Env) []string) []string {
-	var best []string
+// fewest is the nearest of what several alternatives lack.
+func fewest(all []ast.Node, env ast.Env, lacks func(ast.Node, ast.Env) []need) []need {
+	var best []need
 	for _, n := range all {
 		missing := lacks(n, env)
-		if len(missing) > 0 && (best == nil || len(missing) < len(best) || len(missing) == len(best) && preferable(n)) {
+		if len(missing) > 0 && (best == nil || costOf(missing) < costOf(best)) {
 			best = missing
 		}
 	}
 	return best
 }
 
-// preferable reports whether a condition is one about what a caller can choose: not
-// whether something is there, or who asks about what.
-func preferable(n ast.Node) bool {
-	if _, has := n.(ast.Has); has {
-		return false
-	}
-	text := ast.Text(n)
-	return strings.Contains(text, "context.") && !strings.HasPrefix(text, "principal")
-}
-
 // lack says that something has to hold, or not, and what is instead.
-func lack(n ast.Node, yes bool, env ast.Env) string {
+func lack(n ast.Node, yes bool, env ast.Env) need {
 	text, ok := phraseOf(n, yes)
 	if !ok {
 		text = "`" + bounded(ast.Text(n)) + "`" + pick(yes, " holds", " does not hold")
 	}
-	if _, has := n.(ast.Has); has {
-		return text
+	return need{text + instead(n, env), costOfOne(n, yes)}
+}
+
+// costOfOne is how far a condition is from being otherwise. To leave an argument out is
+// seldom what somebody wants.
+func costOfOne(n ast.Node, yes bool) int {
+	text := ast.Text(n)
+	_, has := n.(ast.Has)
+	switch {
+	case !strings.Contains(text, "context") && !strings.Contains(text, "principal"):
+		return costResource
+	case !strings.Contains(text, "context"):
+		return costCaller
+	case has && !yes:
+		return 2 * costCaller
 	}
+	return costArgument
+}
+
+// instead says what the one value is that a condition looks at, "" if there is nothing
+// to say.
+func instead(n ast.Node, env ast.Env) string {
 	values := leaves(n, env)
-	if access, ok := n.(ast.Access); ok {
-		values = leaves(ast.Not{UnaryNode: ast.UnaryNode{Arg: access}}, env)
+	if len(values) != 1 || values[0].Text == "principal" || values[0].Text == "resource" {
+		return ""
 	}
-	if len(values) != 1 || values[0].Text == "principal" {
-		return text
+	switch v := values[0]; {
+	case v.Error != "":
+		return " (it is not there)"
+	case v.Value == "[]":
+		return " (there is none)"
+	default:
+		name, _ := nameOf(nodeOf(v.value))
+		return " (it is " + bounded(name) + ")"
 	}
-	if values[0].Error != "" {
-		return text + " (it is not there)"
-	}
-	if values[0].Value == "true" || values[0].Value == "false" {
-		return text
-	}
-	return text + " (it is " + values[0].Value + ")"
 }

@@ -39,7 +39,7 @@ func (x *Explainer) answer(l *policy.Outlook, o *policy.Object) *Answer {
 	}
 	var key strings.Builder
 	var permits, forbids []Part
-	b := &builder{env: l.Env, known: l.Env.Context.(types.Record), context: l.Context}
+	b := newBuilder(l)
 	for _, c := range l.Permits {
 		if !satisfiable(c) {
 			continue

@@ -7,6 +7,7 @@ import (
 
 // permits is the form that a permit is satisfied. One that cannot be evaluated is not.
 func (b *builder) permits(p *source.Policy) *form {
+	b.steps = 0
 	var all []*form
 	for _, n := range conjunctsOf(p) {
 		r := b.result(n)
@@ -25,6 +26,7 @@ func (b *builder) permits(p *source.Policy) *form {
 // lets is the form that a forbid is not satisfied. One that cannot be evaluated forbids,
 // unless such are skipped.
 func (b *builder) lets(p *source.Policy, skip bool) *form {
+	b.steps = 0
 	r := isTrue
 	nodes := conjunctsOf(p)
 	for i, n := range nodes {

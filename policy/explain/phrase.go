@@ -3,6 +3,7 @@ package explain
 import (
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/cedar-policy/cedar-go/types"
 
@@ -94,17 +95,46 @@ func compared(n ast.BinaryNode, yes bool, positive, negative string) (string, bo
 func ordered(n ast.BinaryNode, yes bool, positive, negative, early, late string) (string, bool) {
 	left, ok := nameOf(n.Left)
 	right, okRight := nameOf(n.Right)
+	if since, is := durationOf(n.Right); is && ast.Text(n.Left) == timeOfDay {
+		right = time.UnixMilli(since.ToMilliseconds()).UTC().Format("15:04")
+	}
 	if isMoment(n.Left) || isMoment(n.Right) {
 		positive, negative = early, late
 	}
 	return left + " is " + pick(yes, positive, negative) + " " + right, ok && okRight
 }
 
+func durationOf(n ast.Node) (types.Duration, bool) {
+	switch n := n.(type) {
+	case ast.Value:
+		d, ok := n.Value.(types.Duration)
+		return d, ok
+	case ast.Call:
+		v, _ := evaluated(n)
+		d, ok := v.(types.Duration)
+		return d, ok
+	}
+	return types.Duration{}, false
+}
+
+// evaluated is the value of what looks at nothing.
+func evaluated(n ast.Node) (types.Value, bool) {
+	if !closed(n) {
+		return nil, false
+	}
+	v, err := ast.Eval(n, ast.Env{Entities: types.EntityMap{}})
+	return v, err == nil
+}
+
 func isMoment(n ast.Node) bool {
 	v, _ := n.(ast.Value)
 	_, ok := v.Value.(types.Datetime)
-	return ok || ast.Text(n) == "context.now"
+	text := ast.Text(n)
+	return ok || text == "context.now" || text == timeOfDay
 }
+
+// timeOfDay is compared with durations since midnight.
+const timeOfDay = "context.now.toTime()"
 
 func phraseHas(n ast.Has, yes bool) (string, bool) {
 	of := ast.Access{StrOpNode: ast.StrOpNode(n.StrOpNode)}
@@ -197,6 +227,13 @@ func nameOf(n ast.Node) (name string, ok bool) {
 		return name, ok
 	case ast.Set:
 		return setName(n)
+	case ast.Call:
+		if ast.Text(n) == timeOfDay {
+			return "the time of day (UTC)", true
+		}
+		if v, ok := evaluated(n); ok {
+			return valueName(v), true
+		}
 	case ast.Access:
 		text := ast.Text(n)
 		if name, ok := circumstances[text]; ok {

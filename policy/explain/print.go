@@ -17,17 +17,13 @@ func (f *form) cedar(k *facts) ast.Node {
 	case literal:
 		return f.cedarLiteral(k)
 	}
-	args := guardsFirst(f)
-	var made ast.Node
-	for _, a := range args {
+	var parts []ast.Node
+	for _, a := range guardsFirst(f) {
 		n := a.cedar(k)
-		switch {
-		case made == nil:
-			made = n
-		case f.sort == every:
-			made = ast.And{BinaryNode: ast.BinaryNode{Left: made, Right: n}}
-		default:
-			made = ast.Or{BinaryNode: ast.BinaryNode{Left: made, Right: n}}
+		if _, and := n.(ast.And); and && f.sort == every {
+			parts = append(parts, operandsOfSame(n)...)
+		} else {
+			parts = append(parts, n)
 		}
 		if f.sort == some {
 			a = not(a)
@@ -35,6 +31,13 @@ func (f *form) cedar(k *facts) ast.Node {
 		if literals := conjuncts(a); literals != nil {
 			k = k.with(literals)
 		}
+	}
+	if f.sort == every {
+		return conjunction(parts)
+	}
+	made := parts[0]
+	for _, n := range parts[1:] {
+		made = ast.Or{BinaryNode: ast.BinaryNode{Left: made, Right: n}}
 	}
 	return made
 }

@@ -18,8 +18,10 @@ type Verdict struct {
 	Why string
 	// Lacks says of a denial what else would have to be so, "" where nothing can be said.
 	Lacks string
-	// Judged are the policies that might have mattered: first those that decided, then
-	// the others in the order of their files.
+	// Nearest is the permit that lacks the least, nil for none.
+	Nearest *source.Policy
+	// Judged are the policies that might have mattered: first those that decided, and
+	// the nearest permit, and of the others those that fail, and are satisfied.
 	Judged []Judged
 	// StepUp is the authentication context that is all that the request lacks.
 	StepUp string
@@ -64,20 +66,23 @@ func (x *Explainer) Explain(r *policy.Request, d *policy.Decision) *Verdict {
 		}
 	}
 	v.Why, v.Lacks = x.reasons(v, d, env)
-	slices.SortStableFunc(v.Judged, func(a, b Judged) int { return rank(a) - rank(b) })
+	slices.SortStableFunc(v.Judged, func(a, b Judged) int { return v.rank(a) - v.rank(b) })
 	return v
 }
 
-func rank(j Judged) int {
+// rank is smaller for what people should read first.
+func (v *Verdict) rank(j Judged) int {
 	switch {
 	case j.Deciding:
 		return 0
-	case j.Error != "":
+	case j.Policy == v.Nearest:
 		return 1
-	case j.Satisfied:
+	case j.Error != "":
 		return 2
+	case j.Satisfied:
+		return 3
 	}
-	return 3
+	return 4
 }
 
 // note notes what a decision does not say by itself.

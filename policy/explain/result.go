@@ -5,6 +5,7 @@ import (
 
 	"github.com/cedar-policy/cedar-go/types"
 
+	"github.com/mcpagg/mcpagg/policy"
 	"github.com/mcpagg/mcpagg/policy/ast"
 	"github.com/mcpagg/mcpagg/policy/typed"
 )
@@ -15,6 +16,11 @@ type builder struct {
 	known   types.Record // of the context
 	context *typed.Type  // of the rest
 	depth   int
+	steps   int // that the policy at hand has taken
+}
+
+func newBuilder(l *policy.Outlook) *builder {
+	return &builder{env: l.Env, known: l.Env.Context.(types.Record), context: l.Context}
 }
 
 // A result is what a condition may come to: the forms that it is true, and that it
@@ -35,13 +41,21 @@ var (
 const (
 	maxDepth = 100
 	maxSize  = 400 // literals
+	maxSteps = 5_000
 )
+
+// tired reports whether too much was looked at for one policy: the same parts may be
+// looked at several times.
+func (b *builder) tired() bool {
+	b.steps++
+	return b.depth > maxDepth || b.steps > maxSteps
+}
 
 // result is what n may come to.
 func (b *builder) result(n ast.Node) result {
 	b.depth++
 	defer func() { b.depth-- }()
-	if b.depth > maxDepth {
+	if b.tired() {
 		return isUnsure
 	}
 	r := b.connective(n)

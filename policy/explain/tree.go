@@ -21,6 +21,8 @@ type Node struct {
 	Skipped bool `json:"skipped,omitempty"`
 	// Parts are the conditions that it is made of, or the values that it looks at.
 	Parts []*Node `json:"parts,omitempty"`
+
+	value types.Value // nil if there is none
 }
 
 // Is reports whether it came to true.
@@ -43,6 +45,7 @@ func tree(n ast.Node, env ast.Env) *Node {
 		made.Parts = []*Node{tree(n.Arg, env)}
 	case ast.IfThenElse:
 		made.Parts = choiceTree(n, env)
+	case ast.Has: // of which the record says no more
 	default:
 		made.Parts = leaves(n, env)
 	}
@@ -54,7 +57,7 @@ func (n *Node) come(v types.Value, err error) {
 		n.Error = reasonOf(err)
 		return
 	}
-	n.Value = bounded(valueText(v))
+	n.Value, n.value = bounded(valueText(v)), v
 }
 
 // junctionTree are the operands of && and ||: after one that is stop, and one that

@@ -81,6 +81,9 @@ func (v *value) must(all ...typed.Kind) bool { return slices.Contains(all, v.kin
 
 // value is what is known of n.
 func (b *builder) value(n ast.Node) value {
+	if b.tired() {
+		return value{node: n, fallible: true}
+	}
 	switch n := n.(type) {
 	case ast.Value:
 		return exactly(n.Value)

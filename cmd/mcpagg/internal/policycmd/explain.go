@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mcpagg/mcpagg/aggregator"
 	"github.com/mcpagg/mcpagg/cmd/mcpagg/internal/cli"
 	"github.com/mcpagg/mcpagg/cmd/mcpagg/internal/workspace"
 	"github.com/mcpagg/mcpagg/policy"
@@ -95,10 +96,14 @@ func (e *explainCommand) do(cmd *cobra.Command, live workspace.Live) error {
 		if err := e.arguments(cmd, r); err != nil {
 			return err
 		}
-		return p.verdict(cmd.OutOrStdout(), x.Explain(r, nil))
+		v := x.Explain(r, nil)
+		if note := unfit(w, r); note != "" {
+			v.Notes = append(v.Notes, note)
+		}
+		return p.verdict(cmd.OutOrStdout(), v)
 	}
 	x = x.Knowing(w.Engine.Circumstances(r, e.known(cmd, who)...))
-	return p.answer(cmd.OutOrStdout(), x.Of(r.Principal, r.Object), x.Example(r))
+	return p.answer(cmd.OutOrStdout(), x.Of(r.Principal, r.Object), x.Example(r), x.Others(r.Principal, r.Object))
 }
 
 // object is what the flags name.
@@ -217,6 +222,22 @@ func (e *explainCommand) arguments(cmd *cobra.Command, r *policy.Request) error 
 	}
 	r.Raw = bytes.TrimSpace(raw)
 	return nil
+}
+
+// unfit says how the arguments are not as the tool's schema says, "" if they are.
+func unfit(w *workspace.Workspace, r *policy.Request) string {
+	t := w.Tool(r.Object)
+	if t == nil {
+		return ""
+	}
+	check := aggregator.ArgumentChecker(t.InputSchema)
+	if check == nil {
+		return ""
+	}
+	if err := check(r.Raw); err != nil {
+		return "the arguments are not as the input schema says, and a gateway refuses such a call: " + err.Error()
+	}
+	return ""
 }
 
 // decodeArguments decodes arguments as the gateway does: int64 for integers of 64 bits,

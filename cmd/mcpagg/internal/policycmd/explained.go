@@ -54,9 +54,9 @@ func (p *explained) named(of *source.Policy) jsonPolicy {
 }
 
 // answer prints what holds for all requests.
-func (p *explained) answer(w io.Writer, a *explain.Answer, example *policy.Request) error {
+func (p *explained) answer(w io.Writer, a *explain.Answer, example *policy.Request, others []explain.Other) error {
 	if p.json {
-		return p.answerJSON(w, a, example)
+		return p.answerJSON(w, a, example, others)
 	}
 	colour := map[explain.Outcome]cli.Colour{explain.Always: cli.Green, explain.Sometimes: cli.Yellow, explain.Never: cli.Red}[a.Outcome]
 	fmt.Fprintf(w, "%s\n\n  %s\n", p.paint.Paint(cli.Bold, p.title()), p.paint.Paint(colour, cli.Visible(a.Sentence())))
@@ -77,6 +77,9 @@ func (p *explained) answer(w io.Writer, a *explain.Answer, example *policy.Reque
 	}
 	p.parts(w, "permits", a.Permits)
 	p.parts(w, "forbids", a.Forbids)
+	if a.Outcome == explain.Never {
+		p.others(w, others)
+	}
 	for _, note := range p.notes() {
 		fmt.Fprintf(w, "\n  note: %s\n", cli.Visible(note))
 	}
@@ -92,6 +95,23 @@ func (p *explained) parts(w io.Writer, title string, parts []explain.Part) {
 			title = ""
 		}
 		fmt.Fprintf(w, "  %-9s %s\n", title, cli.Visible(p.nameOf(part.Policy)))
+	}
+}
+
+// maxOthers bounds how many policies are printed that permit it to others.
+const maxOthers = 10
+
+// others prints who else is permitted what the caller is not.
+func (p *explained) others(w io.Writer, all []explain.Other) {
+	for i, o := range all {
+		switch {
+		case i == 0:
+			fmt.Fprintf(w, "\n  others are permitted it by\n")
+		case i == maxOthers:
+			fmt.Fprintf(w, "    and %s more\n", cli.Count(len(all)-i, "policy"))
+			return
+		}
+		fmt.Fprintf(w, "    %s\n      which needs that %s\n", cli.Visible(p.nameOf(o.Policy)), cli.Visible(o.Needs))
 	}
 }
 
@@ -116,7 +136,11 @@ func (p *explained) notes() []string {
 	return notes
 }
 
-func (p *explained) answerJSON(w io.Writer, a *explain.Answer, example *policy.Request) error {
+func (p *explained) answerJSON(w io.Writer, a *explain.Answer, example *policy.Request, others []explain.Other) error {
+	type other struct {
+		jsonPolicy
+		Needs string `json:"needs"`
+	}
 	out := struct {
 		Caller    string          `json:"caller"`
 		Object    string          `json:"object"`
@@ -127,13 +151,11 @@ func (p *explained) answerJSON(w io.Writer, a *explain.Answer, example *policy.R
 		Example   json.RawMessage `json:"example,omitempty"`
 		Permits   []jsonPolicy    `json:"permits"`
 		Forbids   []jsonPolicy    `json:"forbids"`
+		Others    []other         `json:"others,omitempty"` // who are permitted it
 		Notes     []string        `json:"notes,omitempty"`
 	}{
 		p.who.Name, p.request.Object.String(), a.Outcome.String(), a.Sentence(), a.Condition(), a.Exact(),
-		nil,
-		[]jsonPolicy{},
-		[]jsonPolicy{},
-		p.notes(),
+		nil, []jsonPolicy{}, []jsonPolicy{}, nil, p.notes(),
 	}
 	if example != nil {
 		out.Example = example.Raw
@@ -143,6 +165,11 @@ func (p *explained) answerJSON(w io.Writer, a *explain.Answer, example *policy.R
 	}
 	for _, part := range a.Forbids {
 		out.Forbids = append(out.Forbids, p.named(part.Policy))
+	}
+	if a.Outcome == explain.Never {
+		for _, o := range others {
+			out.Others = append(out.Others, other{p.named(o.Policy), o.Needs})
+		}
 	}
 	return cli.PrintJSON(w, out)
 }
