@@ -155,7 +155,10 @@ func (p *explained) answerJSON(w io.Writer, a *explain.Answer, example *policy.R
 		Notes     []string        `json:"notes,omitempty"`
 	}{
 		p.who.Name, p.request.Object.String(), a.Outcome.String(), a.Sentence(), a.Condition(), a.Exact(),
-		nil, []jsonPolicy{}, []jsonPolicy{}, nil, p.notes(),
+		nil,
+		[]jsonPolicy{},
+		[]jsonPolicy{},
+		nil, p.notes(),
 	}
 	if example != nil {
 		out.Example = example.Raw
