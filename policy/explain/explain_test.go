@@ -71,3 +71,41 @@ func TestWorkIsBounded(t *testing.T) {
 		}
 	}
 }
+
+func TestTemplatesAreNotDecided(t *testing.T) {
+	template := policy.TemplateObject(policy.Resource{Upstream: "docs", URI: "file:///{path}"})
+	e := engineOf(t, `permit (principal in Group::"team", action, resource in Upstream::"docs") when { resource.uri like "file:///open/*" };`)
+	a := explain.Of(e, somebody("team"), template)
+	if a.Outcome != explain.Sometimes || a.Condition() != "" || !a.Template {
+		t.Errorf("%s, %q", a.Outcome, a.Condition())
+	}
+	if got := explain.Of(e, somebody(), template).Outcome; got != explain.Never {
+		t.Errorf("%s, want never", got)
+	}
+	open := policy.UnlistedObject(policy.Resource{Upstream: "docs", URI: "file:///open/a"})
+	if got := explain.Of(e, somebody("team"), open).Outcome; got != explain.Always {
+		t.Errorf("%s, want always", got)
+	}
+	other := policy.UnlistedObject(policy.Resource{Upstream: "docs", URI: "file:///open/../a"})
+	if got := explain.Of(e, somebody("team"), other); got.Outcome != explain.Never || got.Why != "the URI has a simpler spelling" {
+		t.Errorf("%s: %s", got.Outcome, got.Why)
+	}
+}
+
+// TestAlwaysHoldsForWhatCedarCanHold has a forbid look at an integer that 64 bits do
+// not hold.
+func TestAlwaysHoldsForWhatCedarCanHold(t *testing.T) {
+	e := engineOf(t, `permit (principal, action, resource) unless { context.input has count && context.input.count < 0 && context.input.count > 0 };
+permit (principal, action, resource) when { context.input.owner like "*" };`)
+	x := explain.New(e)
+	if got := x.Of(somebody(), issue).Outcome; got != explain.Always {
+		t.Fatalf("%s, want always", got)
+	}
+	if got := x.Holding(somebody(), issue); len(got) != 1 || got[0] != "count" {
+		t.Errorf("%q may not fit, want count", got)
+	}
+	r := requestOf("", map[string]any{"owner": "a", "repo": "b", "count": 1e30})
+	if e.Decide(r).Allow {
+		t.Error("it is allowed, and need not be said")
+	}
+}

@@ -103,7 +103,11 @@ func (e *explainCommand) do(cmd *cobra.Command, live workspace.Live) error {
 		return p.verdict(cmd.OutOrStdout(), v)
 	}
 	x = x.Knowing(w.Engine.Circumstances(r, e.known(cmd, who)...))
-	return p.answer(cmd.OutOrStdout(), x.Of(r.Principal, r.Object), x.Example(r), x.Others(r.Principal, r.Object))
+	a := x.Of(r.Principal, about)
+	if a.Outcome != explain.Never {
+		p.holding = x.Holding(r.Principal, about)
+	}
+	return p.answer(cmd.OutOrStdout(), a, x.Example(r), x.Others(r.Principal, about))
 }
 
 // object is what the flags name.

@@ -23,6 +23,7 @@ type explained struct {
 	request *policy.Request
 	paint   cli.Painter
 	json    bool
+	holding []string // arguments whose values policies may not be able to hold
 }
 
 // title names the caller and what it is about.
@@ -132,6 +133,9 @@ func (p *explained) notes() []string {
 	}
 	if t := p.w.Tool(p.request.Object); t != nil && t.Drifted {
 		notes = append(notes, "the tool is not as it was reviewed: its annotations do not count until it is again (mcpagg lock)")
+	}
+	if len(p.holding) > 0 {
+		notes = append(notes, "a call is denied where Cedar cannot hold the value of "+strings.Join(p.holding, ", ")+", such as a number that is too large or has more than four decimals, or a date that is none")
 	}
 	return notes
 }
