@@ -100,8 +100,11 @@ func TestForbidFailsBeforeItMayFail(t *testing.T) {
 	e := engineOf(t, `permit (principal, action, resource);
 forbid (principal, action, resource) when { context.input.count > 1 && ip(context.input.repo).isIpv4() };`)
 	for _, arguments := range []map[string]any{
-		{"owner": "a", "repo": "::1"}, {"owner": "a", "repo": "::1", "count": int64(2)},
-		{"owner": "a", "repo": "10.0.0.1", "count": int64(2)}, {"owner": "a", "repo": "x", "count": int64(1)}, {"owner": "a", "repo": "x", "count": int64(2)},
+		{"owner": "a", "repo": "::1"},
+		{"owner": "a", "repo": "::1", "count": int64(2)},
+		{"owner": "a", "repo": "10.0.0.1", "count": int64(2)},
+		{"owner": "a", "repo": "x", "count": int64(1)},
+		{"owner": "a", "repo": "x", "count": int64(2)},
 	} {
 		r := requestOf("platform", arguments)
 		if wrong := compare(e, explain.Of(e, r.Principal, issue), r, false); wrong != "" {
