@@ -4,6 +4,8 @@
 package ast
 
 import (
+	"strings"
+
 	"github.com/cedar-policy/cedar-go"
 	public "github.com/cedar-policy/cedar-go/ast"
 	"github.com/cedar-policy/cedar-go/types"
@@ -137,4 +139,15 @@ func SchemaJSON(file string, text []byte) ([]byte, error) {
 // CheckPolicy reports what the strict validator of Cedar has against a policy.
 func CheckPolicy(s *Schema, p *Policy) error {
 	return validate.New(s, validate.WithStrict()).Policy("policy", p)
+}
+
+// Text is a node as Cedar writes it.
+func Text(n Node) string {
+	p := Policy{
+		Effect: ast.EffectPermit, Principal: ScopeAll{}, Action: ScopeAll{}, Resource: ScopeAll{},
+		Conditions: []Condition{{Condition: ast.ConditionWhen, Body: n}},
+	}
+	text := string(Compile(&p).MarshalCedar())
+	_, text, _ = strings.Cut(text, "when { ")
+	return strings.TrimSuffix(text, " };")
 }

@@ -22,16 +22,19 @@ without secrets.
 The exit code is 3 if policies have mistakes, and 4 if their tests fail.`,
 		Example: `  mcpagg catalog pull -c gateway.hcl      # write the tools to catalog.json
   mcpagg policy new                       # write a first policy and its test
-  mcpagg policy test                      # run the tests beside the policies
-  mcpagg policy schema --tool github/create_issue`,
+  mcpagg policy check                     # what is wrong with policies
+  mcpagg policy test                      # run the tests beside them
+  mcpagg policy matrix --format html -o matrix.html
+  mcpagg policy explain --group platform --tool github/create_issue`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(
 		newNewCommand(live),
-		newSchemaCommand(live),
 		newImportCommand(),
+		newSchemaCommand(live),
 		newTestCommand(live),
+		newExplainCommand(live),
 	)
 	return cmd
 }
