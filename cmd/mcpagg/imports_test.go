@@ -20,6 +20,8 @@ var allowed = map[string][]string{
 	"policy/typed":                  nil,
 	"policy/source":                 {"policy/ast"},
 	"policy/schema":                 {"policy", "policy/ast", "policy/facts", "policy/source", "policy/typed"},
+	"policy/check":                  {"policy", "policy/ast", "policy/facts", "policy/may", "policy/source", "policy/syntax", "policy/typed"},
+	"policy/syntax":                 nil,
 	"policy/may":                    {"policy/ast", "policy/typed"},
 	"policy/facts":                  {"policy/ast", "policy/source"},
 	"policy/lock":                   nil,

@@ -86,6 +86,18 @@ func Eval(n Node, env Env) (types.Value, error) { return eval.Eval(n, env) }
 // A Schema is a schema of Cedar whose references all lead somewhere.
 type Schema = resolved.Schema
 
+// The types of attributes in a schema.
+type (
+	SchemaType    = resolved.IsType
+	StringType    = resolved.StringType
+	LongType      = resolved.LongType
+	BoolType      = resolved.BoolType
+	ExtensionType = resolved.ExtensionType
+	SetType       = resolved.SetType
+	RecordType    = resolved.RecordType
+	EntityRefType = resolved.EntityType
+)
+
 // ReadSchema reads a schema in Cedar's own syntax. file is named in errors.
 func ReadSchema(file string, text []byte) (*Schema, error) {
 	var s schema.Schema

@@ -1,0 +1,425 @@
+package check
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/cedar-policy/cedar-go/types"
+
+	"github.com/mcpagg/mcpagg/policy/source"
+	"github.com/mcpagg/mcpagg/policy/syntax"
+	"github.com/mcpagg/mcpagg/policy/typed"
+)
+
+// A member is what is known of an attribute of a value.
+type member struct {
+	value
+	state state
+	// optional says that it need not be there, guarded or not.
+	optional bool
+}
+
+// A state says whether a value has an attribute.
+type state uint8
+
+const (
+	absent   state = iota // it never has
+	present               // it has, or may have
+	unsure                // nothing is known, not even whether it has attributes
+	lifeless              // it has no attributes
+)
+
+func has(v value, optional bool) member { return member{v, present, optional} }
+
+// member looks an attribute up.
+func (i *inference) member(v value, name string) member {
+	switch {
+	case v.root == thePrincipal:
+		return i.ofCaller(name)
+	case v.root == theResource:
+		return i.ofResource(name)
+	case v.root == theContext && strings.HasPrefix(name, source.ClaimPrefix):
+		return i.ofCaller(name)
+	case v.typ.Kind == typed.Unknown:
+		return member{value: anything, state: unsure}
+	case v.typ.Kind == typed.Record:
+		return i.ofRecord(v, name)
+	case v.typ.Kind == typed.Entity:
+		return i.ofEntity(v.typ.Entity, name)
+	}
+	return member{value: anything, state: lifeless}
+}
+
+func (i *inference) ofCaller(name string) member {
+	for _, a := range source.Words().Entity("User").Attributes {
+		if a.Name == name {
+			return has(some(namedType(a.Type)), a.Optional)
+		}
+	}
+	if strings.HasPrefix(name, source.ClaimPrefix) || contains(i.world.in.Options.Attributes, name) {
+		return has(anything, true)
+	}
+	return member{value: anything}
+}
+
+func (i *inference) ofResource(name string) member {
+	if strings.HasPrefix(name, source.ArgumentPrefix) {
+		return i.ofRecord(value{typ: i.about.context, root: theContext}, name)
+	}
+	if !i.about.isOne() {
+		return i.ofEntity(i.about.entity.UID.Type, name)
+	}
+	if v, ok := i.about.entity.Attributes.Get(types.String(name)); ok {
+		return has(exactly(v), false)
+	}
+	return member{value: anything}
+}
+
+func (i *inference) ofRecord(v value, name string) member {
+	f, ok := v.typ.Field(name)
+	if !ok {
+		if v.root == theContext && i.about.loose && strings.HasPrefix(name, source.ArgumentPrefix) {
+			return has(anything, false)
+		}
+		return member{value: anything}
+	}
+	m := has(some(f.Type), !f.Required)
+	switch {
+	case v.root == theContext && name == "input", v.root == theInput:
+		m.root = theInput
+	case v.root == theContext && name == "size":
+		m.root = theSize
+	}
+	return m
+}
+
+// ofEntity looks up what entities of a type have.
+func (i *inference) ofEntity(t types.EntityType, name string) member {
+	if t == "" {
+		return member{value: anything, state: unsure}
+	}
+	if isCaller(t) || t == typeCaller {
+		return i.ofCaller(name)
+	}
+	e := source.Words().Entity(string(t))
+	if e == nil {
+		return i.world.own.member(t, name)
+	}
+	for _, a := range e.Attributes {
+		if a.Name == name {
+			return has(some(namedType(a.Type)), a.Optional)
+		}
+	}
+	if contains(i.world.in.Options.Attributes, name) {
+		return has(anything, true)
+	}
+	return member{value: anything}
+}
+
+// attribute evaluates base.name and base["name"].
+func (i *inference) attribute(n *syntax.Node, here there) value {
+	base := n.Args[0]
+	v := i.expr(base, here)
+	m := i.member(v, n.Name)
+	switch {
+	case m.state == lifeless:
+		return i.wrongType(base, fmt.Sprintf("%s is %s, which has no attributes", i.policy.words(base), typeName(v.typ)), i.asSize(n, v))
+	case m.state == absent:
+		i.missing(n, v, base, n.Name, n.NameSpan, false)
+		return anything
+	case m.optional && !slices.Contains(here, attributePath(base, n.Name)):
+		i.unguarded(n, v, base, n.Name)
+	}
+	return m.value
+}
+
+// asSize says how to ask for the length of a text.
+func (i *inference) asSize(n *syntax.Node, v value) string {
+	if path, ok := i.sizeOf(n.Args[0]); ok && contains([]string{"length", "size", "len", "count"}, n.Name) && v.can(typed.String, typed.Set) {
+		return "write " + path
+	}
+	return ""
+}
+
+// unguarded reports an attribute that may not be there.
+func (i *inference) unguarded(n *syntax.Node, v value, base *syntax.Node, name string) {
+	f := finding{severity: Error, code: "unguarded-optional", at: n.NameSpan, expr: n}
+	f.suggestion = fmt.Sprintf("ask first: %s has %s && …", i.policy.words(base), nameText(name))
+	switch {
+	case v.root == theInput || v.root == theContext && strings.HasPrefix(name, source.ArgumentPrefix), v.root == theSize,
+		v.root == theResource && strings.HasPrefix(name, source.ArgumentPrefix):
+		f.text = fmt.Sprintf("%s does not require the argument %s", object0, quoted(i.argument(n, v, name)))
+	case strings.HasPrefix(name, source.ClaimPrefix):
+		f.code, f.severity, f.text = "unguarded-claim", Info, "a token need not have the claim "+quoted(strings.TrimPrefix(name, source.ClaimPrefix))
+		if !i.policy.syntax.Permit {
+			f.severity = Warning
+		}
+	case v.root == thePrincipal:
+		f.text = "a principal need not have " + quoted(name)
+	default:
+		f.text = fmt.Sprintf("%s need not have %s", i.policy.words(base), quoted(name))
+	}
+	i.found(f)
+}
+
+// argument is the dotted path of an argument.
+func (i *inference) argument(n *syntax.Node, v value, name string) string {
+	if v.root == theContext || v.root == theResource {
+		return strings.TrimPrefix(name, source.ArgumentPrefix)
+	}
+	path := name
+	for at := n.Args[0]; ; at = at.Args[0] {
+		for at.Kind == syntax.Paren {
+			at = at.Args[0]
+		}
+		if at.Kind != syntax.Attribute && at.Kind != syntax.Index || at.Args[0].Kind == syntax.Variable {
+			return path
+		}
+		path = at.Name + "." + path
+	}
+}
+
+// has evaluates base has name, and base has name.below.
+func (i *inference) has(n *syntax.Node, here there) value {
+	base := n.Args[0]
+	v := i.expr(base, here)
+	all := decided(true)
+	for _, step := range hasSteps(n) {
+		m := i.member(v, step.name)
+		switch {
+		case m.state == lifeless:
+			return i.wrongType(base, fmt.Sprintf("%s is %s, which has no attributes", i.policy.words(base), typeName(v.typ)), "")
+		case m.state == absent:
+			i.missing(n, v, step.base, step.name, step.span, true)
+			return decided(false)
+		case m.state == unsure, m.optional && !slices.Contains(here, attributePath(step.base, step.name)):
+			all.known = nil
+		}
+		all.yes = all.yes.and(there{attributePath(step.base, step.name)})
+		v = m.value
+	}
+	return all
+}
+
+// A hasStep is one name of what has asks for.
+type hasStep struct {
+	base *syntax.Node
+	name string
+	span syntax.Span
+}
+
+// missing reports an attribute that is never there: asked tells that a policy only asks
+// whether it is.
+func (i *inference) missing(n *syntax.Node, v value, base *syntax.Node, name string, at syntax.Span, asked bool) {
+	f := finding{severity: Error, code: "unknown-attribute", at: at, expr: n}
+	argument := strings.HasPrefix(name, source.ArgumentPrefix)
+	switch {
+	case v.root == theInput, v.root == theSize, (v.root == theContext || v.root == theResource) && argument && i.about.hasArguments():
+		i.missingArgument(&f, n, v, name)
+	case v.root == theContext && (argument || contains([]string{"input", "size", "bytes"}, name)):
+		f.code, f.text = "no-arguments", fmt.Sprintf("%s has no arguments", object0)
+	case v.root == theResource:
+		i.missingOfResource(&f, name)
+	case v.root == thePrincipal || isCaller(v.typ.Entity):
+		f.text = "a principal has no attribute " + quoted(name)
+		f.suggestion = didYouMean(source.Near(name, attributeNames("User")))
+		if f.suggestion == "" {
+			f.suggestion = "a claim of that name is principal.claim_" + plain(name)
+		}
+	case v.root == theContext:
+		f.text = "context has no attribute " + quoted(name)
+		f.suggestion = i.inContext(name)
+	case v.typ.Kind == typed.Entity:
+		f.text = fmt.Sprintf("%s has no attribute %s", article(string(v.typ.Entity)), quoted(name))
+		f.suggestion = didYouMean(source.Near(name, i.world.own.names(v.typ.Entity)))
+	default:
+		f.text = fmt.Sprintf("%s has no attribute %s", i.policy.words(base), quoted(name))
+		f.suggestion = didYouMean(source.Near(name, fieldNames(v.typ)))
+		if f.suggestion == "" && len(v.typ.Fields) > 0 {
+			f.suggestion = "it has " + list(fieldNames(v.typ))
+		}
+	}
+	if asked {
+		f.whole = true
+		if f.code == "unknown-attribute" && v.root == theResource || f.code == "no-arguments" {
+			return // which is what it is asked for
+		}
+		if !strings.HasPrefix(f.suggestion, "did you mean") && f.code != "unusable-argument" {
+			f.severity = Warning
+		}
+	}
+	i.found(f)
+}
+
+// missingArgument says that an object has no argument of that name.
+func (i *inference) missingArgument(f *finding, n *syntax.Node, v value, name string) {
+	path := i.argument(n, v, name)
+	f.code = "unknown-argument"
+	f.text = fmt.Sprintf("%s has no argument %s", object0, quoted(path))
+	if v.root == theSize {
+		if field, ok := i.about.Shape().Input.Field(name); ok {
+			f.code, f.text = "no-size", fmt.Sprintf("the argument %s of %s is %s, and only texts, lists and objects have a size", quoted(name), object0, typeName(field.Type))
+			return
+		}
+	}
+	if present, ok := strings.CutSuffix(path, source.PresentSuffix); ok && v.root != theInput {
+		if _, there := i.about.Shape().Input.Field(present); there {
+			f.text = fmt.Sprintf("%s is there only for arguments that are lists or objects", plain(name))
+			f.suggestion = didYouMean("context has arg_" + plain(present))
+			return
+		}
+	}
+	if why := i.about.omitted(path); why != "" {
+		f.code, f.text = "unusable-argument", fmt.Sprintf("the argument %s of %s cannot be used in policies: %s", quoted(path), object0, why)
+		return
+	}
+	if v.root != theInput && v.root != theSize {
+		if _, there := i.about.Shape().Input.Field(path); there {
+			f.text = fmt.Sprintf("the argument %s of %s is a list or an object, of which there is %s%s only", quoted(path), object0, plain(name), source.PresentSuffix)
+			f.suggestion = "write context.input." + plain(path)
+			return
+		}
+	}
+	of, given := i.about.Shape().Input, path
+	if v.root == theInput {
+		of, given = v.typ, name
+	}
+	names := fieldNames(of)
+	if path == given {
+		names = append(names, slices.Collect(maps.Keys(i.about.Shape().Omitted))...)
+	}
+	f.suggestion = didYouMean(quotedOrNone(source.Near(given, names)))
+	if f.suggestion == "" && len(of.Fields) > 0 && len(of.Fields) <= 8 {
+		f.suggestion = "it has " + list(fieldNames(of))
+	}
+}
+
+func (i *inference) missingOfResource(f *finding, name string) {
+	t := string(i.about.entity.UID.Type)
+	for _, a := range source.Words().Entity(t).Attributes {
+		if a.Name == name { // optional, or a template's
+			f.code = "unguarded-optional"
+			f.text = fmt.Sprintf("%s has no %s", object0, quoted(name))
+			f.suggestion = fmt.Sprintf("ask first: resource has %s && …", nameText(name))
+			return
+		}
+	}
+	f.text = fmt.Sprintf("%s has no attribute %s", article(t), quoted(name))
+	all := append(attributeNames(t), i.world.in.Options.Attributes...)
+	if f.suggestion = didYouMean(source.Near(name, all)); f.suggestion != "" {
+		return
+	}
+	if _, ok := i.about.Shape().Input.Field(name); ok {
+		f.suggestion = didYouMean("context.input." + plain(name))
+		return
+	}
+	f.suggestion = "it has " + list(attributeNames(t))
+}
+
+// otherNames are what people may call attributes of the context.
+var otherNames = map[string]string{
+	"arguments": "context.input", "args": "context.input", "arg": "context.input", "params": "context.input", "parameters": "context.input",
+	"time": "context.now", "ipaddress": "context.ip", "client": "context.app", "application": "context.app",
+	"labels": "context.session.labels", "calls": "context.session.calls", "mfa": "context.auth.mfa", "acrs": "context.auth.acrs",
+	"principal": "principal", "user": "principal", "groups": "principal.groups", "roles": "principal.roles", "email": "principal.email",
+}
+
+// inContext says what may have been meant by an attribute that the context has not.
+func (i *inference) inContext(name string) string {
+	if meant := source.Near(name, fieldNames(i.about.context)); meant != "" {
+		return didYouMean("context." + meant)
+	}
+	if _, ok := i.about.Shape().Input.Field(name); ok {
+		return didYouMean("context.input." + plain(name))
+	}
+	if meant := otherNames[strings.ReplaceAll(strings.ToLower(name), "_", "")]; meant != "" {
+		return didYouMean(meant)
+	}
+	if meant := source.Near(name, fieldNames(i.about.Shape().Input)); meant != "" {
+		return didYouMean("context.input." + plain(meant))
+	}
+	return fmt.Sprintf("an argument is context.input.%s", plain(name))
+}
+
+func attributeNames(entity string) []string {
+	var names []string
+	for _, a := range source.Words().Entity(entity).Attributes {
+		names = append(names, a.Name)
+	}
+	return names
+}
+
+func fieldNames(t *typed.Type) []string {
+	var names []string
+	for _, f := range t.Fields {
+		names = append(names, f.Name)
+	}
+	return names
+}
+
+// nameText is a name as it stands behind has.
+func nameText(name string) string {
+	if isIdentifier(name) {
+		return name
+	}
+	return quoted(name)
+}
+
+func isIdentifier(name string) bool {
+	for at, r := range name {
+		if r != '_' && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (at == 0 || r < '0' || r > '9') {
+			return false
+		}
+	}
+	return name != ""
+}
+
+func contains(all []string, s string) bool { return slices.Contains(all, s) }
+
+func quotedOrNone(s string) string {
+	if s == "" {
+		return ""
+	}
+	return quoted(s)
+}
+
+func quotedAll(all []string) []string {
+	var q []string
+	for _, s := range all {
+		q = append(q, quoted(s))
+	}
+	return q
+}
+
+// own are entity types of the operator's own.
+type own struct{ types map[types.EntityType]ownType }
+
+type ownType struct {
+	attributes map[string]typed.Field
+	tags       bool
+}
+
+func (o own) member(t types.EntityType, name string) member {
+	of, ok := o.types[t]
+	if !ok {
+		return member{value: anything, state: unsure}
+	}
+	f, ok := of.attributes[name]
+	if !ok {
+		return member{value: anything}
+	}
+	return has(some(f.Type), !f.Required)
+}
+
+// names are the attributes of a type, also one of the gateway's.
+func (o own) names(t types.EntityType) []string {
+	if of, ok := o.types[t]; ok {
+		return slices.Sorted(maps.Keys(of.attributes))
+	}
+	if source.Words().Entity(string(t)) != nil {
+		return attributeNames(string(t))
+	}
+	return nil
+}

@@ -1,0 +1,63 @@
+package check_test
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/mcpagg/mcpagg/policy/check"
+)
+
+var update = flag.Bool("update", false, "rewrite what is found of the policies in testdata/faulty")
+
+// TestFaulty has each of many faulty policies give exactly the findings that stand beside
+// it, over the tools of real servers.
+func TestFaulty(t *testing.T) {
+	paths, err := filepath.Glob("testdata/faulty/*.txtar")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("%d files, error %v", len(paths), err)
+	}
+	for _, path := range paths {
+		archive, err := txtar.ParseFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		made := &txtar.Archive{Comment: archive.Comment}
+		want := map[string]string{}
+		for _, f := range archive.Files {
+			want[f.Name] = string(f.Data)
+		}
+		for _, f := range archive.Files {
+			name, isPolicy := strings.CutSuffix(f.Name, ".cedar")
+			if !isPolicy {
+				continue
+			}
+			got := findings(t, string(f.Data))
+			if d := cmp.Diff(want[name+".txt"], got); d != "" && !*update {
+				t.Errorf("%s: %s: %s", path, name, d)
+			}
+			made.Files = append(made.Files, f, txtar.File{Name: name + ".txt", Data: []byte(got)})
+		}
+		if *update {
+			if err := os.WriteFile(path, txtar.Format(made), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// findings are those of policies, as they are told.
+func findings(t *testing.T, text string) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := check.WriteText(&b, check.Check(realWorld(t, text)), nil); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}

@@ -1,0 +1,278 @@
+package check
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/mcpagg/mcpagg/policy/may"
+	"github.com/mcpagg/mcpagg/policy/source"
+	"github.com/mcpagg/mcpagg/policy/syntax"
+)
+
+// together finds what can only be known once all policies could be read: those that are
+// never satisfied, or never count beside others.
+func (c *checker) together() {
+	w := c.world
+	denied := w.denied(c.subjects)
+	for _, p := range c.subjects {
+		if p.observed() {
+			continue
+		}
+		objects := w.about(p, w.objects)
+		may := w.satisfiable(p, objects)
+		switch {
+		case len(may) == 0:
+			c.impossible(p, objects)
+		case p.syntax.Permit:
+			c.shadowed(p, may, denied)
+		}
+	}
+	c.overlaps()
+	for _, p := range c.subjects {
+		for _, note := range p.read.Rewritten {
+			c.add(p, finding{severity: Info, code: "toolhive-form", at: p.syntax.Effect, text: note, suggestion: "mcpagg policy fmt --upgrade writes it so"})
+		}
+	}
+}
+
+func (c *checker) add(p *subject, f finding) {
+	if len(c.findings) < maxFindings {
+		c.findings = append(c.findings, p.finished(f))
+	}
+}
+
+// because reports whether it was said already why a policy is never satisfied. A name
+// that is not there is an error then.
+func (c *checker) because(p *subject) bool {
+	said := false
+	for i := range c.findings {
+		f := &c.findings[i]
+		if f.Policy != p.id || f.File != p.file.Name || f.Severity == Info {
+			continue
+		}
+		if f.Code == "unknown-argument" {
+			f.Severity = Error
+		}
+		said = said || f.Severity == Error || f.Code == "untrusted-hint"
+	}
+	return said
+}
+
+// satisfiable are those of some objects for which a policy may be satisfied.
+func (w *world) satisfiable(p *subject, objects []*object) []*object {
+	var all []*object
+	for _, g := range w.columns.groups(p, objects) {
+		if w.engine.Anybody(p.index, g[0].Object)&may.True != 0 && !w.contradicts(p, g[0]) {
+			all = append(all, g...)
+		}
+	}
+	return all
+}
+
+// impossible reports a policy that is never satisfied, unless an error says why.
+func (c *checker) impossible(p *subject, objects []*object) {
+	if c.because(p) || len(objects) == 0 && !c.neverSatisfied(p) {
+		return
+	}
+	f := finding{severity: Error, code: "impossible", at: p.syntax.Effect, text: "this policy is never satisfied, whatever is asked for"}
+	if n := p.switchedOff(); n != nil {
+		f.severity, f.at = Warning, n.Span
+		f.suggestion = "remove the policy, or write @observe above it to have it logged"
+	} else if n := p.contradiction(); n != nil {
+		f.at, f.text = n.Span, fmt.Sprintf("this policy is never satisfied: %s cannot hold beside what stands before", p.words(n))
+	}
+	c.add(p, f)
+}
+
+// neverSatisfied reports whether a policy is never satisfied by what is not known either.
+func (c *checker) neverSatisfied(p *subject) bool {
+	return p.switchedOff() != nil || p.contradiction() != nil
+}
+
+// switchedOff is the literal that alone makes a policy impossible, nil if there is none.
+func (p *subject) switchedOff() *syntax.Node {
+	for _, c := range p.syntax.Conditions {
+		if n := bare(c.Body); n.Kind == syntax.Literal && restricts(c) {
+			return n
+		}
+	}
+	return nil
+}
+
+// shadowed reports a permit that forbids leave nothing of.
+func (c *checker) shadowed(p *subject, objects []*object, denied map[*object]*subject) {
+	var by *subject
+	for _, o := range objects {
+		if by = denied[o]; by == nil {
+			if by = c.world.covered(p, o, c.subjects); by == nil {
+				return
+			}
+		}
+	}
+	c.add(p, finding{
+		severity: Warning, code: "shadowed", at: p.syntax.Effect, text: fmt.Sprintf("this permit never counts: %s forbids all that it permits", plain(by.id)),
+		suggestion: "remove it, or let the forbid spare what is meant: unless { … }",
+	})
+}
+
+// denied are the objects that a forbid denies always, whoever asks.
+func (w *world) denied(all []*subject) map[*object]*subject {
+	denied := map[*object]*subject{}
+	for _, p := range all {
+		if p.syntax.Permit || p.observed() {
+			continue
+		}
+		for _, g := range w.columns.groups(p, w.about(p, w.objects)) {
+			if !w.engine.Denies(w.engine.Anybody(p.index, g[0].Object)) {
+				continue
+			}
+			for _, o := range g {
+				if denied[o] == nil {
+					denied[o] = p
+				}
+			}
+		}
+	}
+	return denied
+}
+
+// overlaps reports permits of which others demand something else of the same calls.
+func (c *checker) overlaps() {
+	var demanding []*subject
+	for _, p := range c.subjects {
+		if o := p.read.Obligations; p.syntax.Permit && !p.observed() && (len(o.Rates) > 0 || o.MaxBytesIn > 0 || o.MaxBytesOut > 0) {
+			demanding = append(demanding, p)
+		}
+	}
+	const most = 500
+	for i, p := range demanding[:min(len(demanding), most)] {
+		for _, other := range demanding[:i] {
+			if what := differs(p.read.Obligations, other.read.Obligations); what != "" && c.world.overlap(p, other) {
+				c.add(p, finding{
+					severity: Info, code: "overlapping-obligations", at: p.obligation(what), suggestion: "the strictest of each holds where both are satisfied",
+					text: fmt.Sprintf("%s says @%s otherwise, of calls that this permits too", plain(other.id), what),
+				})
+				break
+			}
+		}
+	}
+}
+
+// differs is the annotation in which two permits demand different things, "" for none.
+func differs(a, b source.Obligations) string {
+	switch {
+	case len(a.Rates) > 0 && len(b.Rates) > 0 && !slices.Equal(a.Rates, b.Rates):
+		return "rate"
+	case a.MaxBytesIn > 0 && b.MaxBytesIn > 0 && a.MaxBytesIn != b.MaxBytesIn:
+		return "max_bytes_in"
+	case a.MaxBytesOut > 0 && b.MaxBytesOut > 0 && a.MaxBytesOut != b.MaxBytesOut:
+		return "max_bytes_out"
+	}
+	return ""
+}
+
+// overlap reports whether two policies may be about the same object.
+func (w *world) overlap(a, b *subject) bool {
+	others := w.satisfiable(b, w.about(b, w.objects))
+	return slices.ContainsFunc(w.satisfiable(a, w.about(a, w.objects)), func(o *object) bool { return slices.Contains(others, o) })
+}
+
+// obligation is where a policy has an annotation.
+func (p *subject) obligation(name string) syntax.Span {
+	for _, a := range p.syntax.Annotations {
+		if a.Name == name {
+			return a.Span
+		}
+	}
+	return p.syntax.Effect
+}
+
+// addMistakes adds what package source found, unless that is known better: the parser
+// keeps no places within a policy.
+func (c *checker) addMistakes(mistakes []source.Mistake, severity Severity) {
+	known := len(c.findings)
+	for _, m := range mistakes {
+		f := Finding{Severity: severity, Code: c.codeOf(m, severity), File: m.File, Line: m.Line, Column: m.Column, Text: strings.TrimPrefix(m.Text, "syntax: "), Suggestion: m.Remedy}
+		if m.Line > 0 {
+			f.Source = c.lines[m.File].line(m.Line)
+			f.EndColumn = m.Column + wordAt(f.Source, m.Column)
+		}
+		if p := c.subjectAt(m); p != nil {
+			f.Policy = p.id
+		}
+		if at := slices.IndexFunc(c.findings[:known], func(k Finding) bool { return k.says(f) }); at >= 0 {
+			k := &c.findings[at]
+			k.Severity, k.Suggestion = min(k.Severity, severity), cmp.Or(k.Suggestion, f.Suggestion)
+			continue
+		}
+		c.findings = append(c.findings, f)
+	}
+}
+
+var quotedPattern = regexp.MustCompile(`"[^"]*"`)
+
+// says reports whether k is the same as f, at a better place.
+func (k Finding) says(f Finding) bool {
+	if k.File != f.File || k.Policy != f.Policy || k.Severity == Info {
+		return false
+	}
+	if k.Line == f.Line && k.Code == f.Code {
+		return true
+	}
+	name := quotedPattern.FindString(f.Text)
+	return k.Line == f.Line && k.Column == f.Column || k.Line >= f.Line && name != "" && strings.Contains(k.Text, name)
+}
+
+// codeOf is the code for a mistake that package source found.
+func (c *checker) codeOf(m source.Mistake, severity Severity) string {
+	if c.files[m.File] == nil && !strings.HasPrefix(m.Text, "syntax: ") {
+		return "unreadable"
+	}
+	for _, known := range mistakeCodes {
+		if strings.Contains(m.Text, known.says) {
+			return known.code
+		}
+	}
+	if severity == Warning {
+		return "doubtful"
+	}
+	return "invalid"
+}
+
+// mistakeCodes are those of what package source finds, by what it says.
+var mistakeCodes = []struct{ says, code string }{
+	{"syntax: ", "syntax"},
+	{"the id ", "duplicate-id"},
+	{"@", "annotation"},
+	{"an id is one line", "annotation"},
+	{"a deny message is", "annotation"},
+	{" is never in ", "never-in"},
+	{" is never ", "never-equal"},
+	{"has no attribute", "unknown-attribute"},
+	{"has no arguments", "no-arguments"},
+	{"there is no entity type", "unknown-type"},
+	{"there is no action", "unknown-action"},
+	{"there is no upstream", "unknown-upstream"},
+	{"names no upstream", "no-upstream"},
+	{"is about lists", "about-lists"},
+	{" is read as ", "published-name"},
+	{"takes a decimal", "wrong-type"},
+}
+
+// subjectAt is the policy in which a mistake is.
+func (c *checker) subjectAt(m source.Mistake) *subject {
+	for _, p := range c.subjects {
+		if p.file.Name != m.File {
+			continue
+		}
+		from, fromColumn := p.file.Place(p.syntax.Start)
+		to, _ := p.file.Place(p.syntax.End)
+		if m.Line >= from && m.Line <= to && (m.Line > from || m.Column >= fromColumn) {
+			return p
+		}
+	}
+	return nil
+}
