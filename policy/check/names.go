@@ -285,7 +285,8 @@ func (w *world) upstreamName(uid types.EntityUID) (finding, bool) {
 
 func (w *world) tagName(uid types.EntityUID) (finding, bool) {
 	tag := string(uid.ID)
-	if contains(w.tags, tag) || w.filed[uid] {
+	if contains(w.tags, tag) || w.filed[uid] || len(w.tags) == 0 && w.in.Tags == nil { // or no tags are known
+
 		return finding{}, false
 	}
 	near := source.Near(tag, w.tags)

@@ -21,11 +21,13 @@ without secrets.
 
 The exit code is 3 if policies have mistakes, and 4 if their tests fail.`,
 		Example: `  mcpagg catalog pull -c gateway.hcl      # write the tools to catalog.json
+  mcpagg policy check                     # find mistakes in policies
   mcpagg policy schema --tool github/create_issue`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(
+		newCheckCommand(live),
 		newSchemaCommand(live),
 	)
 	return cmd
