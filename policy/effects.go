@@ -1,9 +1,6 @@
 package policy
 
-import (
-	"github.com/cedar-policy/cedar-go/types"
-	"github.com/go-json-experiment/json"
-)
+import "github.com/go-json-experiment/json"
 
 // Effects are what a tool does to the world, as far as its annotations can be
 // believed. What nobody believed says is taken from MCP's cautious defaults: a
@@ -65,16 +62,6 @@ func (t Tool) Hints() Hints {
 		h.ReadOnly = nil
 	}
 	return h
-}
-
-// Attribute is one of the attributes that policies see of the tool, by its name: true,
-// false, or "" for one that is not there.
-func (t Tool) Attribute(name string) string {
-	v, ok := ToolObject(t).entity.Attributes.Get(types.String(name))
-	if !ok {
-		return ""
-	}
-	return v.String()
 }
 
 func is(hint *bool, otherwise bool) bool {

@@ -61,3 +61,23 @@ func findings(t *testing.T, text string) string {
 	}
 	return b.String()
 }
+
+// TestSound has policies that do what they say give nothing but information, together and
+// each by itself.
+func TestSound(t *testing.T) {
+	text, err := os.ReadFile("testdata/sound/policies.cedar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := strings.Split(string(text), "\n\n")
+	if len(parts) < 60 {
+		t.Fatalf("%d policies", len(parts))
+	}
+	for _, part := range append(parts, string(text)) {
+		for _, f := range check.Check(realWorld(t, part)) {
+			if f.Severity != check.Info {
+				t.Errorf("%s[%s]: %s\n%s", f.Severity, f.Code, f, f.Source)
+			}
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/cedar-policy/cedar-go/types"
 
+	"github.com/mcpagg/mcpagg/policy"
 	"github.com/mcpagg/mcpagg/policy/syntax"
 )
 
@@ -135,11 +136,13 @@ func (w *world) hint(p *subject, n *syntax.Node) (finding, bool) {
 	var unbelieved, unlocked []*object
 	believed := 0
 	for _, o := range w.about(p, w.objects) {
-		not, loose := o.hint(n.Name)
-		switch {
-		case not:
+		if !o.hinted {
+			o.hinted, o.hints = true, hintsOf(o.Tool())
+		}
+		switch h := o.hints[n.Name]; {
+		case h.unbelieved:
 			unbelieved = append(unbelieved, o)
-		case loose:
+		case h.unlocked:
 			unlocked = append(unlocked, o)
 			believed++
 		case o.Tool() != nil && o.Tool().Pinned:
@@ -166,18 +169,28 @@ func (w *world) hint(p *subject, n *syntax.Node) (finding, bool) {
 	return finding{}, false
 }
 
-// hint is what a tool has to say of one of its attributes: whether it says something that
-// is not believed, or that is and could be something else tomorrow.
-func (o *object) hint(name string) (unbelieved, unlocked bool) {
-	t := o.Tool()
-	if t == nil || t.Pinned && !t.Drifted {
-		return false, false
+// A hint is what a tool has to say of one of its attributes: something that is not believed,
+// or that is and could be something else tomorrow.
+type hint struct{ unbelieved, unlocked bool }
+
+// hintsOf are those of a tool by its attributes, nil if it says nothing of the kind.
+func hintsOf(t *policy.Tool) map[string]hint {
+	if t == nil || t.Pinned && !t.Drifted || len(t.Annotations) == 0 {
+		return nil
 	}
-	believed, nothing := *t, *t
+	believed, silent := *t, *t
 	believed.Pinned, believed.Drifted = true, false
-	nothing.Annotations = nil
-	now, would, silent := t.Attribute(name), believed.Attribute(name), nothing.Attribute(name)
-	return now != would, now == would && now != silent
+	silent.Annotations = nil
+	value := func(t policy.Tool, name string) types.Value {
+		v, _ := policy.ToolObject(t).Entity().Attributes.Get(types.String(name))
+		return v
+	}
+	all := map[string]hint{}
+	for _, name := range hintNames {
+		now, would := value(*t, name), value(believed, name)
+		all[name] = hint{unbelieved: now != would, unlocked: now == would && now != value(silent, name)}
+	}
+	return all
 }
 
 func upstreamsOf(all []*object) []string {

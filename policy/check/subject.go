@@ -26,6 +26,8 @@ type subject struct {
 	looks     looks
 	// skipErrors says that a forbid forbids nothing where it cannot be evaluated.
 	skipErrors bool
+	// satisfiable are the objects for which it may be satisfied, once that is known.
+	satisfiable bitset
 }
 
 // words is what the policy's text has for an expression, in one line.

@@ -79,6 +79,12 @@ func pathOf(n *syntax.Node) string {
 	if n.Value != nil {
 		fmt.Fprintf(&b, " %q", n.Value.MarshalCedar())
 	}
+	if n.Kind == syntax.Like {
+		b.Write(n.Pattern.MarshalCedar())
+	}
+	for _, step := range n.Path {
+		fmt.Fprintf(&b, " %q", step.Text)
+	}
 	for _, a := range n.Args {
 		b.WriteByte(' ')
 		b.WriteString(pathOf(a))

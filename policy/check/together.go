@@ -22,12 +22,13 @@ func (c *checker) together() {
 			continue
 		}
 		objects := w.about(p, w.objects)
-		may := w.satisfiable(p, objects)
+		satisfiable := w.satisfiable(p, objects)
+		p.satisfiable = setOf(satisfiable)
 		switch {
-		case len(may) == 0:
+		case len(satisfiable) == 0:
 			c.impossible(p, objects)
 		case p.syntax.Permit:
-			c.shadowed(p, may, denied)
+			c.shadowed(p, satisfiable, denied)
 		}
 	}
 	c.overlaps()
@@ -150,7 +151,7 @@ func (c *checker) overlaps() {
 	const most = 500
 	for i, p := range demanding[:min(len(demanding), most)] {
 		for _, other := range demanding[:i] {
-			if what := differs(p.read.Obligations, other.read.Obligations); what != "" && c.world.overlap(p, other) {
+			if what := differs(p.read.Obligations, other.read.Obligations); what != "" && p.satisfiable.meets(other.satisfiable) {
 				c.add(p, finding{
 					severity: Info, code: "overlapping-obligations", at: p.obligation(what), suggestion: "the strictest of each holds where both are satisfied",
 					text: fmt.Sprintf("%s says @%s otherwise, of calls that this permits too", plain(other.id), what),
@@ -174,10 +175,28 @@ func differs(a, b source.Obligations) string {
 	return ""
 }
 
-// overlap reports whether two policies may be about the same object.
-func (w *world) overlap(a, b *subject) bool {
-	others := w.satisfiable(b, w.about(b, w.objects))
-	return slices.ContainsFunc(w.satisfiable(a, w.about(a, w.objects)), func(o *object) bool { return slices.Contains(others, o) })
+// A bitset is a set of objects by their places.
+type bitset []uint64
+
+func setOf(objects []*object) bitset {
+	var b bitset
+	for _, o := range objects {
+		for len(b) <= o.at/64 {
+			b = append(b, 0)
+		}
+		b[o.at/64] |= 1 << (o.at % 64)
+	}
+	return b
+}
+
+// meets reports whether two sets have a member in common.
+func (b bitset) meets(other bitset) bool {
+	for i := range min(len(b), len(other)) {
+		if b[i]&other[i] != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // obligation is where a policy has an annotation.

@@ -29,7 +29,9 @@ type object struct {
 	ancestors      []types.EntityUID
 	context        *typed.Type
 	action         types.EntityUID
-	at             int // its place in the world
+	at             int  // its place in the world
+	hinted         bool // hints are known
+	hints          map[string]hint
 	// loose says that nothing is known of its arguments.
 	loose bool
 }
@@ -154,6 +156,7 @@ func newWorld(in *Input, engine *policy.Engine) *world {
 			w.tags = append(w.tags, tag)
 		}
 	}
+	slices.Sort(w.tags)
 	w.columns = newColumns(w)
 	return w
 }

@@ -95,6 +95,7 @@ func (p *parser) next() tok { t := p.toks[p.at]; p.at++; return t }
 func (p *parser) is(s string) bool {
 	return p.peek().kind != 's' && p.peek().s == s
 }
+
 func (p *parser) accept(s string) bool {
 	if p.is(s) {
 		p.at++
@@ -102,12 +103,14 @@ func (p *parser) accept(s string) bool {
 	}
 	return false
 }
+
 func (p *parser) expect(s string) tok {
 	if !p.is(s) {
 		panic(fmt.Sprintf("want %q, got %q at %d", s, p.peek().s, p.peek().Start))
 	}
 	return p.next()
 }
+
 func unquote(s string) string {
 	s = s[1 : len(s)-1]
 	var b strings.Builder
@@ -240,6 +243,7 @@ func (p *parser) expr() *Node {
 	}
 	return l
 }
+
 func (p *parser) and() *Node {
 	l := p.rel()
 	for p.is("&&") {
@@ -248,6 +252,7 @@ func (p *parser) and() *Node {
 	}
 	return l
 }
+
 func (p *parser) rel() *Node {
 	l := p.add()
 	o := p.peek()
@@ -269,6 +274,12 @@ func (p *parser) rel() *Node {
 			n.Name = unquote(t.s)
 		}
 		n.Span = Span{l.Start, t.End}
+		n.Path = append(n.Path, Name{n.Name, t.Span})
+		for t.kind == 'w' && p.accept(".") {
+			t := p.next()
+			n.Path = append(n.Path, Name{t.s, t.Span})
+			n.End = t.End
+		}
 		return n
 	case "like":
 		p.next()
@@ -297,6 +308,7 @@ func (p *parser) rel() *Node {
 	}
 	return l
 }
+
 func (p *parser) add() *Node {
 	l := p.mult()
 	for p.is("+") || p.is("-") {
@@ -305,6 +317,7 @@ func (p *parser) add() *Node {
 	}
 	return l
 }
+
 func (p *parser) mult() *Node {
 	l := p.unary()
 	for p.is("*") {
@@ -313,6 +326,7 @@ func (p *parser) mult() *Node {
 	}
 	return l
 }
+
 func (p *parser) unary() *Node {
 	if p.is("!") {
 		o := p.next()
@@ -329,6 +343,7 @@ func (p *parser) unary() *Node {
 	}
 	return p.member()
 }
+
 func (p *parser) member() *Node {
 	n := p.primary()
 	for {
@@ -353,6 +368,7 @@ func (p *parser) member() *Node {
 		}
 	}
 }
+
 func (p *parser) primary() *Node {
 	t := p.peek()
 	switch t.kind {
@@ -420,6 +436,7 @@ func (p *parser) primary() *Node {
 	}
 	panic(fmt.Sprintf("unexpected %q", t.s))
 }
+
 func Walk(n *Node, f func(*Node) bool) {
 	if !f(n) {
 		return

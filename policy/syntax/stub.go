@@ -2,13 +2,14 @@ package syntax
 
 import "github.com/cedar-policy/cedar-go/types"
 
-type Span struct{ Start, End int }
-type File struct {
-	Name     string
-	Text     []byte
-	Policies []*Policy
-}
-
+type (
+	Span struct{ Start, End int }
+	File struct {
+		Name     string
+		Text     []byte
+		Policies []*Policy
+	}
+)
 
 type Policy struct {
 	Span
@@ -64,13 +65,18 @@ const (
 	Paren
 )
 
+type Name struct {
+	Text string
+	Span
+}
+
 type Node struct {
+	Path []Name
 	Kind Kind
 	Span
 	Name     string
 	NameSpan Span
 	Value    types.Value
-	Pattern types.Pattern
+	Pattern  types.Pattern
 	Args     []*Node
 }
-
