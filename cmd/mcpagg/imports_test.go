@@ -53,7 +53,7 @@ var allowed = map[string][]string{
 	"cmd/mcpagg/internal/bench":     nil,
 	"cmd/mcpagg/internal/doctor":    {"oauth", "oauth/client", "oauth/entra"},
 	"cmd/mcpagg/internal/e2e":       {"oauth/store"},
-	"cmd/mcpagg":                    {"aggregator", "aggregator/audit", "aggregator/brake", "aggregator/labels", "policy/facts", "policy/lock", "policy/source", "oauth", "oauth/broker", "oauth/compat", "oauth/entra", "oauth/fakeentra", "oauth/pages", "oauth/store", "upstream", "upstream/egress", "upstream/entry", "upstream/rawjson", "policy", "cmd/mcpagg/internal/cli", "cmd/mcpagg/internal/config", "cmd/mcpagg/internal/doctor", "cmd/mcpagg/internal/importer", "cmd/mcpagg/internal/policycmd", "cmd/mcpagg/internal/control"},
+	"cmd/mcpagg":                    {"aggregator", "aggregator/audit", "aggregator/brake", "aggregator/labels", "policy/facts", "policy/lock", "policy/source", "oauth", "oauth/broker", "oauth/compat", "oauth/entra", "oauth/fakeentra", "oauth/pages", "oauth/store", "upstream", "upstream/egress", "upstream/entry", "upstream/rawjson", "policy", "cmd/mcpagg/internal/cli", "cmd/mcpagg/internal/config", "cmd/mcpagg/internal/doctor", "cmd/mcpagg/internal/importer", "cmd/mcpagg/internal/policycmd", "cmd/mcpagg/internal/control", "policy/check"},
 }
 
 // TestImports keeps the arrows of CONTRIBUTING.md, and HCL in one package.

@@ -140,7 +140,24 @@ func (i *inference) contains(n *syntax.Node, here there) value {
 		return decided(s.Contains(member.known))
 	}
 	i.allowedIn(n.Args[0], set, n.Args[1], member)
+	if pathOf(n.Args[0]) == "context\x00session\x00labels" {
+		i.label(n.Args[1])
+	}
 	return some(boolean)
+}
+
+// label reports a label that no tool gives to anybody.
+func (i *inference) label(n *syntax.Node) {
+	s, ok := n.Value.(types.String)
+	all := i.world.in.Labels
+	if !ok || all == nil || contains(all, string(s)) {
+		return
+	}
+	suggestion := didYouMean(quotedOrNone(source.Near(string(s), all)))
+	if suggestion == "" {
+		suggestion = fmt.Sprintf("tools have labels in their override: labels = [%s]", quoted(string(s)))
+	}
+	i.found(finding{severity: Warning, code: "unknown-label", at: n.Span, expr: n, text: "no tool has the label " + quoted(string(s)), suggestion: suggestion})
 }
 
 // allowedIn reports texts of which an argument, or a member of one, is never one.

@@ -38,8 +38,27 @@ type Input struct {
 	Published map[string]string
 	// Tags are those of upstreams, also of those without objects.
 	Tags []string
+	// Done, once it is closed, has the check end with what it has found; nil never does.
+	Done <-chan struct{}
+	// LeftOut reports whether the configuration does not publish a tool, by upstream and
+	// name; nil if that is not known.
+	LeftOut func(upstream, tool string) bool
+	// Hidden are origins that upstreams have, and the gateway cannot publish.
+	Hidden []string
+	// Labels are those that callers can get by calls; nil if they are not known.
+	Labels []string
 	// Groups are the aliases of groups by the ids that they have.
 	Groups map[string]string
+}
+
+// ended reports whether the check should end.
+func (in *Input) ended() bool {
+	select {
+	case <-in.Done:
+		return true
+	default:
+		return false
+	}
 }
 
 // maxFindings bounds how many are told of one policy, and of all.
@@ -62,11 +81,11 @@ func Check(in Input) []Finding {
 	c := &checker{world: newWorld(&in, engine)}
 	c.read(in.Files, policies)
 	for _, p := range c.subjects {
-		if len(c.findings) < maxFindings {
+		if len(c.findings) < maxFindings && !in.ended() {
 			c.check(p)
 		}
 	}
-	if err == nil {
+	if err == nil && !in.ended() {
 		c.together()
 	}
 	var mistakes source.Mistakes

@@ -96,8 +96,14 @@ func (w *world) objectName(written, uid types.EntityUID) (finding, bool) {
 	if !ok || w.in.Options.Upstreams != nil && !contains(w.in.Options.Upstreams, label) && label != w.in.Options.Only {
 		return w.strangeUpstream(written, uid, label, rest, ok)
 	}
-	if w.byUID[uid] != nil || !w.knows(uid.Type, label) {
+	if w.byUID[uid] != nil || !w.knows(uid.Type, label) || contains(w.in.Hidden, string(uid.ID)) {
 		return finding{}, false
+	}
+	if uid.Type == "Tool" && w.in.LeftOut != nil && w.in.LeftOut(label, rest) {
+		return finding{
+			severity: Info, code: "left-out", text: fmt.Sprintf("the tools block of the upstream %s leaves %s out", plain(label), quoted(rest)),
+			suggestion: "nobody can call it, whatever policies say",
+		}, true
 	}
 	f := finding{severity: Error, code: "unknown-" + kind, text: fmt.Sprintf("the upstream %s has no %s %s", plain(label), kind, quoted(rest))}
 	if uid.Type == "Resource" { // which may be there though it is not listed

@@ -18,7 +18,7 @@ func (c *checker) together() {
 	w := c.world
 	denied := w.denied(c.subjects)
 	for _, p := range c.subjects {
-		if p.observed() {
+		if p.observed() || w.in.ended() {
 			continue
 		}
 		objects := w.about(p, w.objects)
@@ -123,7 +123,7 @@ func (c *checker) shadowed(p *subject, objects []*object, denied map[*object]*su
 func (w *world) denied(all []*subject) map[*object]*subject {
 	denied := map[*object]*subject{}
 	for _, p := range all {
-		if p.syntax.Permit || p.observed() {
+		if p.syntax.Permit || p.observed() || w.in.ended() {
 			continue
 		}
 		for _, g := range w.columns.groups(p, w.about(p, w.objects)) {

@@ -48,6 +48,8 @@ type Config struct {
 	// Policy is what policies are decided by; nil if there is no policy block, and
 	// everything is allowed.
 	Policy *policy.Options
+	// PolicySet is what Policy was made of; nil if that is nil.
+	PolicySet *PolicySet
 	// PolicyPlaces are where policies were read from, as people know it, such as
 	// policies/.
 	PolicyPlaces []string
@@ -118,6 +120,7 @@ func loadWith(paths []string, env func(string) (string, bool), policies bool) (*
 		file: &file, secrets: d.fetched.sources,
 	}
 	if file.Policy != nil {
+		c.PolicySet = file.Policy.set
 		c.Policy, c.PolicyPlaces, c.LabelsTTL = file.Policy.made, file.Policy.places, file.Policy.LabelsTTL.value
 	}
 	pin(c.Gateway.Upstreams, reviewed)

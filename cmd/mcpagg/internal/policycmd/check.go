@@ -3,7 +3,6 @@ package policycmd
 import (
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -99,22 +98,26 @@ func checkInput(w *workspace.Workspace, files []source.File) check.Input {
 	in := check.Input{
 		Files: files, Options: w.Set.Source, Policy: w.Policy, Objects: w.Objects,
 		Partial:   len(w.Catalog.Prompts)+len(w.Catalog.Resources)+len(w.Catalog.Templates) == 0,
-		Published: map[string]string{}, Groups: map[string]string{},
+		Published: map[string]string{}, Tags: w.Set.Tags, Labels: w.Set.Labels, Groups: w.Set.GroupsByID(),
+	}
+	if w.Set.Rules != nil {
+		in.LeftOut = w.Set.LeavesOut
 	}
 	for _, o := range w.Objects {
 		in.Published[o.Origin()] = w.Published(o)
 	}
-	for label, id := range w.Set.Groups {
-		in.Groups[strings.ToLower(id)] = label
-	}
 	return in
 }
 
-func (r *checkReport) print(w io.Writer) error {
+// Painter colours findings by how bad they are, if w is a terminal.
+func Painter(w io.Writer) check.Painter {
 	painter := cli.Painter(cli.Coloured(w))
 	colours := map[check.Severity]cli.Colour{check.Error: cli.Red, check.Warning: cli.Yellow, check.Info: cli.Cyan}
-	paint := func(s check.Severity, text string) string { return painter.Paint(colours[s], text) }
-	if err := check.WriteText(w, r.Findings, paint); err != nil {
+	return func(s check.Severity, text string) string { return painter.Paint(colours[s], text) }
+}
+
+func (r *checkReport) print(w io.Writer) error {
+	if err := check.WriteText(w, r.Findings, Painter(w)); err != nil {
 		return err
 	}
 	if len(r.Findings) > 0 {
