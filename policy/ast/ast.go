@@ -130,6 +130,12 @@ func Declared(file string, text []byte) ([]types.EntityType, error) {
 	return all, nil
 }
 
+// A Validator compares policies with a schema as strictly as Cedar's own does.
+type Validator = validate.Validator
+
+// NewValidator makes a validator.
+func NewValidator(s *Schema) *Validator { return validate.New(s, validate.WithStrict()) }
+
 // CheckEntity reports in what an entity differs from its declaration.
 func CheckEntity(s *Schema, e types.Entity) error { return validate.New(s).Entity(e) }
 
