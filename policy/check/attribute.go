@@ -194,7 +194,8 @@ func (i *inference) has(n *syntax.Node, here there) value {
 		case m.state == absent:
 			i.missing(n, v, step.base, step.name, step.span, true)
 			return decided(false)
-		case m.state == unsure, m.optional && !slices.Contains(here, attributePath(step.base, step.name)):
+		case m.state == unsure, v.typ.Kind == typed.Entity && v.root != theResource, // which need not be there itself
+			m.optional && !slices.Contains(here, attributePath(step.base, step.name)):
 			all.known = nil
 		}
 		all.yes = all.yes.and(there{attributePath(step.base, step.name)})

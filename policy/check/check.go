@@ -277,7 +277,12 @@ func (w *world) isOpen(p *subject) bool {
 			return true
 		}
 		uid := w.ref(r.Entities[0])
-		if uid.Type != "Upstream" && uid.Type != "MCP" && !isObject(uid.Type) || string(uid.ID) == label {
+		switch {
+		case uid.Type == "Upstream" || uid.Type == "MCP":
+			if string(uid.ID) == label {
+				return true
+			}
+		case !isObject(uid.Type) || strings.HasPrefix(string(uid.ID), label+"/"):
 			return true
 		}
 	}

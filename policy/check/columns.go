@@ -283,6 +283,7 @@ func (c *columns) groups(p *subject, all []*object) [][]*object {
 		}
 		groups = finer
 	}
+	slices.SortFunc(groups, func(a, b []*object) int { return a[0].at - b[0].at }) // columns come in any order
 	return groups
 }
 

@@ -5,12 +5,14 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"github.com/mcpagg/mcpagg/policy"
 	"github.com/mcpagg/mcpagg/policy/check"
 )
 
@@ -79,5 +81,33 @@ func TestSound(t *testing.T) {
 				t.Errorf("%s[%s]: %s\n%s", f.Severity, f.Code, f, f.Source)
 			}
 		}
+	}
+}
+
+// TestWithoutPrompts has policies about prompts and resources not be wrong where there are
+// none, or where they are not known.
+func TestWithoutPrompts(t *testing.T) {
+	in := realWorld(t, `@id("p") permit (principal in Group::"data", action, resource) when { action == Action::"get_prompt" && context.input has topic };
+@id("r") permit (principal in Group::"data", action, resource) when { resource is Resource && resource.uri like "file:*" };
+@id("x") forbid (principal, action, resource == Prompt::"memory/x");`)
+	in.Objects = slices.DeleteFunc(in.Objects, func(o *policy.Object) bool { return o.Tool() == nil })
+	for _, partial := range []bool{false, true} {
+		in.Partial = partial
+		for _, f := range check.Check(in) {
+			if f.Severity != check.Info && (partial || f.Code != "unknown-prompt") {
+				t.Errorf("with only tools, partial %v: %s[%s]: %s", partial, f.Severity, f.Code, f)
+			}
+		}
+	}
+}
+
+// TestEndsEarly has a check end before it looks at anything.
+func TestEndsEarly(t *testing.T) {
+	in := realWorld(t, `permit (principal, action, resource == Tool::"memory/x");`)
+	done := make(chan struct{})
+	close(done)
+	in.Done = done
+	if all := check.Check(in); len(all) > 0 {
+		t.Errorf("found %v", all)
 	}
 }

@@ -181,7 +181,7 @@ func (g *expressions) boolean(depth int, guarded []string) string {
 		case 4:
 			p := g.places[g.IntN(len(g.places))]
 			if p.name != "nothing" {
-				return fmt.Sprintf("(%s has %s && %s)", p.base, p.name, g.about(p, depth-1, append(slices.Clone(guarded), p.text)))
+				return g.asked(p, depth-1, guarded)
 			}
 		}
 	}
@@ -194,6 +194,30 @@ func (g *expressions) boolean(depth int, guarded []string) string {
 		return g.of("true", "context.auth.mfa", `context.bytes`, `"text"`)
 	}
 	return g.about(g.places[g.IntN(len(g.places))], depth, guarded)
+}
+
+// asked is a condition on a place that begins with whether it is there, in one way or
+// another, some of which do not help.
+func (g *expressions) asked(p place, depth int, guarded []string) string {
+	has, about := fmt.Sprintf("%s has %s", p.base, p.name), p.text+g.fitting(p.typ)
+	inside := append(slices.Clone(guarded), p.text)
+	switch g.IntN(10) {
+	case 0:
+		return fmt.Sprintf("((%s || %s) && %s)", has, g.boolean(depth, guarded), about)
+	case 1:
+		return fmt.Sprintf("((%s && %s || %s) && %s)", has, g.boolean(depth, guarded), has, about)
+	case 2:
+		return fmt.Sprintf("((if %s then %s else %s) && %s)", g.boolean(depth, guarded), has, g.of(has, "principal.guest", "false"), about)
+	case 3:
+		return fmt.Sprintf("(if %s then %s else %s)", has, about, g.boolean(depth, guarded))
+	case 4:
+		return fmt.Sprintf("(if %s then %s else %s)", g.boolean(depth, guarded), has, about)
+	case 5:
+		return fmt.Sprintf("(%s || %s && %s)", g.boolean(depth, guarded), has, about)
+	case 6:
+		return fmt.Sprintf("(%s && %s)", about, has)
+	}
+	return fmt.Sprintf("(%s && %s)", has, g.about(p, depth, inside))
 }
 
 // about is a condition on a place.

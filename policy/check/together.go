@@ -26,7 +26,7 @@ func (c *checker) together() {
 		p.satisfiable = setOf(satisfiable)
 		switch {
 		case len(satisfiable) == 0:
-			c.impossible(p, objects)
+			c.impossible(p, len(objects) > 0)
 		case p.syntax.Permit:
 			c.shadowed(p, satisfiable, denied)
 		}
@@ -54,10 +54,10 @@ func (c *checker) because(p *subject) bool {
 		if f.Policy != p.id || f.File != p.file.Name || f.Severity == Info {
 			continue
 		}
-		if f.Code == "unknown-argument" {
+		if f.Code == "unknown-argument" && p.syntax.Resource.Op != "" {
 			f.Severity = Error
 		}
-		said = said || f.Severity == Error || f.Code == "untrusted-hint"
+		said = said || f.Severity == Error || f.Code == "untrusted-hint" || f.Code == "unknown-argument"
 	}
 	return said
 }
@@ -73,9 +73,11 @@ func (w *world) satisfiable(p *subject, objects []*object) []*object {
 	return all
 }
 
-// impossible reports a policy that is never satisfied, unless an error says why.
-func (c *checker) impossible(p *subject, objects []*object) {
-	if c.because(p) || len(objects) == 0 && !c.neverSatisfied(p) {
+// impossible reports a policy that is never satisfied, unless it was said why, or it may be
+// satisfied for what is not known. About says that there are objects that it is about.
+func (c *checker) impossible(p *subject, about bool) {
+	about = about || p.switchedOff() != nil || p.contradiction() != nil
+	if !about || c.because(p) || c.world.maybeElsewhere(p) {
 		return
 	}
 	f := finding{severity: Error, code: "impossible", at: p.syntax.Effect, text: "this policy is never satisfied, whatever is asked for"}
@@ -88,9 +90,14 @@ func (c *checker) impossible(p *subject, objects []*object) {
 	c.add(p, f)
 }
 
-// neverSatisfied reports whether a policy is never satisfied by what is not known either.
-func (c *checker) neverSatisfied(p *subject) bool {
-	return p.switchedOff() != nil || p.contradiction() != nil
+// maybeElsewhere reports whether a policy may be satisfied for objects that are not known:
+// those of upstreams that are down, and those of a kind of which there is none now.
+func (w *world) maybeElsewhere(p *subject) bool {
+	open := w.isOpen(p)
+	return slices.ContainsFunc(w.anyObjects(), func(o *object) bool {
+		known := slices.ContainsFunc(w.objects, func(k *object) bool { return k.action == o.action })
+		return (open || !known) && w.holds(p, o) && !w.contradicts(p, o)
+	})
 }
 
 // switchedOff is the literal that alone makes a policy impossible, nil if there is none.
