@@ -238,17 +238,6 @@ func (i *inference) tag(n *syntax.Node, here there) value {
 	return anything
 }
 
-func (o own) tagged(t types.EntityType) bool {
-	if t == typeCaller {
-		return true
-	}
-	if e := source.Words().Entity(string(t)); e != nil {
-		return e.Claims
-	}
-	of, ok := o.types[t]
-	return !ok || of.tags
-}
-
 // literalExamples are literals that the functions of extensions take.
 var literalExamples = map[string]string{
 	"ip":       `write an address or a range, such as ip("10.0.0.0/8")`,
@@ -270,21 +259,16 @@ func (i *inference) function(n *syntax.Node, here there) value {
 	case !v.can(typed.String):
 		i.wrongType(a, fmt.Sprintf("%s is %s, and %s takes a text", i.policy.words(a), typeName(v.typ), plain(n.Name)), fmt.Sprintf(`write %s("%s")`, n.Name, i.policy.words(a)))
 	case !literal || a.Kind != syntax.Literal:
-		i.report2(Warning, "unchecked-text", n, a, fmt.Sprintf("%s fails for every text that is no %s", plain(n.Name), strings.TrimPrefix(strings.TrimPrefix(typeName(gives), "an "), "a ")), "")
+		i.report(Warning, "unchecked-text", n, a.Span, fmt.Sprintf("%s fails for every text that is no %s", plain(n.Name), strings.TrimPrefix(strings.TrimPrefix(typeName(gives), "an "), "a ")), "")
 	default:
 		known, err := parseLiteral(n.Name, string(s))
 		if err != nil {
-			i.report2(Error, "bad-literal", n, a, fmt.Sprintf("%s is no %s", i.policy.words(a), strings.Join(strings.Fields(typeName(gives))[1:], " ")), literalExamples[n.Name])
+			i.report(Error, "bad-literal", n, a.Span, fmt.Sprintf("%s is no %s", i.policy.words(a), strings.Join(strings.Fields(typeName(gives))[1:], " ")), literalExamples[n.Name])
 			return some(gives)
 		}
 		return exactly(known)
 	}
 	return some(gives)
-}
-
-// report2 reports at one expression what another one is.
-func (i *inference) report2(severity Severity, code string, n, at *syntax.Node, text, suggestion string) {
-	i.found(finding{severity: severity, code: code, at: at.Span, expr: n, text: text, suggestion: suggestion})
 }
 
 func parseLiteral(function, s string) (types.Value, error) {

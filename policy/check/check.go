@@ -133,9 +133,11 @@ func (c *checker) check(p *subject) {
 	all = append(all, c.world.names(p)...)
 	all = append(all, c.typed(p)...)
 	all = append(all, c.world.lints(p)...)
+	p.from = len(c.findings)
 	for _, f := range all[:min(len(all), maxPerPolicy)] {
 		c.findings = append(c.findings, p.finished(f))
 	}
+	p.to = len(c.findings)
 }
 
 // A tally counts for which objects there is a finding.

@@ -71,7 +71,7 @@ func (i *inference) differ(n *syntax.Node, left, right value) {
 		at, v, other = 0, left, right
 	}
 	text := fmt.Sprintf("%s is %s, and %s is %s", i.policy.words(n.Args[1-at]), typeName(other.typ), i.policy.words(n.Args[at]), typeName(v.typ))
-	i.wrongType(n.Args[at], text, i.converted(n, at, v, other))
+	i.report(Error, "wrong-type", n, spot(n.Args[at]), text, i.converted(n, at, v, other))
 }
 
 // converted says how to write a value so that it has the type of another one.
@@ -162,7 +162,7 @@ func (i *inference) neverEqual(n *syntax.Node, left, right value) {
 	case uid.Type == "App":
 		suggestion = fmt.Sprintf("write context.app == %s", uidText(uid))
 	}
-	i.report(Error, "never-equal", other.Span, "a principal is never "+article(string(uid.Type)), suggestion)
+	i.report(Error, "never-equal", other, other.Span, "a principal is never "+article(string(uid.Type)), suggestion)
 }
 
 // is evaluates is, and is … in.

@@ -89,13 +89,14 @@ func (i *inference) expr(n *syntax.Node, here there) value {
 	return anything
 }
 
-func (i *inference) report(severity Severity, code string, at syntax.Span, text, suggestion string) {
-	i.found(finding{severity: severity, code: code, at: at, text: text, suggestion: suggestion})
+// report tells of a mistake in an expression, at a part of it.
+func (i *inference) report(severity Severity, code string, n *syntax.Node, at syntax.Span, text, suggestion string) {
+	i.found(finding{severity: severity, code: code, at: at, expr: n, text: text, suggestion: suggestion})
 }
 
 // wrongType reports an expression that has the wrong type.
 func (i *inference) wrongType(n *syntax.Node, text, suggestion string) value {
-	i.report(Error, "wrong-type", spot(n), text, suggestion)
+	i.report(Error, "wrong-type", n, spot(n), text, suggestion)
 	return anything
 }
 

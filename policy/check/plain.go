@@ -52,10 +52,3 @@ func list(names []string) string {
 	}
 	return strings.Join(names, ", ")
 }
-
-func orList(names []string) string {
-	if len(names) < 2 {
-		return strings.Join(names, "")
-	}
-	return strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
-}

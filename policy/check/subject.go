@@ -26,6 +26,7 @@ type subject struct {
 	looks     looks
 	// skipErrors says that a forbid forbids nothing where it cannot be evaluated.
 	skipErrors bool
+	from, to   int // its findings among those of all
 	// satisfiable are the objects for which it may be satisfied, once that is known.
 	satisfiable bitset
 }

@@ -1,11 +1,8 @@
 package check
 
 import (
-	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/mcpagg/mcpagg/policy/may"
 	"github.com/mcpagg/mcpagg/policy/source"
@@ -49,9 +46,9 @@ func (c *checker) add(p *subject, f finding) {
 // that is not there is an error then.
 func (c *checker) because(p *subject) bool {
 	said := false
-	for i := range c.findings {
+	for i := p.from; i < p.to; i++ {
 		f := &c.findings[i]
-		if f.Policy != p.id || f.File != p.file.Name || f.Severity == Info {
+		if f.Severity == Info {
 			continue
 		}
 		if f.Code == "unknown-argument" && p.syntax.Resource.Op != "" {
@@ -214,91 +211,4 @@ func (p *subject) obligation(name string) syntax.Span {
 		}
 	}
 	return p.syntax.Effect
-}
-
-// addMistakes adds what package source found, unless that is known better: the parser
-// keeps no places within a policy.
-func (c *checker) addMistakes(mistakes []source.Mistake, severity Severity) {
-	known := len(c.findings)
-	for _, m := range mistakes {
-		f := Finding{Severity: severity, Code: c.codeOf(m, severity), File: m.File, Line: m.Line, Column: m.Column, Text: strings.TrimPrefix(m.Text, "syntax: "), Suggestion: m.Remedy}
-		if m.Line > 0 {
-			f.Source = c.lines[m.File].line(m.Line)
-			f.EndColumn = m.Column + wordAt(f.Source, m.Column)
-		}
-		if p := c.subjectAt(m); p != nil {
-			f.Policy = p.id
-		}
-		if at := slices.IndexFunc(c.findings[:known], func(k Finding) bool { return k.says(f) }); at >= 0 {
-			k := &c.findings[at]
-			k.Severity, k.Suggestion = min(k.Severity, severity), cmp.Or(k.Suggestion, f.Suggestion)
-			continue
-		}
-		c.findings = append(c.findings, f)
-	}
-}
-
-var quotedPattern = regexp.MustCompile(`"[^"]*"`)
-
-// says reports whether k is the same as f, at a better place.
-func (k Finding) says(f Finding) bool {
-	if k.File != f.File || k.Policy != f.Policy || k.Severity == Info {
-		return false
-	}
-	if k.Line == f.Line && k.Code == f.Code {
-		return true
-	}
-	name := quotedPattern.FindString(f.Text)
-	return k.Line == f.Line && k.Column == f.Column || k.Line >= f.Line && name != "" && strings.Contains(k.Text, name)
-}
-
-// codeOf is the code for a mistake that package source found.
-func (c *checker) codeOf(m source.Mistake, severity Severity) string {
-	if c.files[m.File] == nil && !strings.HasPrefix(m.Text, "syntax: ") {
-		return "unreadable"
-	}
-	for _, known := range mistakeCodes {
-		if strings.Contains(m.Text, known.says) {
-			return known.code
-		}
-	}
-	if severity == Warning {
-		return "doubtful"
-	}
-	return "invalid"
-}
-
-// mistakeCodes are those of what package source finds, by what it says.
-var mistakeCodes = []struct{ says, code string }{
-	{"syntax: ", "syntax"},
-	{"the id ", "duplicate-id"},
-	{"@", "annotation"},
-	{"an id is one line", "annotation"},
-	{"a deny message is", "annotation"},
-	{" is never in ", "never-in"},
-	{" is never ", "never-equal"},
-	{"has no attribute", "unknown-attribute"},
-	{"has no arguments", "no-arguments"},
-	{"there is no entity type", "unknown-type"},
-	{"there is no action", "unknown-action"},
-	{"there is no upstream", "unknown-upstream"},
-	{"names no upstream", "no-upstream"},
-	{"is about lists", "about-lists"},
-	{" is read as ", "published-name"},
-	{"takes a decimal", "wrong-type"},
-}
-
-// subjectAt is the policy in which a mistake is.
-func (c *checker) subjectAt(m source.Mistake) *subject {
-	for _, p := range c.subjects {
-		if p.file.Name != m.File {
-			continue
-		}
-		from, fromColumn := p.file.Place(p.syntax.Start)
-		to, _ := p.file.Place(p.syntax.End)
-		if m.Line >= from && m.Line <= to && (m.Line > from || m.Column >= fromColumn) {
-			return p
-		}
-	}
-	return nil
 }

@@ -42,7 +42,6 @@ var (
 	datetime = &typed.Type{Kind: typed.Datetime}
 	duration = &typed.Type{Kind: typed.Duration}
 	address  = &typed.Type{Kind: typed.Address}
-	texts    = &typed.Type{Kind: typed.Set, Elem: text}
 	anEntity = &typed.Type{Kind: typed.Entity}
 )
 
