@@ -122,6 +122,7 @@ func (c *checker) read(files []source.File, policies []*source.Policy) {
 			if policies != nil {
 				s.read = policies[s.index]
 			}
+			c.world.tellsApart = c.world.tellsApart || s.looksAtCaller()
 			c.subjects = append(c.subjects, s)
 		}
 	}

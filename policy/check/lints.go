@@ -23,7 +23,7 @@ func (w *world) lints(p *subject) []finding {
 	all = append(all, p.mutable()...)
 	all = append(all, w.hints(p)...)
 	all = append(all, w.omissions(p)...)
-	add(p.withoutEscape())
+	add(w.withoutEscape(p))
 	return all
 }
 
@@ -163,22 +163,29 @@ func (w *world) optional(p *subject, n *syntax.Node) []*object {
 	return all
 }
 
-// withoutEscape finds a forbid that nobody gets past, whoever they are: neither its scope
-// nor its conditions look at who asks, or with which app, or how they signed in.
-func (p *subject) withoutEscape() (finding, bool) {
-	if p.syntax.Permit || p.syntax.Principal.Op != "" || p.observed() {
+// withoutEscape finds a forbid that nobody gets past, whoever they are, among policies that
+// tell people apart: neither its scope nor its conditions look at who asks, or with which
+// app, or how they signed in.
+func (w *world) withoutEscape(p *subject) (finding, bool) {
+	if p.syntax.Permit || p.looksAtCaller() || p.observed() || !w.tellsApart {
 		return finding{}, false
-	}
-	escape := false
-	for _, c := range p.syntax.Conditions {
-		syntax.Walk(c.Body, func(n *syntax.Node) bool {
-			path := pathOf(n)
-			escape = escape || path == "principal" || path == "context\x00app" || path == "context\x00auth"
-			return true
-		})
 	}
 	return finding{
 		severity: Info, code: "no-break-glass", at: p.syntax.Effect, text: "nobody gets past this forbid, also not in an emergency",
 		suggestion: `if somebody has to, write unless { principal in Group::"…" }`,
-	}, !escape
+	}, true
+}
+
+// looksAtCaller reports whether a policy looks at who asks, how they signed in, or with
+// which app.
+func (p *subject) looksAtCaller() bool {
+	looks := p.syntax.Principal.Op != ""
+	for _, c := range p.syntax.Conditions {
+		syntax.Walk(c.Body, func(n *syntax.Node) bool {
+			path := pathOf(n)
+			looks = looks || path == "principal" || path == "context\x00app" || path == "context\x00auth"
+			return !looks
+		})
+	}
+	return looks
 }

@@ -44,7 +44,7 @@ func (i *inference) missing(n *syntax.Node, v value, base *syntax.Node, name str
 	}
 	if asked {
 		f.whole = true
-		if f.code == "unknown-attribute" && v.root == theResource || f.code == "no-arguments" {
+		if v.root == theResource && f.code != "unknown-argument" && !strings.HasPrefix(f.suggestion, "did you mean") || f.code == "no-arguments" {
 			return // which is what it is asked for
 		}
 		if !strings.HasPrefix(f.suggestion, "did you mean") && f.code != "unusable-argument" {

@@ -115,6 +115,7 @@ type world struct {
 	filed       map[types.EntityUID]bool      // that files of entities mention
 	ids         map[types.EntityType][]string // of them
 	own         own
+	tellsApart  bool // some policy looks at who asks
 	columns     columns
 }
 

@@ -77,7 +77,8 @@ func realWorld(t testing.TB, text string) check.Input {
 	all := catalogues(t)
 	in := check.Input{
 		Published: map[string]string{}, Down: []string{"billing"}, Tags: []string{"production", "infrastructure", "data", "wiki", "finance"},
-		Groups: map[string]string{"4f1c2d3e-0000-0000-0000-000000000001": "platform"},
+		Groups: map[string]string{"4f1c2d3e-0000-0000-0000-000000000001": "platform"}, Labels: []string{"private-data"},
+		LeftOut: func(upstream, tool string) bool { return tool == "secrets_get" },
 	}
 	for _, label := range slices.Sorted(maps.Keys(all)) {
 		in.Objects = append(in.Objects, toolsOf(label, all[label], in.Published)...)
