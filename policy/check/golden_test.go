@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -111,3 +112,28 @@ func TestEndsEarly(t *testing.T) {
 		t.Errorf("found %v", all)
 	}
 }
+
+// TestDocs has docs/policies.md say what every finding of the corpus is.
+func TestDocs(t *testing.T) {
+	page, err := os.ReadFile("../../docs/policies.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	paths, err := filepath.Glob("testdata/faulty/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, found := range codePattern.FindAllSubmatch(text, -1) {
+			if !bytes.Contains(page, append(append([]byte("`"), found[1]...), '`')) {
+				t.Errorf("docs/policies.md does not say what %s is", found[1])
+			}
+		}
+	}
+}
+
+var codePattern = regexp.MustCompile(`(?m)^(?:error|warning|info)\[([a-z-]+)\]`)

@@ -54,7 +54,7 @@ func (w *world) hint(p *subject, n *syntax.Node) (finding, bool) {
 	switch labels := upstreamsOf(unbelieved); {
 	case len(unbelieved) > 0:
 		f.severity = Info
-		if believed == 0 {
+		if believed == 0 && p.syntax.Permit { // a forbid then forbids rather too much
 			f.severity = Warning
 		}
 		f.text = fmt.Sprintf("nobody believes what %s says of %s: it has not been reviewed, and its upstream is not trusted", object0, n.Name)
