@@ -16,9 +16,9 @@ type tok struct {
 }
 
 type parser struct {
-	text []byte
-	toks []tok
-	at   int
+	text      []byte
+	toks      []tok
+	at, depth int
 }
 
 func Parse(name string, text []byte) (f *File, err error) {
@@ -328,6 +328,10 @@ func (p *parser) mult() *Node {
 }
 
 func (p *parser) unary() *Node {
+	if p.depth++; p.depth > 1000 {
+		panic("nested too deep")
+	}
+	defer func() { p.depth-- }()
 	if p.is("!") {
 		o := p.next()
 		a := p.unary()
@@ -335,6 +339,10 @@ func (p *parser) unary() *Node {
 	}
 	if p.is("-") {
 		o := p.next()
+		if t := p.peek(); t.kind == 'n' && t.s == "9223372036854775808" {
+			p.next()
+			return &Node{Kind: Literal, Span: Span{o.Start, t.End}, Value: types.Long(-1 << 63)}
+		}
 		a := p.unary()
 		if l, ok := a.Value.(types.Long); ok && a.Kind == Literal {
 			return &Node{Kind: Literal, Span: Span{o.Start, a.End}, Value: -l}
