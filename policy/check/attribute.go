@@ -43,12 +43,40 @@ func (i *inference) member(v value, name string) member {
 		return i.ofCaller(name)
 	case v.typ.Kind == typed.Unknown:
 		return member{value: anything, state: unsure}
+	case v.root == noRoot && v.known != nil && v.typ.Kind == typed.Entity:
+		return i.ofKnown(v.known.(types.EntityUID), name)
 	case v.typ.Kind == typed.Record:
 		return i.ofRecord(v, name)
 	case v.typ.Kind == typed.Entity:
 		return i.ofEntity(v.typ.Entity, name)
 	}
 	return member{value: anything, state: lifeless}
+}
+
+// ofKnown looks up what one entity has: the one that is asked about has its attributes,
+// apps and upstreams have names, and of all others only files say anything.
+func (i *inference) ofKnown(uid types.EntityUID, name string) member {
+	if i.about.isOne() && uid == i.about.entity.UID {
+		return i.ofResource(name)
+	}
+	if f := i.world.in.Policy.Facts; f != nil {
+		if v, ok := f.Entities[uid].Attributes.Get(types.String(name)); ok {
+			return has(exactly(v), false)
+		}
+	}
+	switch {
+	case (uid.Type == "App" || uid.Type == "Upstream") && name == "name":
+		return has(exactly(uid.ID), false)
+	case isCaller(uid.Type): // who may be the one who asks
+		m := i.ofCaller(name)
+		m.optional = true
+		return m
+	case source.Words().Entity(string(uid.Type)) == nil:
+		return i.ofEntity(uid.Type, name)
+	case !i.about.isOne() && uid.Type == i.about.entity.UID.Type:
+		return member{value: anything, state: unsure}
+	}
+	return member{value: anything}
 }
 
 func (i *inference) ofCaller(name string) member {

@@ -108,6 +108,10 @@ type checker struct {
 // read makes subjects of the policies in files that can be parsed.
 func (c *checker) read(files []source.File, policies []*source.Policy) {
 	c.files, c.lines = map[string]*syntax.File{}, map[string]lines{}
+	places := map[string][]int{} // of policies, by their files
+	for i, p := range policies {
+		places[p.File] = append(places[p.File], i)
+	}
 	for _, f := range files {
 		text := bytes.TrimPrefix(f.Text, []byte("\uFEFF"))
 		c.lines[f.Name] = linesOf(text)
@@ -117,10 +121,10 @@ func (c *checker) read(files []source.File, policies []*source.Policy) {
 		}
 		c.files[f.Name] = parsed
 		for _, p := range parsed.Policies {
-			s := &subject{syntax: p, file: parsed, lines: c.lines[f.Name], id: idOf(f.Name, p), index: len(c.subjects), skipErrors: c.world.in.Policy.SkipErrors}
+			s := &subject{syntax: p, file: parsed, lines: c.lines[f.Name], id: idOf(f.Name, p), skipErrors: c.world.in.Policy.SkipErrors}
 			s.principal, s.looks = principalType(p.Principal), c.world.looksOf(p)
-			if policies != nil {
-				s.read = policies[s.index]
+			if of := places[f.Name]; len(of) > 0 {
+				s.index, s.read, places[f.Name] = of[0], policies[of[0]], of[1:]
 			}
 			c.world.tellsApart = c.world.tellsApart || s.looksAtCaller()
 			c.subjects = append(c.subjects, s)

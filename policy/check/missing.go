@@ -32,6 +32,9 @@ func (i *inference) missing(n *syntax.Node, v value, base *syntax.Node, name str
 	case v.root == theContext:
 		f.text = "context has no attribute " + quoted(name)
 		f.suggestion = i.inContext(name)
+	case v.known != nil && v.typ.Kind == typed.Entity && contains(i.world.own.names(v.typ.Entity), name):
+		f.text = fmt.Sprintf("nothing is known of %s where it is not what is asked for", i.policy.words(base))
+		f.suggestion = fmt.Sprintf("compare it first: resource == %s && resource.%s …", i.policy.words(base), nameText(name))
 	case v.typ.Kind == typed.Entity:
 		f.text = fmt.Sprintf("%s has no attribute %s", article(string(v.typ.Entity)), quoted(name))
 		f.suggestion = didYouMean(source.Near(name, i.world.own.names(v.typ.Entity)))
@@ -44,6 +47,9 @@ func (i *inference) missing(n *syntax.Node, v value, base *syntax.Node, name str
 	}
 	if asked {
 		f.whole = true
+		if v.known != nil && v.typ.Kind == typed.Entity && v.root == noRoot {
+			return
+		}
 		if v.root == theResource && f.code != "unknown-argument" && !strings.HasPrefix(f.suggestion, "did you mean") || f.code == "no-arguments" {
 			return // which is what it is asked for
 		}
