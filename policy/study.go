@@ -19,18 +19,23 @@ type Study struct {
 	// one of them may be in.
 	Ancestors []types.EntityUID
 	Context   *typed.Type // a Record
+
+	engine *Engine
+	object *Object
+	about  *about
 }
 
 // Study says what policies see in requests about o.
 func (e *Engine) Study(o *Object) Study {
 	a := e.about(o)
-	return Study{Entity: a.entity, Ancestors: a.ancestors, Context: withApp(a.unknown)}
+	return Study{Entity: a.entity, Ancestors: a.ancestors, Context: withApp(a.unknown), engine: e, object: o, about: a}
 }
 
-// Anybody is what the policy at that index of [Engine.Policies] may come to in
-// requests about o, whoever asks. It may hold too much, never too little.
-func (e *Engine) Anybody(index int, o *Object) may.Outcome {
-	return e.forAnybody(&class{engine: e}, e.rules[index], o, e.about(o))
+// Anybody is what the policy at that index of [Engine.Policies] may come to in requests
+// about the object, whoever asks. It may hold too much, never too little.
+func (s *Study) Anybody(index int) may.Outcome {
+	e := s.engine
+	return e.forAnybody(&class{engine: e}, e.rules[index], s.object, s.about, s.Context)
 }
 
 // Denies reports whether a forbid that comes to this denies every request.

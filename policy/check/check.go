@@ -134,8 +134,8 @@ func (c *checker) read(files []source.File, policies []*source.Policy) {
 
 // check checks one policy.
 func (c *checker) check(p *subject) {
-	var all []finding
-	all = append(all, c.world.names(p)...)
+	p.about = c.world.about(p, c.world.objects)
+	all := c.world.names(p)
 	all = append(all, c.typed(p)...)
 	all = append(all, c.world.lints(p)...)
 	p.from = len(c.findings)
@@ -154,17 +154,20 @@ type tally struct {
 // typed are the findings of the types of one policy.
 func (c *checker) typed(p *subject) []finding {
 	w := c.world
-	objects := w.about(p, w.objects)
-	groups := w.columns.groups(p, objects)
-	known := len(groups) > 0
+	p.groups = w.columns.groups(p, p.about)
+	p.false = make([]bool, len(p.groups))
+	groups, known := p.groups, len(p.groups) > 0
 	if !known {
 		for _, o := range w.about(p, w.anyObjects()) {
 			groups = append(groups, []*object{o})
 		}
 	}
 	var tallies []*tally
-	for _, g := range groups {
-		infer(w, p, g[0], nil, func(f finding) { tallies = addTo(tallies, f, g) })
+	for i, g := range groups {
+		v := infer(w, p, g[0], nil, func(f finding) { tallies = addTo(tallies, f, g) })
+		if known {
+			p.false[i] = v.is(false)
+		}
 	}
 	if len(tallies) == 0 {
 		return nil

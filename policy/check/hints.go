@@ -2,9 +2,8 @@ package check
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
-
-	"github.com/cedar-policy/cedar-go/types"
 
 	"github.com/mcpagg/mcpagg/policy"
 	"github.com/mcpagg/mcpagg/policy/syntax"
@@ -36,7 +35,7 @@ func (w *world) hints(p *subject) []finding {
 func (w *world) hint(p *subject, n *syntax.Node) (finding, bool) {
 	var unbelieved, unlocked []*object
 	believed := 0
-	for _, o := range w.about(p, w.objects) {
+	for _, o := range p.about {
 		if !o.hinted {
 			o.hinted, o.hints = true, hintsOf(o.Tool())
 		}
@@ -82,16 +81,28 @@ func hintsOf(t *policy.Tool) map[string]hint {
 	believed, silent := *t, *t
 	believed.Pinned, believed.Drifted = true, false
 	silent.Annotations = nil
-	value := func(t policy.Tool, name string) types.Value {
-		v, _ := policy.ToolObject(t).Entity().Attributes.Get(types.String(name))
-		return v
-	}
+	now, would, nothing := effectsOf(*t), effectsOf(believed), effectsOf(silent)
 	all := map[string]hint{}
-	for _, name := range hintNames {
-		now, would := value(*t, name), value(believed, name)
-		all[name] = hint{unbelieved: now != would, unlocked: now == would && now != value(silent, name)}
+	for i, name := range hintNames {
+		all[name] = hint{unbelieved: now[i] != would[i], unlocked: now[i] == would[i] && now[i] != nothing[i]}
 	}
 	return all
+}
+
+// effectsOf are the attributes of a tool in the order of hintNames, those of MCP's own
+// names "" where they are not there.
+func effectsOf(t policy.Tool) [8]string {
+	e, h := t.Effects(), t.Hints()
+	text := func(b *bool) string {
+		if b == nil {
+			return ""
+		}
+		return strconv.FormatBool(*b)
+	}
+	return [8]string{
+		text(&e.ReadOnly), text(&e.Destructive), text(&e.Idempotent), text(&e.OpenWorld),
+		text(h.ReadOnly), text(h.Destructive), text(h.Idempotent), text(h.OpenWorld),
+	}
 }
 
 func upstreamsOf(all []*object) []string {

@@ -155,7 +155,7 @@ func (w *world) optional(p *subject, n *syntax.Node) []*object {
 		name = strings.TrimPrefix(name, "arg_")
 	}
 	var all []*object
-	for _, o := range w.about(p, w.objects) {
+	for _, o := range p.about {
 		if f, ok := o.Shape().Input.Field(name); ok && !f.Required {
 			all = append(all, o)
 		}

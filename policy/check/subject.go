@@ -26,7 +26,13 @@ type subject struct {
 	looks     looks
 	// skipErrors says that a forbid forbids nothing where it cannot be evaluated.
 	skipErrors bool
-	from, to   int // its findings among those of all
+	// about are the objects that its scope may hold, and groups are those that are the same
+	// to it together. For some, false says, its conditions are never true.
+	about  []*object
+	groups [][]*object
+	false  []bool
+
+	from, to int // its findings among those of all
 	// satisfiable are the objects for which it may be satisfied, once that is known.
 	satisfiable bitset
 }

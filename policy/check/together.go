@@ -18,12 +18,11 @@ func (c *checker) together() {
 		if p.observed() || w.in.ended() {
 			continue
 		}
-		objects := w.about(p, w.objects)
-		satisfiable := w.satisfiable(p, objects)
+		satisfiable := w.satisfiable(p)
 		p.satisfiable = setOf(satisfiable)
 		switch {
 		case len(satisfiable) == 0:
-			c.impossible(p, len(objects) > 0)
+			c.impossible(p, len(p.groups) > 0)
 		case p.syntax.Permit:
 			c.shadowed(p, satisfiable, denied)
 		}
@@ -59,11 +58,14 @@ func (c *checker) because(p *subject) bool {
 	return said
 }
 
-// satisfiable are those of some objects for which a policy may be satisfied.
-func (w *world) satisfiable(p *subject, objects []*object) []*object {
+// satisfiable are the objects for which a policy may be satisfied.
+func (w *world) satisfiable(p *subject) []*object {
 	var all []*object
-	for _, g := range w.columns.groups(p, objects) {
-		if w.engine.Anybody(p.index, g[0].Object)&may.True != 0 && !w.contradicts(p, g[0]) {
+	if p.contradiction() != nil {
+		return nil
+	}
+	for i, g := range p.groups {
+		if !p.false[i] && g[0].study.Anybody(p.index)&may.True != 0 {
 			all = append(all, g...)
 		}
 	}
@@ -130,8 +132,8 @@ func (w *world) denied(all []*subject) map[*object]*subject {
 		if p.syntax.Permit || p.observed() || w.in.ended() {
 			continue
 		}
-		for _, g := range w.columns.groups(p, w.about(p, w.objects)) {
-			if !w.engine.Denies(w.engine.Anybody(p.index, g[0].Object)) {
+		for _, g := range p.groups {
+			if !w.engine.Denies(g[0].study.Anybody(p.index)) {
 				continue
 			}
 			for _, o := range g {

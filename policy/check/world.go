@@ -24,6 +24,7 @@ func isParent(parents []string, t types.EntityType) bool { return slices.Contain
 // An object is one that policies may be about, with all that is known of it.
 type object struct {
 	*policy.Object // nil for one that stands for those that are not known
+	study          policy.Study
 	entity         types.Entity
 	ancestors      []types.EntityUID
 	context        *typed.Type
@@ -126,7 +127,7 @@ func newWorld(in *Input, engine *policy.Engine) *world {
 	w.own = ownTypes(in.Policy.Facts, in.Options.Types)
 	for _, of := range in.Objects {
 		s := engine.Study(of)
-		o := &object{Object: of, entity: s.Entity, ancestors: s.Ancestors, context: s.Context, action: of.Action(), at: len(w.objects)}
+		o := &object{Object: of, study: s, entity: s.Entity, ancestors: s.Ancestors, context: s.Context, action: of.Action(), at: len(w.objects)}
 		w.objects = append(w.objects, o)
 		w.listed[of.Upstream()] = true
 		for above := range of.Entity().Parents.All() {
