@@ -26,8 +26,8 @@ may be missing, policies that are never satisfied or never count, and more.
 
 An error is what cannot work as it is written, a warning is probably a mistake, and a
 note is what one should know. The exit code is 3 if there are errors, and with --strict
-also if there are warnings. Nothing is said of tools of an upstream that could not be
-reached.
+also if there are warnings. Nothing is said of tools of an upstream of which a catalog
+has none. docs/policies.md says what each finding is.
 
 ` + workspace.Help,
 		Example: `  mcpagg policy check -c gateway.hcl
