@@ -126,6 +126,8 @@ func (c *checker) read(files []source.File, policies []*source.Policy) {
 			if of := places[f.Name]; len(of) > 0 {
 				s.index, s.read, places[f.Name] = of[0], policies[of[0]], of[1:]
 			}
+			s.firstLine, s.firstColumn = parsed.Place(p.Start)
+			s.lastLine, _ = parsed.Place(p.End)
 			c.world.tellsApart = c.world.tellsApart || s.looksAtCaller()
 			c.subjects = append(c.subjects, s)
 		}

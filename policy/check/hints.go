@@ -18,9 +18,11 @@ var hintNames = []string{
 // that are believed of definitions that can change.
 func (w *world) hints(p *subject) []finding {
 	var all []finding
+	seen := map[string]bool{}
 	for _, c := range p.syntax.Conditions {
 		syntax.Walk(c.Body, func(n *syntax.Node) bool {
-			if n.Kind == syntax.Attribute && bare(n.Args[0]).Kind == syntax.Variable && bare(n.Args[0]).Name == "resource" && contains(hintNames, n.Name) {
+			if !seen[n.Name] && n.Kind == syntax.Attribute && bare(n.Args[0]).Kind == syntax.Variable && bare(n.Args[0]).Name == "resource" && contains(hintNames, n.Name) {
+				seen[n.Name] = true
 				if f, ok := w.hint(p, n); ok {
 					all = append(all, f)
 				}

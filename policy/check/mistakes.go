@@ -85,13 +85,8 @@ var mistakeCodes = []struct{ says, code string }{
 // subjectAt is the policy in which a mistake is.
 func (c *checker) subjectAt(m source.Mistake) *subject {
 	for _, p := range c.subjects {
-		if p.file.Name != m.File {
-			continue
-		}
-		if line, column := p.file.Place(p.syntax.Start); m.Line < line || m.Line == line && m.Column < column {
-			continue
-		}
-		if line, _ := p.file.Place(p.syntax.End); m.Line <= line {
+		behind := m.Line > p.firstLine || m.Line == p.firstLine && m.Column >= p.firstColumn
+		if p.file.Name == m.File && behind && m.Line <= p.lastLine {
 			return p
 		}
 	}

@@ -32,6 +32,9 @@ type subject struct {
 	groups [][]*object
 	false  []bool
 
+	// firstLine and firstColumn are where it begins, and lastLine is where it ends.
+	firstLine, firstColumn, lastLine int
+
 	from, to int // its findings among those of all
 	// satisfiable are the objects for which it may be satisfied, once that is known.
 	satisfiable bitset

@@ -2,6 +2,7 @@ package syntax
 
 import (
 	"fmt"
+	"sort"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -29,7 +30,12 @@ func Parse(name string, text []byte) (f *File, err error) {
 	}()
 	p := &parser{text: text}
 	p.lex()
-	f = &File{Name: name, Text: text}
+	f = &File{Name: name, Text: text, lines: []int{0}}
+	for at, c := range text {
+		if c == '\n' {
+			f.lines = append(f.lines, at+1)
+		}
+	}
 	for p.peek().kind != 0 {
 		q := p.policy()
 		q.Index = len(f.Policies)
@@ -38,10 +44,10 @@ func Parse(name string, text []byte) (f *File, err error) {
 	return f, nil
 }
 
+// Place is line and column, from 1 and in characters, of a byte of the text.
 func (f *File) Place(offset int) (line, column int) {
-	before := string(f.Text[:offset])
-	line = strings.Count(before, "\n") + 1
-	return line, utf8.RuneCountInString(before[strings.LastIndexByte(before, '\n')+1:]) + 1
+	line = sort.SearchInts(f.lines, offset+1)
+	return line, utf8.RuneCount(f.Text[f.lines[line-1]:offset]) + 1
 }
 
 func (p *parser) lex() {

@@ -8,6 +8,7 @@ type (
 		Name     string
 		Text     []byte
 		Policies []*Policy
+		lines    []int // where they begin
 	}
 )
 
