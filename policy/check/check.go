@@ -68,8 +68,8 @@ const (
 )
 
 // Check checks policies. What it finds is sorted by place, equal findings for several
-// objects as one. It takes time where there are many policies and tools: a thousand of
-// each are done in about a second.
+// objects as one: 50 for a policy and 10,000 in all at most. A thousand policies and a
+// thousand tools take about a quarter of a second.
 func Check(in Input) []Finding {
 	policies, warnings, err := source.Parse(in.Files, in.Options)
 	in.Policy.Policies, in.Policy.Candidate = policies, nil
