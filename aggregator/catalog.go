@@ -130,7 +130,7 @@ func (m *member) publishTools(p *part, raws []json.RawMessage, before []*Tool) {
 		switch {
 		case err != nil:
 			p.hide(m, "tool", raw, err.Error())
-		case m.Tools.admit(t.Original):
+		case m.Tools.Admits(t.Original):
 			p.admit(t)
 		}
 	}
@@ -221,7 +221,8 @@ func (p *part) hide(m *member, kind string, raw json.RawMessage, reason string) 
 	})
 }
 
-func (r ToolRules) admit(original string) bool {
+// Admits reports whether a tool of that original name is published.
+func (r ToolRules) Admits(original string) bool {
 	matches := func(pattern string) bool { return glob(pattern, original) }
 	return (r.Allow == nil || slices.ContainsFunc(r.Allow, matches)) && !slices.ContainsFunc(r.Deny, matches)
 }

@@ -117,11 +117,11 @@ func TestOverride(t *testing.T) {
 func TestAllowAndDeny(t *testing.T) {
 	rules := ToolRules{Allow: []string{"get_*", "list"}, Deny: []string{"*_secret"}}
 	for name, want := range map[string]bool{"get_user": true, "list": true, "get_secret": false, "delete": false} {
-		if got := rules.admit(name); got != want {
+		if got := rules.Admits(name); got != want {
 			t.Errorf("admit(%s) = %v, want %v", name, got, want)
 		}
 	}
-	if !(ToolRules{}).admit("anything") {
+	if !(ToolRules{}).Admits("anything") {
 		t.Error("no rules admit nothing")
 	}
 }

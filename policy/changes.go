@@ -120,11 +120,12 @@ func (e *Engine) remedyFor(anybody *class, o *Object) string {
 func (e *Engine) whyNobody(anybody *class, o *Object, about *about) string {
 	all := e.scopes.of(o, about.ancestors)
 	slices.Sort(all)
-	if why := e.whyNotPermitted(anybody, o, about, all); why != "" {
+	context := withApp(about.unknown)
+	if why := e.whyNotPermitted(anybody, o, about, context, all); why != "" {
 		return why
 	}
 	for _, i := range all {
-		if r := e.rules[i]; !r.Permit && !r.Observe && e.denies(e.forAnybody(anybody, r, o, about)) {
+		if r := e.rules[i]; !r.Permit && !r.Observe && e.denies(e.forAnybody(anybody, r, o, about, context)) {
 			return "always forbidden by " + r.ID
 		}
 	}
@@ -132,14 +133,14 @@ func (e *Engine) whyNobody(anybody *class, o *Object, about *about) string {
 }
 
 // whyNotPermitted says why none of some rules permits anybody anything, "" if one may.
-func (e *Engine) whyNotPermitted(anybody *class, o *Object, a *about, all []int) string {
+func (e *Engine) whyNotPermitted(anybody *class, o *Object, a *about, context *typed.Type, all []int) string {
 	var failing []string
 	for _, i := range all {
 		r := e.rules[i]
 		if !r.Permit || r.Observe {
 			continue
 		}
-		switch outcome := e.forAnybody(anybody, r, o, a); {
+		switch outcome := e.forAnybody(anybody, r, o, a, context); {
 		case outcome&may.True != 0:
 			return ""
 		case outcome != may.False:
@@ -152,15 +153,15 @@ func (e *Engine) whyNotPermitted(anybody *class, o *Object, a *about, all []int)
 	return "no policy permits it"
 }
 
-// forAnybody is what a rule may come to for people and for workloads.
-func (e *Engine) forAnybody(anybody *class, r *rule, o *Object, a *about) may.Outcome {
+// forAnybody is what a rule may come to for people and for workloads, in such a context.
+func (e *Engine) forAnybody(anybody *class, r *rule, o *Object, a *about, context *typed.Type) may.Outcome {
 	var all may.Outcome
 	for _, t := range []types.EntityType{typeUser, typeWorkload} {
 		env := anybody.env(o.kind)
 		env.Principal, env.AnyPrincipal = types.NewEntityUID(t, "\x00"), true // of whom no file says anything
 		env.Known = types.NewRecord(nil)
 		anybody.about(env, o, a)
-		env.Unknown = withApp(a.unknown)
+		env.Unknown = context
 		all |= r.program.Outcomes(env)
 	}
 	return all

@@ -19,6 +19,7 @@ type Object struct {
 	disguised bool // its URI is another spelling of one that policies may be about
 	upstream  string
 	entity    types.Entity
+	tool      *Tool // nil for others
 	// Made when first needed: the shape of its arguments, and the type of the
 	// context of requests about it.
 	shape   func() *typed.Shape
@@ -69,6 +70,7 @@ func ToolObject(t Tool) *Object {
 	t.Hints().each(func(name string, is bool) { attributes[types.String(name)] = types.Boolean(is) })
 	o.entity.Attributes = types.NewRecord(attributes)
 	o.remedies = t.remedies()
+	o.tool = &t
 	return o
 }
 

@@ -88,6 +88,9 @@ func (f *doctorFlags) examine(cmd *cobra.Command) error {
 		report = doctor.Examine(cmd.Context(), opts)
 	}
 	report.Findings = append(report.Findings, policyFindings(cfg, opts.SignIn.Providers)...)
+	if cfg.Policy != nil {
+		report.Findings = append(report.Findings, doctorFindings(cmd.Context(), cfg)...)
+	}
 	if cmd.Context().Err() != nil {
 		return &exitError{Code: exitRunTime, Err: errors.New("interrupted")}
 	}

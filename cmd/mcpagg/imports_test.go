@@ -20,6 +20,8 @@ var allowed = map[string][]string{
 	"policy/typed":                  nil,
 	"policy/source":                 {"policy/ast"},
 	"policy/schema":                 {"policy", "policy/ast", "policy/facts", "policy/source", "policy/typed"},
+	"policy/check":                  {"policy", "policy/ast", "policy/facts", "policy/may", "policy/source", "policy/syntax", "policy/typed"},
+	"policy/syntax":                 nil,
 	"policy/may":                    {"policy/ast", "policy/typed"},
 	"policy/facts":                  {"policy/ast", "policy/source"},
 	"policy/lock":                   nil,
@@ -47,7 +49,7 @@ var allowed = map[string][]string{
 	"aggregator":                    {"aggregator/audit", "aggregator/brake", "aggregator/labels", "oauth", "policy", "policy/lock", "policy/source", "upstream", "upstream/rawjson"},
 	"cmd/mcpagg/internal/config":    {"aggregator", "aggregator/audit", "policy", "policy/facts", "policy/lock", "policy/source", "policy/suite", "oauth", "oauth/broker", "oauth/client", "oauth/compat", "oauth/entra", "oauth/redirect", "oauth/store", "upstream", "upstream/egress", "cmd/mcpagg/internal/control", "cmd/mcpagg/internal/secrets"},
 	"cmd/mcpagg/internal/cli":       nil,
-	"cmd/mcpagg/internal/policycmd": {"aggregator", "cmd/mcpagg/internal/cli", "cmd/mcpagg/internal/workspace", "policy", "policy/ast", "policy/explain", "policy/persona", "policy/schema", "policy/source", "policy/suite", "policy/typed"},
+	"cmd/mcpagg/internal/policycmd": {"aggregator", "cmd/mcpagg/internal/cli", "cmd/mcpagg/internal/workspace", "policy", "policy/ast", "policy/check", "policy/explain", "policy/persona", "policy/schema", "policy/source", "policy/suite", "policy/typed"},
 	"cmd/mcpagg/internal/workspace": {"policy", "policy/source", "cmd/mcpagg/internal/cli", "cmd/mcpagg/internal/config"},
 	"cmd/mcpagg/internal/importer":  {"cmd/mcpagg/internal/config"},
 	"cmd/mcpagg/internal/control":   nil,
@@ -55,7 +57,7 @@ var allowed = map[string][]string{
 	"cmd/mcpagg/internal/bench":     nil,
 	"cmd/mcpagg/internal/doctor":    {"oauth", "oauth/client", "oauth/entra"},
 	"cmd/mcpagg/internal/e2e":       {"oauth/store"},
-	"cmd/mcpagg":                    {"aggregator", "aggregator/audit", "aggregator/brake", "aggregator/labels", "policy/facts", "policy/lock", "policy/source", "policy/suite", "oauth", "oauth/broker", "oauth/compat", "oauth/entra", "oauth/fakeentra", "oauth/pages", "oauth/store", "upstream", "upstream/egress", "upstream/entry", "upstream/rawjson", "policy", "cmd/mcpagg/internal/cli", "cmd/mcpagg/internal/config", "cmd/mcpagg/internal/doctor", "cmd/mcpagg/internal/importer", "cmd/mcpagg/internal/policycmd", "cmd/mcpagg/internal/control"},
+	"cmd/mcpagg": {"aggregator", "aggregator/audit", "aggregator/brake", "aggregator/labels", "cmd/mcpagg/internal/cli", "cmd/mcpagg/internal/config", "cmd/mcpagg/internal/control", "cmd/mcpagg/internal/doctor", "cmd/mcpagg/internal/importer", "cmd/mcpagg/internal/policycmd", "oauth", "oauth/broker", "oauth/compat", "oauth/entra", "oauth/fakeentra", "oauth/pages", "oauth/store", "policy", "policy/check", "policy/facts", "policy/lock", "policy/source", "policy/suite", "upstream", "upstream/egress", "upstream/entry", "upstream/rawjson"},
 }
 
 // readHCL are the packages that may import HCL.

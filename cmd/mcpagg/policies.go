@@ -42,7 +42,11 @@ type policyTeller struct {
 	digest     string          // of engine, "" for none; guarded by mu
 	generation uint64          // of the catalog then; guarded by mu
 	told       map[string]bool // what was said of tools that nobody can call; guarded by mu
-	warnings   []string        // of engine and the catalog then; guarded by mu
+	unchecked  bool            // engine and the catalog then are to be checked; guarded by mu
+	checked    *policy.Engine  // for which there are warnings; guarded by mu
+	warnings   []string        // of it and the catalog then; guarded by mu
+
+	next time.Time // when a catalog may be checked again; only run uses it
 }
 
 func newPolicyTeller(g *aggregator.Gateway, served func() *config.Config, log *slog.Logger) *policyTeller {
@@ -61,12 +65,14 @@ func (p *policyTeller) run(ctx context.Context) {
 	p.settled = true
 	p.mu.Unlock()
 	p.tell()
+	p.check(ctx)
 	again := time.NewTicker(policyInterval)
 	defer again.Stop()
 	for {
 		select {
 		case <-again.C:
 			p.tell()
+			p.check(ctx)
 		case <-ctx.Done():
 			return
 		}
@@ -87,9 +93,46 @@ func (p *policyTeller) tell() []string {
 	if engine != p.engine {
 		lines = p.tellActiveLocked(cfg, objects)
 	}
-	p.engine, p.generation = engine, generation
-	p.tellFindingsLocked(objects)
+	p.engine, p.generation, p.unchecked = engine, generation, engine != nil
+	if engine == nil {
+		p.warnings, p.checked = nil, nil
+	} else {
+		p.tellUncallableLocked(engine.Uncallable(objects))
+	}
 	return lines
+}
+
+// checkPause is how many times as long as a check took the next one waits where only
+// the catalog has changed: an upstream that comes and goes must not keep the gateway busy.
+const checkPause = 20
+
+// check looks for what is wrong with the policies in effect, if they or the tools have
+// changed, and says what is new of it. It holds no lock while it does.
+func (p *policyTeller) check(ctx context.Context) {
+	p.mu.Lock()
+	engine, wanted := p.engine, p.unchecked && (p.engine != p.checked || !time.Now().Before(p.next))
+	p.unchecked = p.unchecked && !wanted
+	cfg := p.served()
+	p.mu.Unlock()
+	if !wanted || cfg.Gateway.Policy != engine { // the latter are told of first
+		return
+	}
+	start := time.Now()
+	findings := checkPolicies(ctx, cfg, p.gateway)
+	p.next = time.Now().Add(checkPause * time.Since(start))
+	if ctx.Err() != nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.engine != engine {
+		return
+	}
+	p.checked, p.warnings = engine, nil
+	for _, f := range findings {
+		p.warnings = append(p.warnings, f.String())
+	}
+	p.tellNewLocked("a policy does not fit the tools", "policy", p.warnings)
 }
 
 // tellActiveLocked says which policies are in effect, and what of it is new for whom.
@@ -139,20 +182,6 @@ func changeText(c policy.Change, signIn bool) string {
 		what = append(what, fmt.Sprintf("+%d −%d prompts and resources", added, removed))
 	}
 	return strings.Join(what, ", ") + " for " + who
-}
-
-// tellFindingsLocked says which tools nobody can call, and which policies name what is
-// not there, as far as that was not said yet.
-func (p *policyTeller) tellFindingsLocked(objects []*policy.Object) {
-	p.warnings = nil
-	if p.engine == nil {
-		return
-	}
-	p.tellUncallableLocked(p.engine.Uncallable(objects))
-	for _, m := range p.engine.Warnings(objects) {
-		p.warnings = append(p.warnings, m.String())
-	}
-	p.tellNewLocked("a policy does not fit the tools", "policy", p.warnings)
 }
 
 // tellUncallableLocked says in a line for each reason what nobody can use.

@@ -129,6 +129,56 @@ func TestChangeText(t *testing.T) {
 	}
 }
 
+// TestPoliciesThatDoNotFit names a tool that there is not and an argument that a tool has
+// not: the log, the status, validate --live and doctor say so, and stop when it is right.
+func TestPoliciesThatDoNotFit(t *testing.T) {
+	t.Parallel()
+	h := newHome(t)
+	h.write(t, "gateway.hcl", policyBlock+notesBlock)
+	const wrong = "@id(\"a\")\nforbid (principal, action, resource == Tool::\"notes/ads\");\n\n@id(\"b\")\npermit (principal, action == Action::\"call_tool\", resource == Tool::\"notes/add\")\nwhen { context.input.txt like \"*\" };\n"
+	h.writePolicy(t, "policies/a.cedar", wrong)
+	const tool = `policies/a.cedar:2:40: the upstream notes has no tool "ads"; did you mean Tool::"notes/add"?`
+	const argument = `policies/a.cedar:6:22: tool notes/add has no argument "txt"; did you mean "text"?`
+
+	stdout, stderr, code := h.run(t, "validate", "--live")
+	if code != 0 || !strings.Contains(stdout, "The policies have 2 errors for these tools:\n") || !strings.Contains(stdout, "^^^ did you mean \"text\"?\n") {
+		t.Errorf("validate --live exits with %d and prints\n%s%s", code, stdout, stderr)
+	}
+	if stdout, _, _ := h.run(t, "validate", "--live", "--json"); !strings.Contains(stdout, `"code": "unknown-tool"`) {
+		t.Errorf("validate --live --json prints\n%s", stdout)
+	}
+
+	g := h.start(t)
+	eventually(t, func() string {
+		if got := g.status(t).Policy.Warnings; len(got) != 2 || got[0] != tool || got[1] != argument {
+			return fmt.Sprintf("the status tells %q", got)
+		}
+		return ""
+	})
+	g.awaitLog(t, regexp.QuoteMeta(`msg="a policy does not fit the tools" policy="policies/a.cedar:2:40: the upstream notes has no tool \"ads\"`))
+	if stdout, _, _ := h.run(t, "status"); !strings.Contains(stdout, `has no argument "txt"`) {
+		t.Errorf("status prints\n%s", stdout)
+	}
+	if stdout, _, _ := h.run(t, "doctor"); !strings.Contains(stdout, `has no argument`) || !strings.Contains(stdout, "mcpagg policy") {
+		t.Errorf("doctor prints\n%s", stdout)
+	}
+
+	h.writePolicy(t, "policies/a.cedar", strings.NewReplacer("notes/ads\"", "notes/add\"", "input.txt", "input.text").Replace(wrong))
+	eventually(t, func() string {
+		if got := g.status(t).Policy.Warnings; len(got) != 1 || !strings.Contains(got[0], "this permit never counts: a forbids all that it permits") {
+			return fmt.Sprintf("the status tells %q", got)
+		}
+		return ""
+	})
+	h.writePolicy(t, "policies/a.cedar", "@id(\"a\")\n"+openAll)
+	eventually(t, func() string {
+		if got := g.status(t).Policy.Warnings; len(got) != 0 {
+			return fmt.Sprintf("the status tells %q", got)
+		}
+		return ""
+	})
+}
+
 // TestPoliciesAtStart checks that nothing is served with broken policies, or with
 // sign-in and none.
 func TestPoliciesAtStart(t *testing.T) {

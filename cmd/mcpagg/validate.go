@@ -15,6 +15,8 @@ import (
 
 	"github.com/mcpagg/mcpagg/aggregator"
 	"github.com/mcpagg/mcpagg/cmd/mcpagg/internal/config"
+	"github.com/mcpagg/mcpagg/cmd/mcpagg/internal/policycmd"
+	"github.com/mcpagg/mcpagg/policy/check"
 	"github.com/mcpagg/mcpagg/upstream"
 )
 
@@ -33,8 +35,9 @@ func newValidateCommand() *cobra.Command {
 		Long: `Check a configuration and report every mistake in it, each with its place and
 what to do about it. The exit code is 2 if there are any.
 
-With --live, also connect to every upstream and list its tools. The exit code is
-1 if one could not be reached.`,
+With --live, also connect to every upstream, list its tools, and check the policies
+against them as mcpagg policy check does. The exit code is 1 if one could not be
+reached.`,
 		Example: `  mcpagg validate -c gateway.hcl
   mcpagg validate -c gateway.hcl --live
   mcpagg validate -c conf.d --json`,
@@ -58,6 +61,8 @@ type validation struct {
 	Warnings  []string       `json:"warnings,omitempty"`
 	Live      []liveUpstream `json:"live,omitempty"`
 	Hidden    []string       `json:"not_published,omitempty"`
+	// Findings are what of the policies does not fit the tools.
+	Findings []check.Finding `json:"policy_findings,omitempty"`
 }
 
 // A liveUpstream is what connecting to an upstream showed.
@@ -135,6 +140,7 @@ func (v *validation) connect(ctx context.Context, cfg *config.Config) error {
 	for _, h := range catalog.Hidden {
 		v.Hidden = append(v.Hidden, visible(fmt.Sprintf("%s %s/%s: %s", h.Kind, h.Upstream, h.Original, h.Reason)))
 	}
+	v.Findings = checkPolicies(ctx, cfg, gateway)
 	return nil
 }
 
@@ -182,5 +188,9 @@ func (v *validation) print(w io.Writer, paths []string) error {
 	for _, h := range v.Hidden {
 		fmt.Fprintf(table, "  not published: %s\n", h)
 	}
-	return table.Flush()
+	if err := table.Flush(); err != nil || len(v.Findings) == 0 {
+		return err
+	}
+	fmt.Fprintf(w, "\nThe policies have %s for these tools:\n\n", check.Summary(v.Findings))
+	return check.WriteText(w, v.Findings, policycmd.Painter(w))
 }

@@ -91,6 +91,18 @@ func Eval(n Node, env Env) (types.Value, error) { return eval.Eval(n, env) }
 // A Schema is a schema of Cedar whose references all lead somewhere.
 type Schema = resolved.Schema
 
+// The types of attributes in a schema.
+type (
+	SchemaType    = resolved.IsType
+	StringType    = resolved.StringType
+	LongType      = resolved.LongType
+	BoolType      = resolved.BoolType
+	ExtensionType = resolved.ExtensionType
+	SetType       = resolved.SetType
+	RecordType    = resolved.RecordType
+	EntityRefType = resolved.EntityType
+)
+
 // ReadSchema reads a schema in Cedar's own syntax. file is named in errors.
 func ReadSchema(file string, text []byte) (*Schema, error) {
 	var s schema.Schema
@@ -122,6 +134,12 @@ func Declared(file string, text []byte) ([]types.EntityType, error) {
 	}
 	return all, nil
 }
+
+// A Validator compares policies with a schema as strictly as Cedar's own does.
+type Validator = validate.Validator
+
+// NewValidator makes a validator.
+func NewValidator(s *Schema) *Validator { return validate.New(s, validate.WithStrict()) }
 
 // CheckEntity reports in what an entity differs from its declaration.
 func CheckEntity(s *Schema, e types.Entity) error { return validate.New(s).Entity(e) }

@@ -38,6 +38,8 @@ type Facts struct {
 	// Attributes are those that files give to entities of the gateway's own
 	// types, sorted.
 	Attributes []string
+	// Resolved is Schema with the names of the gateway's own types.
+	Resolved *ast.Schema
 }
 
 // builtin are the gateway's own entity types. In files they may have attributes
@@ -202,6 +204,7 @@ func (l *loader) check() {
 	if err != nil {
 		return
 	}
+	l.facts.Resolved = schema
 	uids := slices.SortedFunc(maps.Keys(l.facts.Entities), func(a, b types.EntityUID) int {
 		return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.ID, b.ID))
 	})

@@ -42,7 +42,6 @@ func checkEngine(t *testing.T, e *policy.Engine, c *policytest.Case) {
 	d := e.Decide(r)
 	_, _ = d.Looked(), e.StepUp(r, d)
 	e.LooksAtArguments(r.Object)
-	e.Warnings(objects)
 	policy.Changes(nil, e, objects)
 	for _, u := range e.Uncallable(objects) {
 		if d.Allow && u.Object == r.Object {

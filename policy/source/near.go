@@ -7,6 +7,10 @@ import (
 	"github.com/agext/levenshtein"
 )
 
+// Near is the candidate that was probably meant by given; "" if none is near, or
+// given itself is one.
+func Near(given string, candidates []string) string { return near(given, candidates) }
+
 // near is the candidate that was probably meant by given; "" if none is near, or
 // given itself is one.
 func near(given string, candidates []string) string {
@@ -30,10 +34,26 @@ func apart(a, b string) int {
 		return 0
 	}
 	n := levenshtein.Distance(a, b, nil)
+	if n == 2 && transposed(a, b) {
+		n = 1
+	}
 	if n > 2 || min(len(a), len(b)) <= 2 || min(len(a), len(b)) <= 5 && (n > 1 || a[0] != b[0]) {
 		return 3
 	}
 	return n
+}
+
+// transposed reports whether two letters beside each other have changed places.
+func transposed(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) - 1 {
+		if a[i] != b[i] {
+			return a[i] == b[i+1] && a[i+1] == b[i] && a[i+2:] == b[i+2:]
+		}
+	}
+	return false
 }
 
 // fold leaves of a name what matters to a reader: letters and digits.

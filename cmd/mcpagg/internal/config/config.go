@@ -50,6 +50,8 @@ type Config struct {
 	Policy *policy.Options
 	// PolicyTests have to pass before the policies count; nil if none have to.
 	PolicyTests *PolicyTests
+	// PolicySet is what Policy was made of; nil if that is nil.
+	PolicySet *PolicySet
 	// PolicyPlaces are where policies were read from, as people know it, such as
 	// policies/.
 	PolicyPlaces []string
@@ -122,6 +124,7 @@ func loadWith(paths []string, env func(string) (string, bool), policies bool) (*
 	}
 	if file.Policy != nil {
 		c.PolicyTests = file.Policy.tests
+		c.PolicySet = file.Policy.set
 		c.Policy, c.PolicyPlaces, c.LabelsTTL = file.Policy.made, file.Policy.places, file.Policy.LabelsTTL.value
 	}
 	pin(c.Gateway.Upstreams, reviewed)

@@ -52,6 +52,7 @@ func (r *policyReader) options() *policy.Options {
 	if r.block.Candidate.value != "" {
 		o.Candidate = r.parse(set.Candidate, set.Source)
 	}
+	r.block.set = set
 	return o
 }
 
@@ -78,7 +79,8 @@ func (r *policyReader) collect() *PolicySet {
 			return nil // types would be missed that are there
 		}
 	}
-	set.Source = r.known(o.Facts)
+	set.Source, set.Groups = r.known(o.Facts), r.file.groupIDs()
+	set.addUpstreams(r.file)
 	beside := append(r.bindTexts(), entities...)
 	o.Digest = source.Digest(slices.Concat(set.Files, beside))
 	if b.Candidate.value != "" {

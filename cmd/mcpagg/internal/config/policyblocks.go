@@ -68,6 +68,7 @@ type policyBlock struct {
 
 	tests  *PolicyTests    // by decoder.policies; nil if none are required
 	made   *policy.Options // by decoder.policies; nil if there are mistakes
+	set    *PolicySet      // that it was made of
 	places []string        // what policies were read from, as people know it
 	warned []string        // what their writer may not be aware of, the first of it
 	unsaid int             // how much more there is

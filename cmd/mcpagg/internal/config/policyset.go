@@ -1,6 +1,9 @@
 package config
 
 import (
+	"strings"
+
+	"github.com/mcpagg/mcpagg/aggregator"
 	"github.com/mcpagg/mcpagg/policy"
 	"github.com/mcpagg/mcpagg/policy/source"
 )
@@ -26,6 +29,10 @@ type PolicySet struct {
 	Groups map[string]string
 	// ExtraArguments are the labels of upstreams that take undeclared arguments.
 	ExtraArguments []string
+	// Tags are those of all upstreams, and Labels what callers can get by calls.
+	Tags, Labels []string
+	// Rules say which tools of upstreams are published, by the labels of these.
+	Rules map[string]aggregator.ToolRules
 	// AuditFiles are the paths of audit blocks.
 	AuditFiles []string
 }
@@ -67,11 +74,40 @@ func (d *decoder) policySet(paths []string) (*PolicySet, error) {
 	if d.mistakes.Len() > 0 {
 		return nil, d.finish()
 	}
-	set.Absent, set.Groups, set.ExtraArguments = absent, file.groupIDs(), file.takingExtra()
+	set.Absent = absent
 	for _, a := range file.audits() {
 		set.AuditFiles = append(set.AuditFiles, a.Path)
 	}
 	return set, nil
+}
+
+// LeavesOut reports whether the tools block of an upstream has a tool not published.
+func (s *PolicySet) LeavesOut(upstream, tool string) bool {
+	rules, ok := s.Rules[upstream]
+	return ok && !rules.Admits(tool)
+}
+
+// GroupsByID are the labels of groups by their ids, in lower case.
+func (s *PolicySet) GroupsByID() map[string]string {
+	labels := map[string]string{}
+	for label, id := range s.Groups {
+		labels[strings.ToLower(id)] = label
+	}
+	return labels
+}
+
+// addUpstreams notes what the upstream blocks of a file have that policies can name.
+func (s *PolicySet) addUpstreams(f *fileBlock) {
+	s.ExtraArguments = f.takingExtra()
+	s.Tags, s.Labels, s.Rules = []string{}, []string{}, map[string]aggregator.ToolRules{}
+	for i := range f.Upstreams {
+		b := &f.Upstreams[i]
+		s.Tags = append(s.Tags, b.Tags.value...)
+		s.Rules[b.label] = b.Tools.rules()
+		for j := range b.Tools.Overrides {
+			s.Labels = append(s.Labels, b.Tools.Overrides[j].Labels.value...)
+		}
+	}
 }
 
 // groupIDs are the ids of groups by their labels.

@@ -33,6 +33,7 @@ The exit code is 3 if policies have mistakes, and 4 if their tests fail.`,
 		newNewCommand(live),
 		newImportCommand(),
 		newSchemaCommand(live),
+		newCheckCommand(live),
 		newTestCommand(live),
 		newExplainCommand(live),
 	)
