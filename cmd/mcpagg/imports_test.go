@@ -18,6 +18,7 @@ var allowed = map[string][]string{
 	"upstream/upstreamtest":         {"upstream/rawjson"},
 	"policy/ast":                    nil,
 	"policy/typed":                  nil,
+	"policy/syntax":                 nil,
 	"policy/source":                 {"policy/ast"},
 	"policy/schema":                 {"policy", "policy/ast", "policy/facts", "policy/source", "policy/typed"},
 	"policy/may":                    {"policy/ast", "policy/typed"},
