@@ -24,7 +24,7 @@ var allowed = map[string][]string{
 	"policy/may":                    {"policy/ast", "policy/typed"},
 	"policy/facts":                  {"policy/ast", "policy/source"},
 	"policy/lock":                   nil,
-	"policy/policytest":             {"policy", "policy/ast", "policy/facts", "policy/source", "policy/typed"},
+	"policy/policytest":             {"policy", "policy/ast", "policy/facts", "policy/source", "policy/syntax", "policy/typed"},
 	"policy":                        {"policy/ast", "policy/facts", "policy/may", "policy/source", "policy/typed"},
 	"aggregator/audit":              nil,
 	"aggregator/brake":              {"oauth/store"},

@@ -59,7 +59,7 @@ func lowered(p *syntax.Policy) *ast.Policy {
 		made.Effect = !ast.Forbid
 	}
 	for _, a := range p.Annotations {
-		made.Annotations = append(made.Annotations, ast.Annotation{Key: types.Ident(a.Name), Value: types.String(a.Value)})
+		made.Annotations = append(made.Annotations, ast.Annotation{Key: types.AnnotationKey(a.Name), Value: types.String(a.Value)})
 	}
 	for _, c := range p.Conditions {
 		condition := ast.Condition{Condition: true, Body: loweredNode(c.Body)}

@@ -74,8 +74,12 @@ func TestOddSpellings(t *testing.T) {
 func TestGeneratedPolicies(t *testing.T) {
 	g := policytest.NewGenerator(1)
 	taken, refused := 0, 0
-	for range 2000 {
-		text := g.Policies(g.IntN(2) == 0)
+	for i := range 4000 {
+		text := g.Text()
+		if i%2 == 0 {
+			text = g.Policies(i%4 == 0)
+		}
+		text = g.Scattered(text, true)
 		if !checkAgrees(t, []byte(text)) {
 			t.Fatalf("%s\nis refused", text)
 		}
@@ -91,7 +95,7 @@ func TestGeneratedPolicies(t *testing.T) {
 			refused++
 		}
 	}
-	if taken < 20 || refused < 1000 {
+	if taken < 100 || refused < 1000 {
 		t.Errorf("of changed policies %d are taken and %d refused, which says little", taken, refused)
 	}
 }
