@@ -19,6 +19,7 @@ var allowed = map[string][]string{
 	"policy/ast":                    nil,
 	"policy/typed":                  nil,
 	"policy/syntax":                 nil,
+	"policy/format":                 {"policy/syntax"},
 	"policy/source":                 {"policy/ast"},
 	"policy/schema":                 {"policy", "policy/ast", "policy/facts", "policy/source", "policy/typed"},
 	"policy/may":                    {"policy/ast", "policy/typed"},
