@@ -20,7 +20,7 @@ var allowed = map[string][]string{
 	"policy/typed":                  nil,
 	"policy/syntax":                 nil,
 	"policy/format":                 {"policy/syntax"},
-	"policy/source":                 {"policy/ast"},
+	"policy/source":                 {"policy/ast", "policy/syntax"},
 	"policy/schema":                 {"policy", "policy/ast", "policy/facts", "policy/source", "policy/typed"},
 	"policy/may":                    {"policy/ast", "policy/typed"},
 	"policy/facts":                  {"policy/ast", "policy/source"},

@@ -31,7 +31,7 @@ type reader struct {
 	file     *File
 	lex      *Lexer
 	tokens   []Token // of one policy, then an End
-	wrong    *Token  // of them or the comments, in which the lexer found a mistake
+	wrong    Token   // the first of them, or of the comments, with a mistake of its own
 	count    int     // of policies that were there, read or not
 	mistakes []*Error
 }
@@ -39,7 +39,7 @@ type reader struct {
 // gather takes the tokens of the next policy and reports whether there is one. There
 // is none after the end, nor after one that is too much.
 func (r *reader) gather() bool {
-	r.tokens, r.wrong = r.tokens[:0], nil
+	r.tokens, r.wrong = r.tokens[:0], Token{}
 	var n nesting
 	effect := false // was there
 	for {
@@ -51,8 +51,8 @@ func (r *reader) gather() bool {
 			return r.end()
 		}
 		effect = effect || begins
-		if t.Mistake != "" && r.wrong == nil {
-			r.wrong = &t
+		if t.Mistake != "" && r.wrong.Mistake == "" {
+			r.wrong = t
 		}
 		if t.Kind == Remark {
 			r.file.Comments = append(r.file.Comments, r.comment(t))
@@ -78,7 +78,7 @@ func (r *reader) end() bool {
 		end.Span = Span{r.tokens[n-1].End, r.tokens[n-1].End}
 	}
 	r.tokens = append(r.tokens, end)
-	return len(r.tokens) > 1 || r.wrong != nil
+	return len(r.tokens) > 1 || r.wrong.Mistake != ""
 }
 
 func (r *reader) is(t Token, s string) bool { return string(r.lex.Of(t)) == s }
@@ -110,7 +110,7 @@ func (r *reader) comment(t Token) Comment {
 func (r *reader) policy() {
 	p := &parser{text: r.file.Text, tokens: r.tokens}
 	switch {
-	case r.wrong != nil:
+	case r.wrong.Mistake != "":
 		p.fail(r.wrong.Span, "%s", r.wrong.Mistake)
 	default:
 		policy := p.policy()
