@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mcpagg/mcpagg/cmd/mcpagg/internal/cli"
 	"github.com/mcpagg/mcpagg/cmd/mcpagg/internal/config"
 )
 
@@ -97,7 +97,7 @@ func (f *formatter) file(path string) error {
 	case same:
 		return nil
 	case !f.check:
-		if err := replaceFile(path, formatted); err != nil {
+		if err := cli.ReplaceFile(path, formatted); err != nil {
 			return &exitError{Code: exitRunTime, Err: fmt.Errorf("writing %s: %w", path, err)}
 		}
 	}
@@ -110,27 +110,4 @@ func (f *formatter) read(path string) ([]byte, error) {
 		return io.ReadAll(f.in)
 	}
 	return os.ReadFile(path)
-}
-
-// replaceFile gives a file new content at once, so that nobody ever reads half
-// of it. Its mode stays, and so does a link to it.
-func replaceFile(path string, content []byte) error {
-	path, err := filepath.EvalSymlinks(path)
-	if err != nil {
-		return err
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return err
-	}
-	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temp.Name()) // fails after the rename, as it should
-	_, err = temp.Write(content)
-	if err := cmp.Or(err, temp.Chmod(info.Mode().Perm()), temp.Close()); err != nil {
-		return err
-	}
-	return os.Rename(temp.Name(), path)
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mcpagg/mcpagg/cmd/mcpagg/internal/cli"
 	"github.com/mcpagg/mcpagg/cmd/mcpagg/internal/config"
 	"github.com/mcpagg/mcpagg/upstream"
 )
@@ -169,7 +170,7 @@ func (p *pinner) rewrite(ctx context.Context, containers *upstream.Containers, i
 	if text, err = image.Pin(text, pinned, c.Image); err != nil {
 		return pinned, false, err
 	}
-	return pinned, true, replaceFile(image.File, text)
+	return pinned, true, cli.ReplaceFile(image.File, text)
 }
 
 // progress prints what the engine says, now and then.

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/cedar-policy/cedar-go"
 
 	"github.com/mcpagg/mcpagg/policy/ast"
+	"github.com/mcpagg/mcpagg/policy/syntax"
 )
 
 // Bounds of what Parse reads.
@@ -54,13 +56,12 @@ func (r *reader) file(f File) {
 		r.mistakes = append(r.mistakes, m)
 		return
 	}
-	list, at, complaint := extents(f.Text)
-	if complaint != "" {
-		line, column := place(f.Text, at)
-		r.mistakes = append(r.mistakes, Mistake{f.Name, line, column, complaint, "split the policy into several"})
+	tree, wrong := syntax.ParseAll(f.Name, f.Text)
+	if len(wrong) > 0 {
+		r.mistakes = append(r.mistakes, syntaxMistakes(wrong)...)
 		return
 	}
-	if len(r.policies)+len(list) > maxPolicies {
+	if len(r.policies)+len(tree.Policies) > maxPolicies {
 		r.full = true
 		r.mistakes = append(r.mistakes, Mistake{
 			File:   f.Name,
@@ -69,18 +70,19 @@ func (r *reader) file(f File) {
 		})
 		return
 	}
+	// Decisions are made with what cedar-go reads, which is the same.
 	parsed, err := cedar.NewPolicyListFromBytes(f.Name, f.Text)
-	if err != nil {
-		r.mistakes = append(r.mistakes, syntaxMistakes(f, list, err)...)
+	if err != nil || len(parsed) != len(tree.Policies) {
+		r.mistakes = append(r.mistakes, Mistake{File: f.Name, Text: "cedar-go reads this in another way: " + plain(fmt.Sprint(err)), Remedy: "report that"})
 		return
 	}
 	for i, p := range parsed {
-		r.policy(f, i, p)
+		r.policy(tree, i, p)
 	}
 }
 
 // policy takes the policy of that index in its file.
-func (r *reader) policy(f File, index int, parsed *cedar.Policy) {
+func (r *reader) policy(f *syntax.File, index int, parsed *cedar.Policy) {
 	tree := ast.Of(parsed)
 	p := &Policy{
 		File:     f.Name,
@@ -90,7 +92,7 @@ func (r *reader) policy(f File, index int, parsed *cedar.Policy) {
 		AST:      tree,
 		Compiled: parsed,
 	}
-	c := &check{reader: r, policy: p, text: f.Text[tree.Position.Offset:], before: len(r.mistakes), warned: len(r.warnings)}
+	c := &check{reader: r, policy: p, file: f, syntax: f.Policies[index], before: len(r.mistakes), warned: len(r.warnings)}
 	c.annotations()
 	c.rewrite()
 	c.static()
@@ -114,7 +116,7 @@ func checkText(f File) (Mistake, bool) {
 	if at < 0 {
 		return Mistake{}, true
 	}
-	line, column := place(f.Text, at)
+	line, column := syntax.Place(f.Text, at)
 	return Mistake{f.Name, line, column, fmt.Sprintf("the byte 0x%02X does not belong into UTF-8 text", f.Text[at]), "save the file as UTF-8"}, false
 }
 
@@ -134,7 +136,8 @@ func invalidByte(text []byte) int {
 type check struct {
 	reader *reader
 	policy *Policy
-	text   []byte // the file's, from where the policy begins
+	file   *syntax.File
+	syntax *syntax.Policy
 	// before and warned are how many mistakes and warnings there were before it.
 	before, warned int
 	actions        []Action // that it is about
@@ -159,63 +162,51 @@ func said(list []Mistake, text string) bool {
 	return slices.ContainsFunc(list, func(m Mistake) bool { return m.Text == text })
 }
 
-// at is a mistake where the token is, or else where the policy begins. The parser
-// keeps no places but those of policies.
+// at is a mistake where the token is, or else where the policy begins.
 func (c *check) at(token, text, remedy string) Mistake {
-	m := Mistake{c.policy.File, c.policy.Line, c.policy.Column, text, remedy}
-	offset := c.find(token)
-	if offset < 0 {
-		return m
-	}
-	line, column := place(c.text, offset)
-	if line == 1 {
-		column += c.policy.Column - 1
-	}
-	m.Line, m.Column = c.policy.Line+line-1, column
+	m := Mistake{File: c.policy.File, Text: text, Remedy: remedy}
+	m.Line, m.Column = c.file.Place(max(c.find(token), c.syntax.Start))
 	return m
 }
 
-// find is where the policy's text first has the tokens of what; -1 if nowhere.
+// find is where the policy first has an annotation, as @name, or the tokens of what;
+// -1 if nowhere. What was rewritten is not in the text as it is in the tree.
 func (c *check) find(what string) int {
-	if what == "" {
-		return -1
-	}
-	want := lexer{text: []byte(what)}
-	first := want.next()
-	lex := lexer{text: c.text}
-	depth := 0
-	for {
-		t := lex.next()
-		switch {
-		case t.kind == tokenEnd:
-			return -1
-		case lex.of(t) == want.of(first) && follows(lex, want):
-			return t.start
-		}
-		switch c.text[t.start] {
-		case '(', '[', '{':
-			depth++
-		case ')', ']', '}':
-			depth--
-		case ';':
-			if depth == 0 {
-				return -1
+	if name, ok := strings.CutPrefix(what, "@"); ok {
+		for _, a := range c.syntax.Annotations {
+			if a.Name == name {
+				return a.Start
 			}
 		}
+		return -1
 	}
+	want := syntax.Tokens([]byte(what))
+	text := c.file.Text[c.syntax.Start:c.syntax.End]
+	lex := syntax.NewLexer(text)
+	for len(want) > 0 {
+		t := lex.Next()
+		if t.Kind == syntax.End {
+			return -1
+		}
+		if t.Kind != syntax.Remark && begins(syntax.NewLexer(text[t.Start:]), want, what) {
+			return c.syntax.Start + t.Start
+		}
+	}
+	return -1
 }
 
-// follows reports whether the tokens of want come next in lex. Both are copies.
-func follows(lex, want lexer) bool {
-	for {
-		w := want.next()
-		if w.kind == tokenEnd {
-			return true
+// begins reports whether the tokens of what come next, whatever comments there are.
+func begins(lex *syntax.Lexer, want []syntax.Token, what string) bool {
+	for _, w := range want {
+		t := lex.Next()
+		for t.Kind == syntax.Remark {
+			t = lex.Next()
 		}
-		if lex.of(lex.next()) != want.of(w) {
+		if string(lex.Of(t)) != what[w.Start:w.End] {
 			return false
 		}
 	}
+	return true
 }
 
 // printable reports whether s is one line of at most so many characters.

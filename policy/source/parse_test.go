@@ -76,8 +76,8 @@ func TestSyntaxMistakes(t *testing.T) {
 		want string // lines without the remedy, which is always the same
 	}{
 		{"permit(principal, action, resource) when { context.x == };", `1:57: syntax: "}" stands where a value belongs`},
-		{"permit(", `1:7: syntax: the text ends where "principal" belongs`},
-		{"permit(principal, action, resource)", `1:35: syntax: the text ends where ";" belongs`},
+		{"permit(", `1:8: syntax: the policy ends where "principal" belongs`},
+		{"permit(principal, action, resource)", `1:36: syntax: the policy ends where ";" belongs`},
 		{"permit(principal = User::\"a\", action, resource);", `1:18: syntax: "=" stands where "," belongs`},
 		{"permit(principal == ?principal, action, resource);", `1:21: syntax: "?" stands where a name belongs`},
 		{all + " /* never closed " + all, `1:38: syntax: comment not terminated`},
@@ -86,8 +86,8 @@ func TestSyntaxMistakes(t *testing.T) {
 		{"permit(principal, action, resource) when { [1 2] == [] };", `1:47: syntax: "2" stands where "," belongs`},
 		{"allow(principal, action, resource);", `1:1: syntax: "allow" stands where permit or forbid belongs`},
 		{"permit(principal, action, resource) when { \"é\n\" == 1 };", `1:44: syntax: literal not terminated`},
-		{"\n permit(principal, action, resource) when { 99999999999999999999 == 1 };", `2:2: syntax: the number 99999999999999999999 does not fit into 64 bits`},
-		{"permit(principal, action, resource)\nwhen { principal.foo() };", "2:22: syntax: `foo` is not a method"},
+		{"\n permit(principal, action, resource) when { 99999999999999999999 == 1 };", `2:45: syntax: the number 99999999999999999999 does not fit into 64 bits`},
+		{"permit(principal, action, resource)\nwhen { principal.foo() };", "2:18: syntax: `foo` is not a method"},
 		{
 			all + "\npermit(principal, action resource);\n" + all + " forbid(principal, action, resource) when { ( };",
 			"2:26: syntax: \"resource\" stands where \",\" belongs\n3:83: syntax: \"}\" stands where a value belongs",
@@ -150,6 +150,13 @@ func TestDepthIsBounded(t *testing.T) {
 		checkMistakes(t, test.text, test.want, source.Options{})
 	}
 	parse(t, when(strings.Repeat("(", 98)+"true"+strings.Repeat(")", 98)+"};"), source.Options{})
+}
+
+// TestPlacesAmongComments finds what a mistake is about, and not what looks like it.
+func TestPlacesAmongComments(t *testing.T) {
+	checkMistakes(t, all+"\n@a(\"@ID Grup\") /* @ID */ @ID(\"Grup\") // Grup::\n"+all, "a.cedar:2:26: the annotation @ID means nothing; did you mean @id?", source.Options{})
+	checkMistakes(t, "@a(\"Grup::\") // Grup::\npermit(principal in /* Grup:: */ Grup /* x */ :: \"x\", action, resource);",
+		"a.cedar:2:34: there is no entity type Grup; did you mean Group?", source.Options{})
 }
 
 func TestTooManyPolicies(t *testing.T) {

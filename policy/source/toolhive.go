@@ -13,6 +13,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	yaml "github.com/zclconf/go-cty-yaml"
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/mcpagg/mcpagg/policy/syntax"
 )
 
 // Bounds of a ToolHive configuration. YAML takes time for what is nested deep.
@@ -57,7 +59,7 @@ type toolHive struct {
 
 // mistake notes a mistake where the text first has the word, "" for the beginning.
 func (t *toolHive) mistake(word, text, remedy string) {
-	line, column := place(t.file.Text, max(bytes.Index(t.file.Text, []byte(word)), 0))
+	line, column := syntax.Place(t.file.Text, max(bytes.Index(t.file.Text, []byte(word)), 0))
 	t.mistakes = append(t.mistakes, Mistake{t.file.Name, line, column, text, remedy})
 }
 
@@ -84,10 +86,10 @@ func (t *toolHive) readJSON() (any, bool) {
 		return root, true
 	}
 	at := 0
-	if syntax := (*jsontext.SyntacticError)(nil); errors.As(err, &syntax) {
-		at, err = int(syntax.ByteOffset), syntax.Err
+	if wrong := (*jsontext.SyntacticError)(nil); errors.As(err, &wrong) {
+		at, err = int(wrong.ByteOffset), wrong.Err
 	}
-	line, column := place(t.file.Text, at)
+	line, column := syntax.Place(t.file.Text, at)
 	t.mistakes = append(t.mistakes, Mistake{t.file.Name, line, column, "this is no JSON: " + plain(err.Error()), "in JSON, a text is one line with \\n and \\\""})
 	return nil, false
 }

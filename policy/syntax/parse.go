@@ -1,461 +1,237 @@
 package syntax
 
-import (
-	"fmt"
-	"sort"
-	"strconv"
-	"strings"
-	"unicode/utf8"
+import "fmt"
 
-	"github.com/cedar-policy/cedar-go/types"
-)
+// maxErrors bounds the mistakes that ParseAll finds.
+const maxErrors = 100
 
-type tok struct {
-	kind byte // 'w' word, 'n' number, 's' string, 'o' operator, 0 end
-	s    string
-	Span
-}
-
-type parser struct {
-	text      []byte
-	toks      []tok
-	at, depth int
-}
-
-func Parse(name string, text []byte) (f *File, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			f, err = nil, fmt.Errorf("%v", r)
-		}
-	}()
-	p := &parser{text: text}
-	p.lex()
-	f = &File{Name: name, Text: text, lines: []int{0}}
-	for at, c := range text {
-		if c == '\n' {
-			f.lines = append(f.lines, at+1)
-		}
-	}
-	for p.peek().kind != 0 {
-		q := p.policy()
-		q.Index = len(f.Policies)
-		f.Policies = append(f.Policies, q)
+// Parse reads policies. The error is an [*Error], the first of [ParseAll]'s.
+func Parse(name string, text []byte) (*File, error) {
+	f, mistakes := ParseAll(name, text)
+	if len(mistakes) > 0 {
+		return nil, mistakes[0]
 	}
 	return f, nil
 }
 
-// Place is line and column, from 1 and in characters, of a byte of the text.
-func (f *File) Place(offset int) (line, column int) {
-	line = sort.SearchInts(f.lines, offset+1)
-	return line, utf8.RuneCount(f.Text[f.lines[line-1]:offset]) + 1
+// ParseAll reads what can be read of a text: policies with a mistake are left out of
+// the file, and so is all after one that is too much. There is one mistake for each,
+// 100 at most. A policy ends with its semicolon, or where the next one begins.
+func ParseAll(name string, text []byte) (*File, []*Error) {
+	f := &File{Name: name, Text: text, lines: lineStarts(text)}
+	r := &reader{file: f, lex: NewLexer(text)}
+	for r.gather() && len(r.mistakes) < maxErrors {
+		r.policy()
+	}
+	return f, r.mistakes
 }
 
-func (p *parser) lex() {
-	t := p.text
-	i := 0
-	for i < len(t) {
-		c := t[i]
-		s := i
-		switch {
-		case c == ' ' || c == '\n' || c == '\t' || c == '\r':
-			i++
+// A reader goes through a file, policy by policy.
+type reader struct {
+	file     *File
+	lex      *Lexer
+	tokens   []Token // of one policy, then an End
+	wrong    Token   // the first of them, or of the comments, with a mistake of its own
+	count    int     // of policies that were there, read or not
+	mistakes []*Error
+}
+
+// gather takes the tokens of the next policy and reports whether there is one. There
+// is none after the end, nor after one that is too much.
+func (r *reader) gather() bool {
+	r.tokens, r.wrong = r.tokens[:0], Token{}
+	var n nesting
+	effect := false // was there
+	for {
+		before := r.lex.pos
+		t := r.lex.Next()
+		begins := r.isEffect(t)
+		if t.Kind == End || effect && (begins || r.is(t, "@")) {
+			r.lex.pos = before
+			return r.end()
+		}
+		effect = effect || begins
+		if t.Mistake != "" && r.wrong.Mistake == "" {
+			r.wrong = t
+		}
+		if t.Kind == Remark {
+			r.file.Comments = append(r.file.Comments, r.comment(t))
 			continue
-		case c == '/' && i+1 < len(t) && t[i+1] == '/':
-			for i < len(t) && t[i] != '\n' {
-				i++
-			}
-			continue
-		case c == '_' || c|32 >= 'a' && c|32 <= 'z':
-			for i < len(t) && (t[i] == '_' || t[i]|32 >= 'a' && t[i]|32 <= 'z' || t[i] >= '0' && t[i] <= '9') {
-				i++
-			}
-			p.toks = append(p.toks, tok{'w', string(t[s:i]), Span{s, i}})
-		case c >= '0' && c <= '9':
-			for i < len(t) && t[i] >= '0' && t[i] <= '9' {
-				i++
-			}
-			p.toks = append(p.toks, tok{'n', string(t[s:i]), Span{s, i}})
-		case c == '"':
-			i++
-			for t[i] != '"' {
-				if t[i] == '\\' {
-					i++
-				}
-				i++
-			}
-			i++
-			p.toks = append(p.toks, tok{'s', string(t[s:i]), Span{s, i}})
-		default:
-			i++
-			if i < len(t) && strings.Contains(":: == != <= >= && ||", string(t[s:i+1])) && t[i] != ' ' {
-				i++
-			}
-			p.toks = append(p.toks, tok{'o', string(t[s:i]), Span{s, i}})
+		}
+		r.tokens = append(r.tokens, t)
+		if much := n.add(r.file.Text, t); much != "" {
+			r.mistake(t.Span, much)
+			r.mistakes[len(r.mistakes)-1].TooMuch = true
+			return false
+		}
+		if n.brackets == 0 && r.is(t, ";") {
+			return r.end()
 		}
 	}
-	p.toks = append(p.toks, tok{0, "", Span{len(t), len(t)}})
 }
 
-func (p *parser) peek() tok { return p.toks[p.at] }
-func (p *parser) next() tok { t := p.toks[p.at]; p.at++; return t }
+// end closes the tokens of a policy and reports whether there is anything to read.
+// What is missing is missing right after the last of them.
+func (r *reader) end() bool {
+	end := Token{Span: Span{r.lex.pos, r.lex.pos}}
+	if n := len(r.tokens); n > 0 {
+		end.Span = Span{r.tokens[n-1].End, r.tokens[n-1].End}
+	}
+	r.tokens = append(r.tokens, end)
+	return len(r.tokens) > 1 || r.wrong.Mistake != ""
+}
+
+func (r *reader) is(t Token, s string) bool { return string(r.lex.Of(t)) == s }
+
+// isEffect reports whether a token, which was the last one, is an effect before its
+// bracket. Such is nowhere else in a policy.
+func (r *reader) isEffect(t Token) bool {
+	if !r.is(t, "permit") && !r.is(t, "forbid") {
+		return false
+	}
+	ahead := *r.lex
+	for {
+		if next := ahead.Next(); next.Kind != Remark {
+			return r.is(next, "(")
+		}
+	}
+}
+
+// comment leaves out what else ends lines.
+func (r *reader) comment(t Token) Comment {
+	c := Comment{Span: t.Span, Block: r.file.Text[t.Start+1] == '*'}
+	if !c.Block && r.file.Text[c.End-1] == '\r' {
+		c.End--
+	}
+	return c
+}
+
+// policy reads the policy whose tokens were gathered.
+func (r *reader) policy() {
+	p := &parser{text: r.file.Text, tokens: r.tokens}
+	switch {
+	case r.wrong.Mistake != "":
+		p.fail(r.wrong.Span, "%s", r.wrong.Mistake)
+	default:
+		policy := p.policy()
+		if p.err == nil {
+			policy.Index = r.count
+			r.file.Policies = append(r.file.Policies, policy)
+		}
+	}
+	if p.err != nil {
+		r.mistake(p.err.Span, p.err.Text)
+	}
+	r.count++
+}
+
+func (r *reader) mistake(at Span, text string) {
+	e := &Error{File: r.file.Name, Span: at, Text: text}
+	e.Line, e.Column = r.file.Place(at.Start)
+	r.mistakes = append(r.mistakes, e)
+}
+
+// A parser reads one policy. At its first mistake it goes to the end of the tokens,
+// where nothing more is read; its results are of no use then.
+type parser struct {
+	text   []byte
+	tokens []Token // the last one is an End
+	at     int
+	err    *Error
+}
+
+// fail notes a mistake, if it is the first.
+func (p *parser) fail(at Span, format string, args ...any) {
+	if p.err == nil {
+		p.err = &Error{Span: at, Text: fmt.Sprintf(format, args...)}
+		p.at = len(p.tokens) - 1
+	}
+}
+
+// unexpected notes that a token stands where something else belongs.
+func (p *parser) unexpected(t Token, belongs string) {
+	if t.Kind == End {
+		p.fail(t.Span, "the policy ends where %s belongs", belongs)
+		return
+	}
+	p.fail(t.Span, "%s stands where %s belongs", quoted(p.of(t)), belongs)
+}
+
+func (p *parser) of(t Token) string { return string(p.text[t.Start:t.End]) }
+
+func (p *parser) peek() Token { return p.tokens[p.at] }
+
+func (p *parser) next() Token {
+	t := p.tokens[p.at]
+	if p.at < len(p.tokens)-1 {
+		p.at++
+	}
+	return t
+}
+
+// is reports whether the next token is s, which is not "".
 func (p *parser) is(s string) bool {
-	return p.peek().kind != 's' && p.peek().s == s
+	t := p.tokens[p.at]
+	return string(p.text[t.Start:t.End]) == s
 }
 
+// accept goes over the next token if it is s.
 func (p *parser) accept(s string) bool {
 	if p.is(s) {
-		p.at++
+		p.next()
 		return true
 	}
 	return false
 }
 
-func (p *parser) expect(s string) tok {
-	if !p.is(s) {
-		panic(fmt.Sprintf("want %q, got %q at %d", s, p.peek().s, p.peek().Start))
-	}
-	return p.next()
-}
-
-func unquote(s string) string {
-	s = s[1 : len(s)-1]
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] != '\\' {
-			b.WriteByte(s[i])
-			continue
-		}
-		i++
-		switch s[i] {
-		case 'n':
-			b.WriteByte('\n')
-		case 't':
-			b.WriteByte('\t')
-		case 'r':
-			b.WriteByte('\r')
-		case '0':
-			b.WriteByte(0)
-		case 'u':
-			e := strings.IndexByte(s[i:], '}')
-			n, _ := strconv.ParseInt(s[i+2:i+e], 16, 32)
-			b.WriteRune(rune(n))
-			i += e
-		default:
-			b.WriteByte(s[i])
-		}
-	}
-	return b.String()
-}
-
-func (p *parser) policy() *Policy {
-	q := &Policy{}
-	q.Start = p.peek().Start
-	for p.is("@") {
-		a := &Annotation{}
-		a.Start = p.next().Start
-		n := p.next()
-		a.Name, a.NameSpan, a.End = n.s, n.Span, n.End
-		if p.accept("(") {
-			v := p.next()
-			a.Value, a.ValueSpan, a.HasValue = unquote(v.s), v.Span, true
-			a.End = p.expect(")").End
-		}
-		q.Annotations = append(q.Annotations, a)
-	}
-	e := p.next()
-	q.Effect, q.Permit = e.Span, e.s == "permit"
-	if !q.Permit && e.s != "forbid" {
-		panic("unexpected effect")
-	}
-	p.expect("(")
-	q.Principal = p.scope()
-	p.expect(",")
-	q.Action = p.scope()
-	p.expect(",")
-	q.Resource = p.scope()
-	p.expect(")")
-	for p.is("when") || p.is("unless") {
-		c := &Condition{}
-		t := p.next()
-		c.Start, c.Unless = t.Start, t.s == "unless"
-		p.expect("{")
-		c.Body = p.expr()
-		c.End = p.expect("}").End
-		q.Conditions = append(q.Conditions, c)
-	}
-	q.End = p.expect(";").End
-	return q
-}
-
-func (p *parser) scope() *Scope {
-	s := &Scope{}
-	t := p.next()
-	s.Variable, s.Span = t.s, t.Span
-	if p.accept("is") {
-		s.Op = "is"
-		s.Type, s.TypeSpan = p.typ()
-	}
-	if p.is("==") || p.is("in") {
-		op := p.next().s
-		if s.Op == "is" {
-			s.Op = "is in"
-		} else {
-			s.Op = op
-		}
-		if p.accept("[") {
-			s.List = true
-			for !p.is("]") {
-				s.Entities = append(s.Entities, p.primary())
-				p.accept(",")
-			}
-			p.next()
-		} else {
-			s.Entities = append(s.Entities, p.primary())
-		}
-	}
-	return s
-}
-
-func (p *parser) typ() (string, Span) {
-	t := p.next()
-	s, sp := t.s, t.Span
-	for p.is("::") && p.toks[p.at+1].kind == 'w' {
-		p.next()
-		t = p.next()
-		s += "::" + t.s
-		sp.End = t.End
-	}
-	return s, sp
-}
-
-func bin(k Kind, name string, ns Span, a, b *Node) *Node {
-	return &Node{Kind: k, Name: name, NameSpan: ns, Span: Span{a.Start, b.End}, Args: []*Node{a, b}}
-}
-
-func (p *parser) expr() *Node {
-	if p.is("if") {
-		s := p.next()
-		a := p.expr()
-		p.expect("then")
-		b := p.expr()
-		p.expect("else")
-		c := p.expr()
-		return &Node{Kind: If, Span: Span{s.Start, c.End}, Args: []*Node{a, b, c}}
-	}
-	l := p.and()
-	for p.is("||") {
-		o := p.next()
-		l = bin(Or, "||", o.Span, l, p.and())
-	}
-	return l
-}
-
-func (p *parser) and() *Node {
-	l := p.rel()
-	for p.is("&&") {
-		o := p.next()
-		l = bin(And, "&&", o.Span, l, p.rel())
-	}
-	return l
-}
-
-func (p *parser) rel() *Node {
-	l := p.add()
-	o := p.peek()
-	if o.kind == 's' {
-		return l
-	}
-	switch o.s {
-	case "==", "!=", "<", "<=", ">", ">=":
-		p.next()
-		return bin(Compare, o.s, o.Span, l, p.add())
-	case "in":
-		p.next()
-		return bin(In, "in", o.Span, l, p.add())
-	case "has":
-		p.next()
-		t := p.next()
-		n := &Node{Kind: Has, Name: t.s, NameSpan: t.Span, Args: []*Node{l}}
-		if t.kind == 's' {
-			n.Name = unquote(t.s)
-		}
-		n.Span = Span{l.Start, t.End}
-		n.Path = append(n.Path, Name{n.Name, t.Span})
-		for t.kind == 'w' && p.accept(".") {
-			t := p.next()
-			n.Path = append(n.Path, Name{t.s, t.Span})
-			n.End = t.End
-		}
-		return n
-	case "like":
-		p.next()
-		t := p.next()
-		n := &Node{Kind: Like, NameSpan: t.Span, Span: Span{l.Start, t.End}, Args: []*Node{l}}
-		var parts []any
-		for i, s := range strings.Split(t.s[1:len(t.s)-1], "*") {
-			if i > 0 {
-				parts = append(parts, types.Wildcard{})
-			}
-			parts = append(parts, types.String(unquote(`"`+s+`"`)))
-		}
-		n.Pattern = types.NewPattern(parts...)
-		return n
-	case "is":
-		p.next()
-		n := &Node{Kind: Is, Args: []*Node{l}}
-		n.Name, n.NameSpan = p.typ()
-		n.Span = Span{l.Start, n.NameSpan.End}
-		if p.accept("in") {
-			r := p.add()
-			n.Args = append(n.Args, r)
-			n.End = r.End
-		}
-		return n
-	}
-	return l
-}
-
-func (p *parser) add() *Node {
-	l := p.mult()
-	for p.is("+") || p.is("-") {
-		o := p.next()
-		l = bin(Arithmetic, o.s, o.Span, l, p.mult())
-	}
-	return l
-}
-
-func (p *parser) mult() *Node {
-	l := p.unary()
-	for p.is("*") {
-		o := p.next()
-		l = bin(Arithmetic, o.s, o.Span, l, p.unary())
-	}
-	return l
-}
-
-func (p *parser) unary() *Node {
-	if p.depth++; p.depth > 1000 {
-		panic("nested too deep")
-	}
-	defer func() { p.depth-- }()
-	if p.is("!") {
-		o := p.next()
-		a := p.unary()
-		return &Node{Kind: Not, Span: Span{o.Start, a.End}, Args: []*Node{a}}
-	}
-	if p.is("-") {
-		o := p.next()
-		if t := p.peek(); t.kind == 'n' && t.s == "9223372036854775808" {
-			p.next()
-			return &Node{Kind: Literal, Span: Span{o.Start, t.End}, Value: types.Long(-1 << 63)}
-		}
-		a := p.unary()
-		if l, ok := a.Value.(types.Long); ok && a.Kind == Literal {
-			return &Node{Kind: Literal, Span: Span{o.Start, a.End}, Value: -l}
-		}
-		return &Node{Kind: Negate, Span: Span{o.Start, a.End}, Args: []*Node{a}}
-	}
-	return p.member()
-}
-
-func (p *parser) member() *Node {
-	n := p.primary()
-	for {
-		switch {
-		case p.accept("."):
-			t := p.next()
-			m := &Node{Kind: Attribute, Name: t.s, NameSpan: t.Span, Span: Span{n.Start, t.End}, Args: []*Node{n}}
-			if p.accept("(") {
-				m.Kind = Method
-				for !p.is(")") {
-					m.Args = append(m.Args, p.expr())
-					p.accept(",")
-				}
-				m.End = p.next().End
-			}
-			n = m
-		case p.accept("["):
-			t := p.next()
-			n = &Node{Kind: Index, Name: unquote(t.s), NameSpan: t.Span, Span: Span{n.Start, p.expect("]").End}, Args: []*Node{n}}
-		default:
-			return n
-		}
-	}
-}
-
-func (p *parser) primary() *Node {
+// expect goes over the next token, which must be s.
+func (p *parser) expect(s string) Span {
 	t := p.peek()
-	switch t.kind {
-	case 's':
-		p.next()
-		return &Node{Kind: Literal, Span: t.Span, Value: types.String(unquote(t.s))}
-	case 'n':
-		p.next()
-		i, err := strconv.ParseInt(t.s, 10, 64)
-		if err != nil {
-			panic(err)
-		}
-		return &Node{Kind: Literal, Span: t.Span, Value: types.Long(i)}
-	case 'w':
-		switch t.s {
-		case "true", "false":
-			p.next()
-			return &Node{Kind: Literal, Span: t.Span, Value: types.Boolean(t.s == "true")}
-		case "principal", "action", "resource", "context":
-			if p.toks[p.at+1].s != "::" {
-				p.next()
-				return &Node{Kind: Variable, Name: t.s, Span: t.Span}
-			}
-		}
-		name, sp := p.typ()
-		if p.accept("(") {
-			n := &Node{Kind: Function, Name: name, NameSpan: sp, Span: sp}
-			for !p.is(")") {
-				n.Args = append(n.Args, p.expr())
-				p.accept(",")
-			}
-			n.End = p.next().End
-			return n
-		}
-		p.expect("::")
-		id := p.next()
-		return &Node{Kind: EntityRef, Span: Span{sp.Start, id.End}, Value: types.NewEntityUID(types.EntityType(name), types.String(unquote(id.s)))}
+	if !p.is(s) {
+		p.unexpected(t, quoted(s))
+		return t.Span
 	}
-	switch t.s {
-	case "(":
-		p.next()
-		a := p.expr()
-		e := p.expect(")")
-		return &Node{Kind: Paren, Span: Span{t.Start, e.End}, Args: []*Node{a}}
-	case "[":
-		p.next()
-		n := &Node{Kind: Set, Span: t.Span}
-		for !p.is("]") {
-			n.Args = append(n.Args, p.expr())
-			p.accept(",")
-		}
-		n.End = p.next().End
-		return n
-	case "{":
-		p.next()
-		n := &Node{Kind: Record, Span: t.Span}
-		for !p.is("}") {
-			p.next()
-			p.expect(":")
-			n.Args = append(n.Args, p.expr())
-			p.accept(",")
-		}
-		n.End = p.next().End
-		return n
-	}
-	panic(fmt.Sprintf("unexpected %q", t.s))
+	return p.next().Span
 }
 
-func Walk(n *Node, f func(*Node) bool) {
-	if !f(n) {
-		return
+// reserved words are no names.
+func reserved(s string) bool {
+	switch s {
+	case "true", "false", "if", "then", "else", "in", "like", "has", "is", "__cedar":
+		return true
 	}
-	for _, a := range n.Args {
-		Walk(a, f)
+	return false
+}
+
+// isName reports whether a token is a word that is not reserved.
+func (p *parser) isName(t Token) bool { return t.Kind == Word && !reserved(p.of(t)) }
+
+// name goes over a name.
+func (p *parser) name(belongs string) Name {
+	t := p.peek()
+	if !p.isName(t) {
+		p.unexpected(t, belongs)
+		return Name{Span: t.Span}
 	}
+	p.next()
+	return Name{p.of(t), t.Span}
+}
+
+// quotedText goes over a text.
+func (p *parser) quotedText(belongs string) Name {
+	t := p.peek()
+	if t.Kind != Text {
+		p.unexpected(t, belongs)
+		return Name{Span: t.Span}
+	}
+	p.next()
+	return Name{p.unquote(t), t.Span}
+}
+
+// nameOrText goes over either.
+func (p *parser) nameOrText() Name {
+	if p.peek().Kind == Text {
+		return p.quotedText("")
+	}
+	return p.name("a name or string")
 }

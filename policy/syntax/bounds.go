@@ -1,4 +1,4 @@
-package source
+package syntax
 
 import "fmt"
 
@@ -10,53 +10,22 @@ const (
 	maxChain   = 16     // names after each other, as in a.b.c
 )
 
-// An extent is where the text of one policy begins and ends.
-type extent struct{ start, end int }
-
-// extents finds the policies of a text by their semicolons, and complains, with the
-// place, about the first one that is nested too deep.
-func extents(text []byte) (list []extent, at int, complaint string) {
-	lex := lexer{text: text}
-	n := nesting{}
-	start := -1
-	for {
-		t := lex.next()
-		if t.kind == tokenEnd {
-			break
-		}
-		if start < 0 {
-			start = t.start
-		}
-		if complaint := n.add(text, t); complaint != "" {
-			return nil, t.start, complaint
-		}
-		if n.brackets == 0 && text[t.start] == ';' {
-			list = append(list, extent{start, t.end})
-			n, start = nesting{}, -1
-		}
-	}
-	if start >= 0 {
-		list = append(list, extent{start, len(text)})
-	}
-	return list, 0, ""
-}
-
 // A nesting measures how deep the tree of a policy can be.
 type nesting struct{ brackets, steps, chain int }
 
 // add looks at the next token and says what is too much, "" if nothing is.
-func (n *nesting) add(text []byte, t token) string {
-	switch t.kind {
-	case tokenText:
+func (n *nesting) add(text []byte, t Token) string {
+	switch t.Kind {
+	case Text:
 		n.chain = 0
 		return ""
-	case tokenWord:
-		if string(text[t.start:t.end]) == "if" {
+	case Word, Number:
+		if string(text[t.Start:t.End]) == "if" {
 			n.steps++
 		}
 		return n.complaint()
 	}
-	c := text[t.start]
+	c := text[t.Start]
 	if c != '.' {
 		n.chain = 0
 	}
