@@ -22,12 +22,15 @@ without secrets.
 The exit code is 3 if policies have mistakes, and 4 if their tests fail.`,
 		Example: `  mcpagg catalog pull -c gateway.hcl      # write the tools to catalog.json
   mcpagg policy test                      # run the tests beside the policies
+  mcpagg policy what-can --as dev         # what somebody may use
+  mcpagg policy who-can github/merge       # who may use a tool
   mcpagg policy explain --group platform --tool github/create_issue`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(
 		newTestCommand(live), newExplainCommand(live),
+		newWhatCanCommand(live), newWhoCanCommand(live),
 	)
 	return cmd
 }
