@@ -30,7 +30,7 @@ type Change struct {
 	Kind          Kind
 	Before, After *explain.Answer
 	// BeforeObligations and AfterObligations are what holds for what is allowed, in words.
-	// They are nil for other kinds.
+	// They are nil where that is the same, or nothing was allowed or is.
 	BeforeObligations, AfterObligations []string
 	Callers                             []Caller
 	Rows                                []Row
@@ -156,9 +156,8 @@ func between(before, after *explain.Answer) (c Change, ok bool) {
 	case !is:
 		c.Kind = Denied
 	case after.Covers(before) && before.Covers(after):
-		c.BeforeObligations, c.AfterObligations = obligations(before), obligations(after)
 		c.Kind = Obligations
-		return c, !slices.Equal(c.BeforeObligations, c.AfterObligations)
+		return c, c.withObligations()
 	case after.Covers(before):
 		c.Kind = Wider
 	case before.Covers(after):
@@ -166,7 +165,20 @@ func between(before, after *explain.Answer) (c Change, ok bool) {
 	default:
 		c.Kind = Changed
 	}
+	if was && is {
+		c.withObligations()
+	}
 	return c, true
+}
+
+// withObligations notes those of both answers, and reports whether they differ.
+func (c *Change) withObligations() bool {
+	before, after := obligations(c.Before), obligations(c.After)
+	if slices.Equal(before, after) {
+		return false
+	}
+	c.BeforeObligations, c.AfterObligations = before, after
+	return true
 }
 
 // obligations are what holds for what an answer's permits allow, in words, each with the

@@ -24,13 +24,14 @@ The exit code is 3 if policies have mistakes, and 4 if their tests fail.`,
   mcpagg policy test                      # run the tests beside the policies
   mcpagg policy what-can --as dev         # what somebody may use
   mcpagg policy who-can github/merge       # who may use a tool
+  mcpagg policy diff main                 # what a branch changes for whom
   mcpagg policy explain --group platform --tool github/create_issue`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(
 		newTestCommand(live), newExplainCommand(live),
-		newWhatCanCommand(live), newWhoCanCommand(live),
+		newWhatCanCommand(live), newWhoCanCommand(live), newDiffCommand(live),
 	)
 	return cmd
 }

@@ -1,7 +1,6 @@
 package policycmd
 
 import (
-	"github.com/mcpagg/mcpagg/cmd/mcpagg/internal/workspace"
 	"github.com/mcpagg/mcpagg/policy/explain"
 	"github.com/mcpagg/mcpagg/policy/survey"
 )
@@ -40,14 +39,15 @@ type jsonAnswer struct {
 	Forbids   []jsonPolicy `json:"forbids,omitempty"`
 }
 
-func answerJSON(w *workspace.Workspace, a *explain.Answer) jsonAnswer {
-	return jsonAnswer{a.Outcome.String(), a.Sentence(), a.Condition(), partsJSON(w, a.Permits), partsJSON(w, a.Forbids)}
+// answerJSON is an answer by policies whose files are where path says.
+func answerJSON(path func(string) string, a *explain.Answer) jsonAnswer {
+	return jsonAnswer{a.Outcome.String(), a.Sentence(), a.Condition(), partsJSON(path, a.Permits), partsJSON(path, a.Forbids)}
 }
 
-func partsJSON(w *workspace.Workspace, parts []explain.Part) []jsonPolicy {
+func partsJSON(path func(string) string, parts []explain.Part) []jsonPolicy {
 	var all []jsonPolicy
 	for _, p := range parts {
-		all = append(all, jsonPolicy{p.Policy.ID, w.Path(p.Policy.File), p.Policy.Line})
+		all = append(all, jsonPolicy{p.Policy.ID, path(p.Policy.File), p.Policy.Line})
 	}
 	return all
 }

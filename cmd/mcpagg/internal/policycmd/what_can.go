@@ -266,7 +266,7 @@ func (p *abilities) json(w io.Writer) error {
 		one := caller{callerJSON(c), t[explain.Always], t[explain.Sometimes], t[explain.Never], []entry{}}
 		for r, row := range p.m.Rows {
 			if a := p.m.At(i, r); p.all || a.Outcome != explain.Never {
-				one.Objects = append(one.Objects, entry{rowJSON(row), answerJSON(p.w, a)})
+				one.Objects = append(one.Objects, entry{rowJSON(row), answerJSON(p.w.Path, a)})
 			}
 		}
 		all = append(all, one)

@@ -281,7 +281,7 @@ func (p *accesses) accessJSON(w io.Writer, m *survey.Map, who survey.Access) err
 		out.Others = append(out.Others, other{jsonPolicy{o.Policy.ID, p.w.Path(o.Policy.File), o.Policy.Line}, o.Needs})
 	}
 	for i, c := range m.Callers {
-		out.Callers = append(out.Callers, entry{callerJSON(c), answerJSON(p.w, m.At(i, 0))})
+		out.Callers = append(out.Callers, entry{callerJSON(c), answerJSON(p.w.Path, m.At(i, 0))})
 	}
 	return cli.PrintJSON(w, out)
 }
