@@ -94,19 +94,9 @@ func (p *difference) paragraph(w io.Writer, indent, text string) {
 func (p *difference) change(w io.Writer, c *survey.Change) {
 	fmt.Fprintln(w)
 	p.paragraph(w, "  ", strings.Join(objectNames(c.Rows, mostNamed), ", "))
-	p.hanging(w, "    for ", strings.Join(callerNames(c.Callers, mostNamed), ", "))
+	hanging(w, p.width, "    for ", strings.Join(callerNames(c.Callers, mostNamed), ", "))
 	for _, line := range p.sentences(c) {
-		p.hanging(w, "    "+line[0]+" ", line[1])
-	}
-}
-
-// hanging prints a text behind a word.
-func (p *difference) hanging(w io.Writer, word, text string) {
-	for i, line := range lines(cli.Visible(text), p.width-len(word)) {
-		if i > 0 {
-			word = strings.Repeat(" ", len(word))
-		}
-		fmt.Fprintln(w, word+line)
+		hanging(w, p.width, "    "+line[0]+" ", line[1])
 	}
 }
 

@@ -24,6 +24,7 @@ The exit code is 3 if policies have mistakes, and 4 if their tests fail.`,
   mcpagg policy test                      # run the tests beside the policies
   mcpagg policy what-can --as dev         # what somebody may use
   mcpagg policy who-can github/merge       # who may use a tool
+  mcpagg policy matrix -o matrix.html     # a page with who may use what
   mcpagg policy diff main                 # what a branch changes for whom
   mcpagg policy explain --group platform --tool github/create_issue`,
 		Args: cobra.NoArgs,
@@ -31,7 +32,7 @@ The exit code is 3 if policies have mistakes, and 4 if their tests fail.`,
 	}
 	cmd.AddCommand(
 		newTestCommand(live), newExplainCommand(live),
-		newWhatCanCommand(live), newWhoCanCommand(live), newDiffCommand(live),
+		newWhatCanCommand(live), newWhoCanCommand(live), newMatrixCommand(live), newDiffCommand(live),
 	)
 	return cmd
 }
