@@ -93,7 +93,7 @@ func (e *explainCommand) do(cmd *cobra.Command, live workspace.Live) error {
 	p := &explained{w: w, who: who, request: r, paint: cli.Painter(cli.Coloured(cmd.OutOrStdout())), json: e.json}
 	x := explain.New(w.Engine)
 	if cmd.Flags().Changed("input") {
-		if err := e.arguments(cmd, r); err != nil {
+		if err := readArguments(cmd, e.input, r); err != nil {
 			return err
 		}
 		v := x.Explain(r, nil)
@@ -201,17 +201,17 @@ func (e *explainCommand) known(cmd *cobra.Command, who *persona.Persona) []strin
 // maxInput bounds arguments that are read, in bytes.
 const maxInput = 4 << 20
 
-// arguments has the request have those of --input.
-func (e *explainCommand) arguments(cmd *cobra.Command, r *policy.Request) error {
-	var from io.Reader = strings.NewReader(e.input)
-	if path, ok := strings.CutPrefix(e.input, "@"); ok {
+// readArguments has the request have those of --input.
+func readArguments(cmd *cobra.Command, input string, r *policy.Request) error {
+	var from io.Reader = strings.NewReader(input)
+	if path, ok := strings.CutPrefix(input, "@"); ok {
 		file, err := os.Open(path)
 		if err != nil {
 			return cli.UsageError("--input: %w", err)
 		}
 		defer file.Close()
 		from = file
-	} else if e.input == "-" {
+	} else if input == "-" {
 		from = cmd.InOrStdin()
 	}
 	raw, err := io.ReadAll(io.LimitReader(from, maxInput+1))

@@ -6,7 +6,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/mcpagg/mcpagg/cmd/mcpagg/internal/cli"
 	"github.com/mcpagg/mcpagg/cmd/mcpagg/internal/workspace"
@@ -201,7 +200,7 @@ func (p *explained) verdict(w io.Writer, v *explain.Verdict) error {
 	if v.StepUp != "" {
 		fmt.Fprintf(w, "  all that is missing is a sign-in with the authentication context %s\n", cli.Visible(v.StepUp))
 	}
-	for _, o := range obligations(v.Obligations) {
+	for _, o := range v.Obligations.Words() {
 		fmt.Fprintf(w, "  %s\n", cli.Visible(o))
 	}
 	for _, note := range v.Notes {
@@ -275,43 +274,6 @@ func (p *explained) node(w io.Writer, n *explain.Node, indent string) {
 	}
 }
 
-// obligations say what holds for an allowed request.
-func obligations(o source.Obligations) []string {
-	var all []string
-	for _, r := range o.Rates {
-		all = append(all, fmt.Sprintf("at most %s in %s", cli.Count(r.Calls, "call"), short(r.Per)))
-	}
-	if o.MaxBytesIn > 0 {
-		all = append(all, fmt.Sprintf("the arguments have %d bytes at most", o.MaxBytesIn))
-	}
-	if o.MaxBytesOut > 0 {
-		all = append(all, fmt.Sprintf("the result has %d bytes at most", o.MaxBytesOut))
-	}
-	if len(o.Redact) > 0 {
-		var paths []string
-		for _, path := range o.Redact {
-			paths = append(paths, path.String())
-		}
-		all = append(all, "taken out of the result: "+strings.Join(paths, ", "))
-	}
-	if o.Audit {
-		all = append(all, "the arguments are in the audit record as they come")
-	}
-	return all
-}
-
-func short(d time.Duration) string {
-	for _, unit := range []struct {
-		of   time.Duration
-		name string
-	}{{24 * time.Hour, "a day"}, {time.Hour, "an hour"}, {time.Minute, "a minute"}, {time.Second, "a second"}} {
-		if d == unit.of {
-			return unit.name
-		}
-	}
-	return d.String()
-}
-
 func (p *explained) verdictJSON(w io.Writer, v *explain.Verdict) error {
 	type judged struct {
 		jsonPolicy
@@ -332,7 +294,7 @@ func (p *explained) verdictJSON(w io.Writer, v *explain.Verdict) error {
 		Obligations []string `json:"obligations,omitempty"`
 		Notes       []string `json:"notes,omitempty"`
 		Policies    []judged `json:"policies"`
-	}{p.who.Name, p.request.Object.String(), v.Allowed, v.Why, v.Lacks, v.StepUp, obligations(v.Obligations), v.Notes, []judged{}}
+	}{p.who.Name, p.request.Object.String(), v.Allowed, v.Why, v.Lacks, v.StepUp, v.Obligations.Words(), v.Notes, []judged{}}
 	for _, j := range v.Judged {
 		out.Policies = append(out.Policies, judged{p.named(j.Policy), j.Policy.Permit, j.Satisfied, j.Deciding, j.Error, j.Scope, j.Conditions})
 	}

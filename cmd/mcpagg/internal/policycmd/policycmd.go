@@ -36,6 +36,10 @@ The exit code is 3 if policies have mistakes, and 4 if their tests fail.`,
 		newCheckCommand(live),
 		newTestCommand(live),
 		newExplainCommand(live),
+		newWhatCanCommand(live),
+		newWhoCanCommand(live),
+		newMatrixCommand(live),
+		newDiffCommand(live),
 	)
 	return cmd
 }
