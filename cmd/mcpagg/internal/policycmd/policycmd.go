@@ -22,12 +22,14 @@ without secrets.
 The exit code is 3 if policies have mistakes, and 4 if their tests fail.`,
 		Example: `  mcpagg catalog pull -c gateway.hcl      # write the tools to catalog.json
   mcpagg policy new                       # write a first policy and its test
+  mcpagg policy fmt -w                    # lay them out
   mcpagg policy schema --tool github/create_issue`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(
 		newNewCommand(live),
+		newFmtCommand(),
 		newSchemaCommand(live),
 		newImportCommand(),
 	)
