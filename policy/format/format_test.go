@@ -146,7 +146,7 @@ func TestDeepPoliciesAreLaidOut(t *testing.T) {
 	for _, inner := range []string{
 		strings.Repeat("(", 98) + "1" + strings.Repeat(")", 98), strings.Repeat("[", 98) + strings.Repeat("]", 98), strings.Repeat("!", 9000) + "1",
 		strings.Repeat("if 1 then 1 else ", 9000) + "1", strings.Repeat("a::\"b\" && ", 4000) + "1", strings.Repeat("1 + ", 9000) + "1",
-		"context" + strings.Repeat(`["a"]`, 9000), "[" + strings.Repeat("1, ", 50_000) + "]", strings.Repeat("{a: ", 98) + "1" + strings.Repeat("}", 98),
+		"context" + strings.Repeat(`["a"]`, 9000), "[" + strings.Repeat("1, ", 10_000) + "]", strings.Repeat("{a: ", 98) + "1" + strings.Repeat("}", 98),
 	} {
 		text := []byte(when + inner + " };")
 		checkSource(t, text)

@@ -66,11 +66,7 @@ func (d *draft) text() string {
 	case d.upstream != "":
 		scope[2] = "resource in " + entity("Upstream", d.upstream)
 	}
-	head := effect + " (" + strings.Join(scope, ", ") + ")"
-	if len([]rune(head)) > lineWidth {
-		head = effect + " (\n  " + strings.Join(scope, ",\n  ") + "\n)"
-	}
-	return fmt.Sprintf("@id(%s)\n%s%s;\n", cedarText(d.id), head, d.conditions())
+	return laidOutText(fmt.Sprintf("@id(%s) %s (%s)%s;", cedarText(d.id), effect, strings.Join(scope, ", "), d.conditions()))
 }
 
 // conditions is the when clause, "" for none.
@@ -79,9 +75,9 @@ func (d *draft) conditions() string {
 	if len(d.tools) > 1 {
 		names := make([]string, len(d.tools))
 		for i, t := range d.tools {
-			names[i] = "    " + t.String()
+			names[i] = t.String()
 		}
-		parts = append(parts, "resource in [\n"+strings.Join(names, ",\n")+"\n  ]")
+		parts = append(parts, "resource in ["+strings.Join(names, ", ")+"]")
 	}
 	if d.readOnly {
 		parts = append(parts, "resource.read_only")
@@ -89,13 +85,10 @@ func (d *draft) conditions() string {
 	for i := range d.when {
 		parts = append(parts, d.when[i].text(d.forbid))
 	}
-	switch {
-	case len(parts) == 0:
+	if len(parts) == 0 {
 		return ""
-	case len(parts) == 1 && !strings.Contains(parts[0], "\n") && len([]rune(parts[0])) < lineWidth-10:
-		return "\nwhen { " + parts[0] + " }"
 	}
-	return "\nwhen {\n  " + strings.Join(parts, " &&\n  ") + "\n}"
+	return " when { " + strings.Join(parts, " && ") + " }"
 }
 
 // entity is how policies write one.

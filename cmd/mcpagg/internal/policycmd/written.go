@@ -7,37 +7,26 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/mcpagg/mcpagg/cmd/mcpagg/internal/cli"
 	"github.com/mcpagg/mcpagg/policy/ast"
+	"github.com/mcpagg/mcpagg/policy/format"
 )
 
-// lineWidth is how long the lines of policies should be at most, in characters.
-const lineWidth = 80
-
-// scopePattern is the scope of a policy as Cedar's own printer lays it out, in lines of
-// their own, or in one line with blanks.
-var scopePattern = regexp.MustCompile(`(?m)^(permit|forbid) \(\s+((?s:.*?))\s+\)(;?)$`)
-
-// policyText is a policy as it stands in a file, its scope in one line if that fits.
+// policyText is a policy as it stands in a file.
 func policyText(tree *ast.Policy) string {
-	text := string(ast.Compile(tree).MarshalCedar())
-	at := scopePattern.FindStringSubmatchIndex(text)
-	if at == nil {
-		return text + "\n"
+	return laidOutText(string(ast.Compile(tree).MarshalCedar()))
+}
+
+// laidOutText is a policy as mcpagg policy fmt lays it out. One that cannot be read is
+// left as it is, for people to see what is wrong.
+func laidOutText(policy string) string {
+	made, err := format.Source("policy", []byte(policy))
+	if err != nil {
+		return policy + "\n"
 	}
-	var parts []string
-	for line := range strings.Lines(text[at[4]:at[5]]) {
-		parts = append(parts, strings.TrimSpace(line))
-	}
-	head := text[at[2]:at[3]] + " (" + strings.Join(parts, " ") + ")" + text[at[6]:at[7]]
-	if utf8.RuneCountInString(head) > lineWidth {
-		head = text[at[2]:at[3]] + " (\n  " + strings.Join(parts, "\n  ") + "\n)" + text[at[6]:at[7]]
-	}
-	return text[:at[0]] + head + text[at[1]:] + "\n"
+	return string(made)
 }
 
 // A newFile is one that a command writes.
