@@ -78,7 +78,7 @@ func (l *looked) fields(name string) set {
 	wanted, all := l.reads.wants(l.about.binds)
 	fields := set{}
 	for _, f := range t.Type.Fields {
-		if name != "input" || all || wanted[f.Name] {
+		if name != "input" && name != "size" || all || wanted[f.Name] {
 			fields.add(f.Name)
 		}
 	}
