@@ -22,6 +22,7 @@ var allowed = map[string][]string{
 	"policy/schema":                 {"policy", "policy/ast", "policy/facts", "policy/source", "policy/typed"},
 	"policy/check":                  {"policy", "policy/ast", "policy/facts", "policy/may", "policy/source", "policy/syntax", "policy/typed"},
 	"policy/syntax":                 nil,
+	"policy/replay":                 {"policy", "policy/ast", "policy/may", "policy/source", "policy/typed"},
 	"policy/may":                    {"policy/ast", "policy/typed"},
 	"policy/facts":                  {"policy/ast", "policy/source"},
 	"policy/lock":                   nil,
