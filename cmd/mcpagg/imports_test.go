@@ -50,7 +50,7 @@ var allowed = map[string][]string{
 	"aggregator":                    {"aggregator/audit", "aggregator/brake", "aggregator/labels", "oauth", "policy", "policy/lock", "policy/source", "upstream", "upstream/rawjson"},
 	"cmd/mcpagg/internal/config":    {"aggregator", "aggregator/audit", "policy", "policy/facts", "policy/lock", "policy/source", "policy/suite", "oauth", "oauth/broker", "oauth/client", "oauth/compat", "oauth/entra", "oauth/redirect", "oauth/store", "upstream", "upstream/egress", "cmd/mcpagg/internal/control", "cmd/mcpagg/internal/secrets"},
 	"cmd/mcpagg/internal/cli":       nil,
-	"cmd/mcpagg/internal/policycmd": {"aggregator", "cmd/mcpagg/internal/cli", "cmd/mcpagg/internal/workspace", "policy", "policy/ast", "policy/check", "policy/explain", "policy/persona", "policy/schema", "policy/source", "policy/suite", "policy/typed"},
+	"cmd/mcpagg/internal/policycmd": {"aggregator", "cmd/mcpagg/internal/cli", "cmd/mcpagg/internal/workspace", "policy", "policy/ast", "policy/check", "policy/explain", "policy/persona", "policy/replay", "policy/schema", "policy/source", "policy/suite", "policy/typed"},
 	"cmd/mcpagg/internal/workspace": {"policy", "policy/source", "cmd/mcpagg/internal/cli", "cmd/mcpagg/internal/config"},
 	"cmd/mcpagg/internal/importer":  {"cmd/mcpagg/internal/config"},
 	"cmd/mcpagg/internal/control":   nil,

@@ -25,7 +25,8 @@ The exit code is 3 if policies have mistakes, and 4 if their tests fail.`,
   mcpagg policy check                     # what is wrong with policies
   mcpagg policy test                      # run the tests beside them
   mcpagg policy matrix --format html -o matrix.html
-  mcpagg policy explain --group platform --tool github/create_issue`,
+  mcpagg policy explain --group platform --tool github/create_issue
+  mcpagg policy replay --policies policies-next --since 30d  # what becomes of past calls`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -36,6 +37,7 @@ The exit code is 3 if policies have mistakes, and 4 if their tests fail.`,
 		newCheckCommand(live),
 		newTestCommand(live),
 		newExplainCommand(live),
+		newReplayCommand(live),
 	)
 	return cmd
 }
