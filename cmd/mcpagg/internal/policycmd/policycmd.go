@@ -38,6 +38,7 @@ The exit code is 3 if policies have mistakes, and 4 if their tests fail.`,
 		newTestCommand(live),
 		newExplainCommand(live),
 		newReplayCommand(live),
+		newCoverageCommand(live),
 	)
 	return cmd
 }
