@@ -23,6 +23,8 @@ type matter struct {
 
 	arguments arguments
 	decision  *policy.Decision // nil until there is one
+	decided   time.Time        // when policies were asked
+	earlier   *audit.Earlier   // calls, as policies were told of them; nil if they were not
 	took      time.Duration    // to decide
 	recorded  bool             // in the audit file
 	reference string           // made when it is refused
@@ -58,6 +60,7 @@ func (g *Gateway) decide(ctx context.Context, r Request, args arguments) (source
 	about := r.about
 	about.arguments = args
 	begun := time.Now()
+	about.decided = begun
 	q := g.question(r, begun)
 	about.decision = r.catalog.decide(q)
 	about.took = time.Since(begun)
@@ -103,6 +106,7 @@ func (g *Gateway) question(r Request, now time.Time) *policy.Request {
 	if g.labels != nil {
 		q.Session.Calls, q.Session.Labels = g.labels.Of(r.Caller.ID, clientOf(r.Caller))
 	}
+	about.earlier = &audit.Earlier{Calls: q.Session.Calls, Labels: q.Session.Labels}
 	q.Principal = g.principals.of(r.Caller).Principal
 	return q
 }

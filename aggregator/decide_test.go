@@ -164,12 +164,14 @@ func TestAuditOfDecisions(t *testing.T) {
 	common := map[string]any{
 		"kind": "decision", "caller": `User::"t/ann"`, "name": "ann", "action": "call_tool", "upstream": "up", "object": "create_issue",
 		"published": "up_create_issue", "ip": "127.0.0.1", "policies": g.opts.Policy.Digest(), "generation": float64(g.Catalog().Generation),
+		"principal": map[string]any{"groups": []any{"staff"}},
 	}
+	calls := map[string]any{"calls": 0.0}
 	at := []any{map[string]any{"id": "issues", "file": "t.cedar", "line": 2.0}}
 	watched := []any{map[string]any{"id": "watched", "file": "t.cedar", "line": 3.0}}
 	for i, want := range []map[string]any{
-		{"decision": "allow", "reasons": at, "observed": watched, "looked": map[string]any{"context.input.repo": "web", "context.bytes": 14.0}},
-		{"decision": "deny", "observed": watched, "looked": map[string]any{"context.input.repo": "api", "context.bytes": 14.0}},
+		{"decision": "allow", "earlier": calls, "reasons": at, "observed": watched, "looked": map[string]any{"context.input.repo": "web", "context.bytes": 14.0}},
+		{"decision": "deny", "earlier": calls, "observed": watched, "looked": map[string]any{"context.input.repo": "api", "context.bytes": 14.0}},
 		{"decision": "deny", "why": "arguments: repo"},
 	} {
 		got := lines[i]

@@ -1,12 +1,15 @@
 package aggregator
 
 import (
+	"cmp"
 	"encoding/json"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/mcpagg/mcpagg/aggregator/audit"
 	"github.com/mcpagg/mcpagg/oauth"
 	"github.com/mcpagg/mcpagg/policy"
 )
@@ -30,7 +33,8 @@ type principals struct {
 // A principal is a caller as policies see it.
 type principal struct {
 	*policy.Principal
-	seen atomic.Pointer[viewKey] // of the engine that was asked last
+	audited *audit.Principal        // as the audit file has it
+	seen    atomic.Pointer[viewKey] // of the engine that was asked last
 }
 
 // A viewKey is the same for all to whom an engine shows the same.
@@ -51,7 +55,7 @@ func (p *principals) of(c *oauth.Caller) *principal {
 	}
 	known := p.old[c]
 	if known == nil {
-		known = &principal{Principal: principalOf(c)}
+		known = newPrincipal(c)
 	}
 	p.young[c] = known
 	return known
@@ -65,6 +69,32 @@ func (p *principal) view(e *policy.Engine) string {
 	known := &viewKey{e, e.ViewKey(p.Principal)}
 	p.seen.Store(known)
 	return known.key
+}
+
+func newPrincipal(c *oauth.Caller) *principal {
+	p := principalOf(c)
+	return &principal{Principal: p, audited: auditedPrincipal(p)}
+}
+
+// auditedPrincipal is what the audit file tells of a caller beside who it is: what
+// other policies may look at, but for claims and what people are called.
+func auditedPrincipal(p *policy.Principal) *audit.Principal {
+	a := audit.Principal{
+		Groups: p.Groups, Unresolved: p.Unresolved, Roles: p.Roles, Scopes: p.Scopes, Guest: p.Guest,
+		MFA: slices.Contains(p.Auth.Methods, "mfa"), Contexts: p.Auth.Contexts,
+	}
+	for _, id := range p.GroupIDs {
+		if !slices.Contains(p.Groups, id) {
+			a.GroupIDs = append(a.GroupIDs, id)
+		}
+	}
+	if !p.GroupsKnown {
+		a.GroupsUnknown = cmp.Or(p.GroupsWhy, "nobody said them")
+	}
+	if !p.Auth.Time.IsZero() {
+		a.SignedIn = p.Auth.Time.UTC().Format(time.RFC3339Nano)
+	}
+	return a.Bound()
 }
 
 // principalOf is the caller in the words of policies.

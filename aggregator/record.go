@@ -36,6 +36,7 @@ func (g *Gateway) record(r Request, decision audit.Decision, reason string) bool
 	}
 	if p := r.catalog.Policy; p != nil {
 		record.Policies = p.Digest()
+		record.Principal, record.Earlier = g.principals.of(r.Caller).audited, about.earlier
 	}
 	if d := about.decision; d != nil {
 		about.addDecision(&record, d)
@@ -43,8 +44,9 @@ func (g *Gateway) record(r Request, decision audit.Decision, reason string) bool
 	return log.Add(record)
 }
 
-// addDecision is what the policies said.
+// addDecision is what the policies said, and when.
 func (a *matter) addDecision(record *audit.Record, d *policy.Decision) {
+	record.Time = a.decided
 	record.Reasons, record.Errors, record.Observed = reasonsOf(d.Reasons), reasonsOf(d.Errors), reasonsOf(d.Observed)
 	record.Micros, record.Looked, record.Full = a.took.Microseconds(), d.Looked, d.Obligations.Audit
 	if record.Why == "" || record.Why == byPolicy {

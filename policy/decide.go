@@ -54,6 +54,7 @@ type looked struct {
 	about   *about
 	reads   *reads
 	context types.Record
+	asked   bool // context could be made
 }
 
 // Decide decides one request.
@@ -87,7 +88,7 @@ func (e *Engine) decide(r *Request, auth Auth) *Decision {
 	if err != nil {
 		return e.deny(d, r, "policies cannot be asked: "+err.Error(), nil)
 	}
-	d.looked.context = context
+	d.looked.context, d.looked.asked = context, true
 	q := question{
 		engine:   e,
 		entities: &world{class: c, about: ruling.about},
@@ -281,46 +282,4 @@ func (e *Engine) ViewKey(p *Principal) string {
 		return "unknown groups"
 	}
 	return e.classOf(p).key
-}
-
-// Looked are the values that conditions could look at, by their path such as
-// context.input.repo, and under "principal in" the entities that the principal is
-// in. It is nil where nothing was asked.
-func (d *Decision) Looked() map[string]any {
-	l := d.looked
-	if l.class == nil {
-		return nil
-	}
-	all := map[string]any{}
-	for name := range l.reads.principal {
-		if v, ok := l.class.entity.Attributes.Get(types.String(name)); ok {
-			all["principal."+name] = v
-		}
-	}
-	for name := range l.reads.resource {
-		if v, ok := l.about.entity.Attributes.Get(types.String(name)); ok {
-			all["resource."+name] = v
-		}
-	}
-	for name, v := range l.context.All() {
-		below, ok := v.(types.Record)
-		if !ok {
-			all["context."+string(name)] = v
-			continue
-		}
-		for field, v := range below.All() {
-			all["context."+string(name)+"."+string(field)] = v
-		}
-	}
-	var in []string
-	for above := range l.class.entity.Parents.All() {
-		if l.reads.uids[above] || l.reads.identity {
-			in = append(in, above.String())
-		}
-	}
-	if in != nil {
-		slices.Sort(in)
-		all["principal in"] = in
-	}
-	return all
 }

@@ -344,7 +344,20 @@ type callers struct {
 }
 
 func (c *callers) add(i int, p *ast.Policy) {
-	uid := types.EntityUID{}
+	uid, named := namedCaller(p)
+	if !named {
+		c.any = append(c.any, i)
+		return
+	}
+	if c.byUID == nil {
+		c.byUID = map[types.EntityUID][]int{}
+	}
+	c.byUID[uid] = append(c.byUID[uid], i)
+}
+
+// namedCaller is what callers are, or are in, by the scope of a policy; named is false if
+// they may be others.
+func namedCaller(p *ast.Policy) (uid types.EntityUID, named bool) {
 	switch scope := p.Principal.(type) {
 	case ast.ScopeEq:
 		uid = scope.Entity
@@ -353,17 +366,9 @@ func (c *callers) add(i int, p *ast.Policy) {
 	case ast.ScopeIsIn:
 		uid = scope.Entity
 	default:
-		c.any = append(c.any, i)
-		return
+		return uid, false
 	}
-	if uid.Type == typeTag { // files may lead there through an upstream, whose tags its objects know
-		c.any = append(c.any, i)
-		return
-	}
-	if c.byUID == nil {
-		c.byUID = map[types.EntityUID][]int{}
-	}
-	c.byUID[uid] = append(c.byUID[uid], i)
+	return uid, uid.Type != typeTag // files may lead there through an upstream, whose tags its objects know
 }
 
 // of are the rules whose scope may hold a principal with these ancestors, in order.

@@ -387,12 +387,12 @@ func TestUnknownTargetDenies(t *testing.T) {
 }
 
 func TestLooked(t *testing.T) {
-	e := engine(t, `permit(principal in Group::"platform", action, resource) when { context.input.owner == "contoso" && !resource.read_only && principal.tenant == "t" };`)
+	e := engine(t, `permit(principal in Group::"platform", action, resource) when { context.input.owner == "contoso" && !resource.read_only && principal.tenant == "t" && !(principal has email) && !(context.input has title) && !(context has arg_title) };`)
 	got, err := json.Marshal(e.Decide(request(person("platform", "staff"), repo)).Looked())
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = `{"context.input.owner":"contoso","principal in":["Group::\"platform\""],"principal.tenant":"t","resource.read_only":false}`
+	const want = `{"context.arg_owner":"contoso","context.arg_title":null,"context.input.owner":"contoso","context.input.title":null,"principal in":["Group::\"platform\""],"principal.email":null,"principal.tenant":"t","resource.read_only":false}`
 	if string(got) != want {
 		t.Errorf("%s", got)
 	}

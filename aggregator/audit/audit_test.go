@@ -96,6 +96,11 @@ var (
 		Decision: audit.Deny, Reference: "K7QXM2VATB", Action: "call_tool", Upstream: "github", Object: "create_issue", Published: "gh_create_issue",
 		Caller: `User::"6c1f6c8e-0000-0000-0000-000000000000/5f2b0c1d-0000-0000-0000-000000000001"`, Name: "Ann Example",
 		Client: "vscode", Provider: "contoso", Session: "uY3kq0fWm1xNQ0s8vZr2aA", IP: "203.0.113.7",
+		Principal: &audit.Principal{
+			Groups: []string{"platform"}, GroupIDs: []string{"4f1c2d3e-0000-0000-0000-000000000001"},
+			Scopes: []string{"mcp.access"}, MFA: true, SignedIn: "2026-11-28T08:02:11Z",
+		},
+		Earlier: &audit.Earlier{Calls: 3, Labels: []string{"private-data"}},
 		Reasons: []audit.Reason{{ID: "other-teams", File: "policies/github.cedar", Line: 7}},
 		Why:     "a policy forbids it", Told: "other-teams",
 		Looked: func() map[string]any {
@@ -444,6 +449,9 @@ func TestLongRecord(t *testing.T) {
 				r.Reasons = append(r.Reasons, audit.Reason{ID: text, File: text, Line: 1 << 60, Error: text})
 			}
 			r.Errors, r.Observed, r.Candidate = r.Reasons, r.Reasons, &audit.Candidate{Decision: audit.Deny, Reasons: r.Reasons}
+			many := slices.Repeat([]string{strings.Repeat("x", 96)}, 100)
+			r.Principal = &audit.Principal{Groups: many, GroupIDs: many, GroupsUnknown: text, Unresolved: many, Roles: many, Scopes: many, Contexts: many, SignedIn: text}
+			r.Earlier = &audit.Earlier{Labels: many[:24]}
 			add(t, l, r) // is short enough without values
 			r.Looked = func() map[string]any {
 				values := map[string]any{}

@@ -50,6 +50,10 @@ func (m *machine) attribute(v *value, name types.String) value {
 		if a, ok := m.env.Known.Get(name); ok {
 			return exactly(a)
 		}
+		if _, ok := m.env.Partly[name]; ok {
+			parts := m.partly(name)
+			return value{form: aRecord, parts: &parts}
+		}
 		return member(m.env.Unknown, name)
 	case ofType:
 		switch v.typ.Kind {
@@ -61,7 +65,9 @@ func (m *machine) attribute(v *value, name types.String) value {
 	case aRecord:
 		for i := range *v.parts {
 			if p := &(*v.parts)[i]; p.name == name {
-				return p.val
+				part := p.val
+				part.fails = p.absent
+				return part
 			}
 		}
 	}
@@ -79,6 +85,9 @@ func (m *machine) attributeOf(v *value, name types.String) value {
 			return value{}
 		}
 		e, _ := m.get(uid)
+		if _, ok := e.Attributes.Get(name); !ok && m.doubt(uid) != nil {
+			return member(m.doubt(uid).Attributes, name)
+		}
 		attributes = e.Attributes
 	} else if attributes, ok = v.known.(types.Record); !ok {
 		return value{}
@@ -88,6 +97,27 @@ func (m *machine) attributeOf(v *value, name types.String) value {
 		return value{}
 	}
 	return exactly(a)
+}
+
+// doubt is what is not known of an entity, nil for nothing.
+func (m *machine) doubt(uid types.EntityUID) *Doubt {
+	if m.env.Doubt == nil || uid != m.env.Principal {
+		return nil
+	}
+	return m.env.Doubt
+}
+
+// partly are the members that an attribute of the context has or may have.
+func (m *machine) partly(name types.String) []part {
+	known := m.env.Partly[name]
+	parts := ofRecord(nil, known)
+	if m.env.Unknown == nil {
+		return parts
+	}
+	if f, ok := m.env.Unknown.Field(string(name)); ok {
+		parts = ofFields(parts, f.Type, known)
+	}
+	return parts
 }
 
 // member is that of some record.
@@ -115,6 +145,9 @@ func (m *machine) has(n *node, v *value) Outcome {
 		if _, ok := m.env.Known.Get(n.name); ok {
 			return True
 		}
+		if _, ok := m.env.Partly[n.name]; ok {
+			return True
+		}
 		return presence(m.env.Unknown, n.name)
 	case ofType:
 		switch v.typ.Kind {
@@ -126,7 +159,11 @@ func (m *machine) has(n *node, v *value) Outcome {
 			return True | False | Error
 		}
 	case aRecord:
-		return decided(slices.ContainsFunc(*v.parts, func(p part) bool { return p.name == n.name }))
+		i := slices.IndexFunc(*v.parts, func(p part) bool { return p.name == n.name })
+		if i >= 0 && (*v.parts)[i].absent {
+			return True | False
+		}
+		return decided(i >= 0)
 	}
 	return Error
 }
@@ -138,6 +175,9 @@ func (m *machine) hasOne(v *value, name types.String) Outcome {
 			return True | False
 		}
 		e, _ := m.get(uid)
+		if _, ok := e.Attributes.Get(name); !ok && m.doubt(uid) != nil {
+			return presence(m.doubt(uid).Attributes, name)
+		}
 		attributes = e.Attributes
 	} else if attributes, ok = v.known.(types.Record); !ok {
 		return Error
@@ -161,6 +201,12 @@ func presence(t *typed.Type, name types.String) Outcome {
 	return True | False
 }
 
+// anyTags reports whether an entity may have other tags than Entities says.
+func (m *machine) anyTags(uid types.EntityUID) bool {
+	d := m.doubt(uid)
+	return d != nil && d.Tags
+}
+
 // hasTag is that of values without alternatives.
 func (m *machine) hasTag(v, tag *value) Outcome {
 	kv, kt := v.kindsOne(), tag.kindsOne()
@@ -171,7 +217,7 @@ func (m *machine) hasTag(v, tag *value) Outcome {
 		return True | False | Error
 	}
 	uid, ok := v.entity()
-	if !ok || m.hidden(uid.Type) {
+	if !ok || m.hidden(uid.Type) || m.anyTags(uid) {
 		return True | False
 	}
 	e, _ := m.get(uid)
@@ -211,7 +257,7 @@ func (m *machine) tag(v, tag *value) value {
 		return value{}
 	}
 	uid, ok := v.entity()
-	if !ok || m.hidden(uid.Type) {
+	if !ok || m.hidden(uid.Type) || m.anyTags(uid) {
 		return value{form: ofType, typ: anything, fails: true}
 	}
 	e, ok := m.get(uid)

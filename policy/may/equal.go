@@ -93,7 +93,8 @@ func equalTexts(a, b *value) Outcome {
 		a, b = b, a
 	}
 	if a.typ.Kind != typed.String || len(a.typ.Enum) == 0 {
-		return True | False
+		s, ok := b.known.(types.String)
+		return decidedIf(ok && b.form == exact && a.typ.Kind == typed.String && len(s) < a.typ.Least)
 	}
 	if b.form == exact {
 		s, _ := b.known.(types.String)
@@ -171,9 +172,20 @@ func (m *machine) members(v *value) []part {
 	case ofType:
 		parts = ofFields(parts, v.typ, types.Record{})
 	case theContext:
-		parts = ofFields(ofRecord(parts, m.env.Known), m.env.Unknown, m.env.Known)
+		parts = m.ofContext()
 	}
 	slices.SortFunc(parts, func(a, b part) int { return strings.Compare(string(a.name), string(b.name)) })
+	return parts
+}
+
+// ofContext are the members of the context.
+func (m *machine) ofContext() []part {
+	parts := ofFields(ofRecord(nil, m.env.Known), m.env.Unknown, m.env.Known)
+	parts = slices.DeleteFunc(parts, func(p part) bool { _, ok := m.env.Partly[p.name]; return ok })
+	for name := range m.env.Partly {
+		below := m.partly(name)
+		parts = append(parts, part{name: name, val: value{form: aRecord, parts: &below}})
+	}
 	return parts
 }
 

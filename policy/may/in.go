@@ -216,7 +216,7 @@ func (m *machine) reaches(uid types.EntityUID, uids []types.EntityUID) Outcome {
 			}
 		}
 		return false
-	})
+	}, func(d *Doubt) bool { return slices.ContainsFunc(uids, d.In) })
 }
 
 // reachesType is whether some entity of the type is above uid.
@@ -228,15 +228,19 @@ func (m *machine) reachesType(uid types.EntityUID, t types.EntityType) Outcome {
 			}
 		}
 		return false
-	})
+	}, func(*Doubt) bool { return true })
 }
 
-// above is whether found says so of the parents of uid or of anything above it.
-func (m *machine) above(uid types.EntityUID, found func(types.EntityUIDSet) bool) Outcome {
+// above is whether found says so of the parents of uid or of anything above it. What is
+// above an entity in doubt may be another, if doubtful says so.
+func (m *machine) above(uid types.EntityUID, found func(types.EntityUIDSet) bool, doubtful func(*Doubt) bool) Outcome {
 	var todo []types.EntityUID
 	var seen map[types.EntityUID]bool
 	no := False
 	for {
+		if d := m.doubt(uid); d != nil && d.In != nil && doubtful(d) {
+			no = True | False
+		}
 		e, ok := m.get(uid)
 		if ok && found(e.Parents) {
 			return True
@@ -247,7 +251,7 @@ func (m *machine) above(uid types.EntityUID, found func(types.EntityUIDSet) bool
 				continue
 			}
 			above, ok := m.get(p)
-			if !ok || above.Parents.Len() == 0 || seen[p] {
+			if m.doubt(p) == nil && (!ok || above.Parents.Len() == 0) || seen[p] {
 				continue
 			}
 			if seen == nil {

@@ -51,11 +51,26 @@ type Env struct {
 	AnyPrincipal, AnyResource bool
 	// Known are the attributes of the context that are known.
 	Known types.Record
+	// Partly are those that are records of which some members are known, which are not
+	// in Known: the other members are those that Unknown has.
+	Partly map[types.String]types.Record
 	// Unknown is the type of the rest, a Record; an attribute in neither is absent.
 	Unknown *typed.Type
+	// Doubt is what is not known of Principal, beside what Entities says; nil for nothing.
+	Doubt *Doubt
 	// Later are types of entities of which Entities may say more than it does to
 	// [Program.Specialise].
 	Later []types.EntityType
+}
+
+// A Doubt is what may be so of an entity beside what is known of it.
+type Doubt struct {
+	// Attributes are those that it may have, a Record; nil for none.
+	Attributes *typed.Type
+	// Tags says that it may have any tags.
+	Tags bool
+	// In reports whether it may be in an entity, by whatever way; nil for in none.
+	In func(types.EntityUID) bool
 }
 
 // A Program is a policy made ready. It never changes.
@@ -87,7 +102,7 @@ func (p *Program) Outcomes(env *Env) Outcome {
 func (p *Program) Specialise(env *Env) *Program {
 	b := &builder{env: &Env{
 		Principal: env.Principal, AnyPrincipal: env.AnyPrincipal, Action: env.Action,
-		Entities: env.Entities, Known: env.Known, Later: env.Later,
+		Entities: env.Entities, Known: env.Known, Later: env.Later, Doubt: env.Doubt,
 	}}
 	root := b.again(p.root)
 	if root == p.root {

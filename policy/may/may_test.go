@@ -113,6 +113,7 @@ func check(t *testing.T, data []byte, complete bool, completions int) (may.Outco
 	}
 	if t.Failed() {
 		t.Logf("\n%s\nknown %v\nunknown %s\nany principal %v, resource %v", ast.Compile(policy).MarshalCedar(), env.Known, describe(env.Unknown), env.AnyPrincipal, env.AnyResource)
+		t.Logf("partly %v, alice %v, doubt %+v", env.Partly, env.Entities.(types.EntityMap)[alice], env.Doubt)
 	}
 	return got, seen
 }
@@ -124,7 +125,7 @@ func earlier(env *may.Env) *may.Env {
 	delete(entities, other)
 	known := env.Known.Map()
 	delete(known, "a")
-	e := &may.Env{Principal: env.Principal, Action: env.Action, AnyPrincipal: env.AnyPrincipal, Entities: entities, Known: types.NewRecord(known)}
+	e := &may.Env{Principal: env.Principal, Action: env.Action, AnyPrincipal: env.AnyPrincipal, Doubt: env.Doubt, Entities: entities, Known: types.NewRecord(known)}
 	return e
 }
 

@@ -183,6 +183,10 @@ func (c *choices) env(complete bool) *may.Env {
 		case n == 7:
 		case n < 2 || complete:
 			known[name] = c.value(f.Type, 3)
+		case n == 2 && f.Type.Kind == typed.Record:
+			f.Required = true
+			c.knowSome(e, name, f.Type)
+			unknown.Fields = append(unknown.Fields, f)
 		default:
 			unknown.Fields = append(unknown.Fields, f)
 		}
@@ -193,8 +197,90 @@ func (c *choices) env(complete bool) *may.Env {
 		if e.AnyPrincipal && c.oneIn(3) {
 			e.Principal = nobody // of whom not even the groups are known
 		}
+		if !e.AnyPrincipal && c.oneIn(3) {
+			e.Doubt = c.doubt(e.Entities.(types.EntityMap))
+		}
 	}
 	return e
+}
+
+// knowSome has some members of an attribute of the context be known, which are taken
+// out of its type.
+func (c *choices) knowSome(e *may.Env, name types.String, t *typed.Type) {
+	known := types.RecordMap{}
+	var rest []typed.Field
+	for _, f := range t.Fields {
+		if c.oneIn(2) {
+			known[types.String(f.Name)] = c.value(f.Type, 2)
+		} else if !c.oneIn(5) {
+			rest = append(rest, f)
+		}
+	}
+	t.Fields = rest
+	if e.Partly == nil {
+		e.Partly = map[types.String]types.Record{}
+	}
+	e.Partly[name] = types.NewRecord(known)
+}
+
+// doubt leaves some attributes of alice out of the world, and has her perhaps be in
+// other entities.
+func (c *choices) doubt(w types.EntityMap) *may.Doubt {
+	d := &may.Doubt{Attributes: c.recordType(2), Tags: c.oneIn(2)}
+	e := w[alice]
+	attributes := e.Attributes.Map()
+	for _, name := range names {
+		if c.oneIn(2) {
+			delete(attributes, name)
+		}
+	}
+	e.Attributes = types.NewRecord(attributes)
+	if d.Tags {
+		e.Tags = types.Record{}
+	}
+	if c.oneIn(2) {
+		e.Parents = types.NewEntityUIDSet()
+	}
+	w[alice] = e
+	if c.oneIn(4) {
+		return d
+	}
+	doubtful := map[types.EntityUID]bool{}
+	for next := []types.EntityUID{pick(c, uids), pick(c, uids)}; len(next) > 0; next = next[1:] {
+		if doubtful[next[0]] {
+			continue
+		}
+		doubtful[next[0]] = true
+		for above := range w[next[0]].Parents.All() {
+			next = append(next, above)
+		}
+	}
+	d.In = func(uid types.EntityUID) bool { return doubtful[uid] }
+	return d
+}
+
+// resolve puts into the world what alice may be.
+func (c *choices) resolve(w types.EntityMap, d *may.Doubt) {
+	e := w[alice]
+	attributes := c.record(d.Attributes, 3).Map()
+	if attributes == nil {
+		attributes = types.RecordMap{}
+	}
+	for name, v := range e.Attributes.All() {
+		attributes[name] = v
+	}
+	e.Attributes = types.NewRecord(attributes)
+	if d.Tags {
+		e.Tags = c.record(c.recordType(0), 1)
+	}
+	parents := e.Parents.Slice()
+	for _, uid := range uids {
+		if d.In != nil && d.In(uid) && c.oneIn(2) {
+			parents = append(parents, uid)
+		}
+	}
+	e.Parents = types.NewEntityUIDSet(parents...)
+	w[alice] = e
 }
 
 // complete is a request that env is true of.
@@ -205,9 +291,20 @@ func (c *choices) complete(e *may.Env) (cedar.Request, types.EntityMap) {
 		context = types.RecordMap{}
 	}
 	maps.Copy(context, c.record(e.Unknown, 4).Map())
+	for name, known := range e.Partly {
+		whole := context[name].(types.Record).Map()
+		if whole == nil {
+			whole = types.RecordMap{}
+		}
+		maps.Copy(whole, known.Map())
+		context[name] = types.NewRecord(whole)
+	}
 	r := cedar.Request{Principal: e.Principal, Action: e.Action, Resource: e.Resource, Context: types.NewRecord(context)}
-	if e.AnyPrincipal || e.AnyResource {
+	if e.AnyPrincipal || e.AnyResource || e.Doubt != nil {
 		entities = maps.Clone(entities)
+	}
+	if e.Doubt != nil {
+		c.resolve(entities, e.Doubt)
 	}
 	if e.AnyPrincipal {
 		r.Principal = c.replace(entities, e.Principal)

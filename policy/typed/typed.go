@@ -44,6 +44,7 @@ type Type struct {
 	Fields []Field          // of a Record, sorted by name
 	Entity types.EntityType // of an Entity
 	Enum   []string         // the texts that a String may be, sorted; nil for any
+	Least  int              // the bytes that a String has at least; schemas do not set it
 }
 
 // A Field is one member of a record.

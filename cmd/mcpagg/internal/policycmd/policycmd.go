@@ -41,6 +41,8 @@ The exit code is 3 if policies have mistakes, and 4 if their tests fail.`,
 		newWhoCanCommand(live),
 		newMatrixCommand(live),
 		newDiffCommand(live),
+		newReplayCommand(live),
+		newCoverageCommand(live),
 	)
 	return cmd
 }
