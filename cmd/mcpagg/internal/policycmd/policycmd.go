@@ -39,6 +39,7 @@ The exit code is 3 if policies have mistakes, and 4 if their tests fail.`,
 		newExplainCommand(live),
 		newReplayCommand(live),
 		newCoverageCommand(live),
+		newSuggestCommand(),
 	)
 	return cmd
 }
