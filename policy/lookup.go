@@ -128,3 +128,15 @@ func (c *pastCase) knowsAttribute(name string) bool {
 
 // isAhead reports whether it is known before there is a request.
 func (l lookup) isAhead() bool { return l.variable != "context" || l.name == "app" }
+
+// Lookups are the paths of what a policy looks at beside who asks, and what for, such as
+// context.input.repo; nil if it permits, or forbids, whatever the request is like.
+func Lookups(p *source.Policy) []string {
+	var all []string
+	for _, l := range lookupsOf(p) {
+		if l.variable != "" {
+			all = append(all, l.String())
+		}
+	}
+	return all
+}

@@ -19,6 +19,7 @@ import (
 	"github.com/mcpagg/mcpagg/policy"
 	"github.com/mcpagg/mcpagg/policy/policytest"
 	"github.com/mcpagg/mcpagg/policy/replay"
+	"github.com/mcpagg/mcpagg/policy/source"
 )
 
 // file is an audit file on the disk.
@@ -185,4 +186,18 @@ func checkClaim(t *testing.T, r *replay.Record, of trial) bool {
 		t.Fatalf("%s: it is not certain and nothing is lacking\n%s\n%s", of.request.Object, of.text, of.request.Raw)
 	}
 	return j.Certain()
+}
+
+// engineOf is an engine of policies.
+func engineOf(tb testing.TB, text string) *policy.Engine {
+	tb.Helper()
+	policies, _, err := source.Parse([]source.File{{Name: "a.cedar", Text: []byte(text)}}, source.Options{})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	e, err := policy.New(policy.Options{Policies: policies, Digest: "new"})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return e
 }

@@ -33,6 +33,8 @@ type Record struct {
 	Earlier   *Earlier
 	// Looked are the values that conditions looked at, as JSON.
 	Looked map[string]json.RawMessage
+	// Reduced says that only a digest of Looked was written.
+	Reduced bool
 	// Arguments are nil if they are not told; Bytes is their length, 0 if that is not.
 	Arguments json.RawMessage
 	Bytes     int
@@ -119,8 +121,9 @@ func (l *line) record() (*Record, error) {
 	case l.Decision != "allow" && l.Decision != "deny" && l.Decision != "would_deny", l.Bytes < 0:
 		return nil, errNoRecord
 	}
+	_, reduced := l.Looked["sha256"]
 	return &Record{
-		Time: at, Decision: l.Decision, Reference: l.Reference, Action: l.Action, Upstream: l.Upstream, Object: l.Object,
+		Reduced: reduced, Time: at, Decision: l.Decision, Reference: l.Reference, Action: l.Action, Upstream: l.Upstream, Object: l.Object,
 		Caller: l.Caller, Name: l.Name, Client: l.Client, IP: l.IP, Why: l.Why, Reasons: l.Reasons, Observed: l.Observed, Errors: l.Errors,
 		Policies: l.Policies, Principal: l.Principal, Earlier: l.Earlier, Looked: l.looked(), Arguments: l.arguments(), Bytes: l.Bytes, SHA256: l.SHA256,
 	}, nil

@@ -43,6 +43,7 @@ The exit code is 3 if policies have mistakes, and 4 if their tests fail.`,
 		newDiffCommand(live),
 		newReplayCommand(live),
 		newCoverageCommand(live),
+		newSuggestCommand(),
 	)
 	return cmd
 }
