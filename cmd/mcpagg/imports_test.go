@@ -60,7 +60,7 @@ var allowed = map[string][]string{
 	"cmd/mcpagg/internal/bench":     nil,
 	"cmd/mcpagg/internal/doctor":    {"oauth", "oauth/client", "oauth/entra"},
 	"cmd/mcpagg/internal/e2e":       {"oauth/store"},
-	"cmd/mcpagg":                    {"aggregator", "aggregator/audit", "aggregator/brake", "aggregator/labels", "cmd/mcpagg/internal/cli", "cmd/mcpagg/internal/config", "cmd/mcpagg/internal/control", "cmd/mcpagg/internal/doctor", "cmd/mcpagg/internal/importer", "cmd/mcpagg/internal/policycmd", "oauth", "oauth/broker", "oauth/compat", "oauth/entra", "oauth/fakeentra", "oauth/pages", "oauth/store", "policy", "policy/check", "policy/facts", "policy/lock", "policy/source", "policy/suite", "upstream", "upstream/egress", "upstream/entry", "upstream/rawjson"},
+	"cmd/mcpagg":                    {"cmd/mcpagg/internal/workspace", "aggregator", "aggregator/audit", "aggregator/brake", "aggregator/labels", "cmd/mcpagg/internal/cli", "cmd/mcpagg/internal/config", "cmd/mcpagg/internal/control", "cmd/mcpagg/internal/doctor", "cmd/mcpagg/internal/importer", "cmd/mcpagg/internal/policycmd", "oauth", "oauth/broker", "oauth/compat", "oauth/entra", "oauth/fakeentra", "oauth/pages", "oauth/store", "policy", "policy/check", "policy/facts", "policy/lock", "policy/source", "policy/suite", "upstream", "upstream/egress", "upstream/entry", "upstream/rawjson"},
 }
 
 // readHCL are the packages that may import HCL.
