@@ -155,7 +155,7 @@ func TestPoliciesThatDoNotFit(t *testing.T) {
 		}
 		return ""
 	})
-	g.awaitLog(t, regexp.QuoteMeta(`msg="a policy does not fit the tools" policy="policies/a.cedar:2:40: the upstream notes has no tool \"ads\"`))
+	g.awaitLog(t, regexp.QuoteMeta(`msg="a policy does not fit the tools" policy="policies/a.cedar:2:40: the upstream notes has no tool 'ads'`))
 	if stdout, _, _ := h.run(t, "status"); !strings.Contains(stdout, `has no argument "txt"`) {
 		t.Errorf("status prints\n%s", stdout)
 	}
@@ -216,9 +216,13 @@ func TestPoliciesGreeting(t *testing.T) {
 		h := newHome(t)
 		h.write(t, "gateway.hcl", config+notesBlock)
 		h.writePolicy(t, "policies/a.cedar", openAll)
-		if g := h.start(t); !strings.Contains(g.written(), want) {
-			t.Errorf("with %q nothing says %q", config, want)
-		}
+		g := h.start(t)
+		eventually(t, func() string {
+			if !strings.Contains(g.written(), want) { // what comes after the URL
+				return fmt.Sprintf("with %q nothing says %q", config, want)
+			}
+			return ""
+		})
 	}
 }
 

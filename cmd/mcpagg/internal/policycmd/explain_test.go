@@ -58,7 +58,7 @@ func TestExplainWithInput(t *testing.T) {
 		"--input", `{"kind": "Secret", "apiVersion": "v1", "name": "x"}`, "--now", "2026-11-23T12:00:00Z")
 	want := `engineer (Group engineers), cluster/resources_get
 
-  forbidden by no-secrets (policies/production.cedar:12)
+  forbidden by no-secrets (policies/production.cedar:11)
 `
 	if code != 0 || stderr != "" || !strings.HasPrefix(stdout, want) {
 		t.Errorf("exit code %d\n%s%s\nwant\n%s", code, stdout, stderr, want)

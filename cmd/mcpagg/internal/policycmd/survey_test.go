@@ -76,7 +76,7 @@ func TestWhatCanJSON(t *testing.T) {
 	if c.Always != 2 || c.Sometimes != 3 || c.Never != 10 || len(c.Objects) != 5 {
 		t.Errorf("%+v", c)
 	}
-	if o := c.Objects[1]; o.Object != `Tool::"ledger/find"` || o.Outcome != "sometimes" || !strings.Contains(o.Condition, `context.input.database == "sales"`) || o.Permits[0].ID != "analysts-read" || o.Permits[0].Line != 5 {
+	if o := c.Objects[1]; o.Object != `Tool::"ledger/find"` || o.Outcome != "sometimes" || !strings.Contains(o.Condition, `context.input.database == "sales"`) || o.Permits[0].ID != "analysts-read" || o.Permits[0].Line != 4 {
 		t.Errorf("%+v", o)
 	}
 }
@@ -99,7 +99,7 @@ func TestWhoCanWithInput(t *testing.T) {
 	args := []string{"who-can", "ledger/find", "--input", `{"connectionId": "x", "database": "sales", "collection": "orders"}`, "--now", "2026-01-01T12:00:00Z"}
 	code, stdout, stderr := surveyed(t, args...)
 	for _, want := range []string{
-		"\n  ✓ allowed by analysts-read (policies/personal-data.cedar:5)\n      analyst\n",
+		"\n  ✓ allowed by analysts-read (policies/personal-data.cedar:4)\n      analyst\n",
 		"(it is\n    203.0.113.7)\n      analyst at home\n",
 	} {
 		if code != 0 || stderr != "" || !strings.Contains(stdout, want) {
