@@ -22,3 +22,21 @@ func TestFind(t *testing.T) {
 		}
 	}
 }
+
+// TestRequestOf has the arguments of a record that tells them, and says what is not told.
+func TestRequestOf(t *testing.T) {
+	_, objects := fuzzed(t)
+	text := strings.Replace(allowed("get", "ann", `"staff"`, "", "", ""), `"looked"`, `"earlier":{"calls":2},"arguments":{"repo":"web"},"looked"`, 1)
+	r, err := replay.Find([]replay.Log{memory([]byte(text))}, "2026")
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, unknown := replay.RequestOf(r, objects[0], nil)
+	if q == nil || q.Principal.ID != "t/ann" || q.Principal.Groups[0] != "staff" || q.Arguments["repo"] != "web" || q.Session.Calls != 2 || len(unknown) != 1 {
+		t.Errorf("%+v, unknown %v", q, unknown)
+	}
+	r.Arguments, r.Earlier = nil, nil
+	if _, unknown = replay.RequestOf(r, objects[0], nil); len(unknown) != 3 {
+		t.Errorf("unknown %v", unknown)
+	}
+}
