@@ -84,7 +84,7 @@ func (c *Coverage) add(r *Record, byID map[string]*Use, objects *Objects) {
 			}
 		}
 	}
-	object := objects.of(r)
+	object := objects.Of(r)
 	each(r.Reasons, func(u *Use) {
 		u.Decided++
 		if object != nil && r.Verdict() == Allowed && objects.known[object.String()] != nil {

@@ -53,9 +53,9 @@ func tagsOf(o *policy.Object) []string {
 // typeOf are the types of objects by actions.
 var typeOf = map[string]types.EntityType{"call_tool": "Tool", "get_prompt": "Prompt", "read_resource": "Resource"}
 
-// of is what a record is about; nil if that is not in the catalog. A resource need not
+// Of is what a record is about; nil if that is not in the catalog. A resource need not
 // be listed.
-func (os *Objects) of(r *Record) *policy.Object {
+func (os *Objects) Of(r *Record) *policy.Object {
 	t, ok := typeOf[r.Action]
 	if !ok || isCut(r.Object) || r.Upstream == "" {
 		return nil

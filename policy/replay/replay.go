@@ -163,7 +163,7 @@ func (p *player) play(r *Record) {
 		return
 	}
 	p.report.Decided++
-	object := p.objects.of(r)
+	object := p.objects.Of(r)
 	if object == nil {
 		p.leaveOpen(r, objectName(r), Reason{}, []string{"the tool"}, []string{"it is not in the catalog; write it anew with: mcpagg catalog pull"})
 		return

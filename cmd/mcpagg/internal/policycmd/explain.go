@@ -32,6 +32,8 @@ type explainCommand struct {
 	calls                  int64
 	labels                 []string
 	json                   bool
+	fromLog                string
+	logs                   []string
 }
 
 func newExplainCommand(live workspace.Live) *cobra.Command {
@@ -68,8 +70,10 @@ the time or how the caller signed in, is part of the condition.
 	f.Int64Var(&e.calls, "calls", 0, "how many calls the caller has made before")
 	f.StringArrayVar(&e.labels, "label", nil, "label that the caller has had (repeatable)")
 	f.BoolVar(&e.json, "json", false, "print JSON")
-	cmd.MarkFlagsMutuallyExclusive("tool", "prompt", "resource")
-	cmd.MarkFlagsOneRequired("tool", "prompt", "resource")
+	f.StringVar(&e.fromLog, "from-log", "", "request of the audit file, by the reference that the caller was told, or its time")
+	f.StringArrayVar(&e.logs, "log", nil, "audit file that it is in (default: that of the configuration; repeatable)")
+	cmd.MarkFlagsMutuallyExclusive("tool", "prompt", "resource", "from-log")
+	cmd.MarkFlagsOneRequired("tool", "prompt", "resource", "from-log")
 	return cmd
 }
 
@@ -77,6 +81,9 @@ func (e *explainCommand) do(cmd *cobra.Command, live workspace.Live) error {
 	w, err := e.flags.Load(cmd.Context(), workspace.Options{Live: live, Stderr: cmd.ErrOrStderr()})
 	if err != nil {
 		return err
+	}
+	if e.fromLog != "" {
+		return e.past(cmd, w)
 	}
 	who, err := e.caller.persona(cmd, w)
 	if err != nil {
