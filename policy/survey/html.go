@@ -111,8 +111,8 @@ type pageTool struct {
 
 // pageSorts are titles for sorts of callers.
 var pageSorts = map[Sort]string{
-	OfTests: "personas of tests", Made: "asked about", Anybody: "anybody", OfGroup: "one group", OfRole: "one role",
-	OfApp: "one app", OfPerson: "named", OfSort: "kinds",
+	OfTests: "personas of the tests", Made: "asked about", Anybody: "anybody", OfGroup: "groups", OfRole: "roles",
+	OfApp: "apps", OfPerson: "named", OfSort: "kinds",
 }
 
 func (m *Map) pageData(p Page) pageData {
@@ -120,7 +120,7 @@ func (m *Map) pageData(p Page) pageData {
 	for s, title := range pageSorts {
 		d.Sorts[string(s)] = title
 	}
-	for _, n := range append(p.Notes, "Callers are enumerated: somebody else, such as one who is in two groups at once, may be allowed something else.") {
+	for _, n := range append(p.Notes, "These callers are an enumeration: somebody else, such as one in two groups at once, may be allowed something else.") {
 		d.Notes = append(d.Notes, clean(n, maxName))
 	}
 	for _, c := range m.Callers {
@@ -162,7 +162,11 @@ func (m *Map) counted() string {
 	if slices.ContainsFunc(m.Rows, func(r Row) bool { return r.Kind != "tool" }) {
 		what = "tools, prompts and resources"
 	}
-	return fmt.Sprintf("%d %s of %d upstreams, %d callers", len(m.Rows), what, len(upstreams), len(m.Callers))
+	of := fmt.Sprintf("%d upstreams", len(upstreams))
+	if len(upstreams) == 1 {
+		of = "1 upstream"
+	}
+	return fmt.Sprintf("%d %s of %s, %d callers", len(m.Rows), what, of, len(m.Callers))
 }
 
 // title is that of a tool, unless it is its name.

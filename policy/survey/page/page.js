@@ -13,6 +13,8 @@
     made.append(...children);
     return made;
   };
+  // rich is a text in which what is between backticks is code.
+  const rich = (tag, className, text) => make(tag, className, ...text.split('`').map((part, i, all) => (i % 2 && i < all.length - 1 ? make('code', '', part) : part)));
   const answerOf = (tool, caller) => data.answers[data.patterns[tool.cells][caller]];
   const outcomeOf = (tool, caller) => answerOf(tool, caller).outcome;
 
@@ -67,7 +69,7 @@
       if (!closed.has(i) || tools) matching.forEach((tool) => rows.push({ upstream: i, tool }));
     });
     $('count').textContent = shown === total && columns.length === data.callers.length
-      ? data.counted : 'Showing ' + shown + ' of ' + total + ', for ' + columns.length + ' of ' + data.callers.length + ' callers';
+      ? data.counted : 'Showing ' + shown + ' of ' + total.toLocaleString('en') + ', for ' + columns.length + ' of ' + data.callers.length + ' callers';
     $('empty').hidden = rows.length > 0 && columns.length > 0;
     $('grid').hidden = !$('empty').hidden;
     active.row = Math.min(active.row, rows.length - 1);
@@ -99,6 +101,9 @@
       }
       last.colSpan = (last.count = (last.count || 0) + 1);
       names.append(callerHead(caller, i, last.count === 1 && i));
+    });
+    [...sorts.cells].slice(1).forEach((cell) => { // where there is room
+      if (cell.colSpan * parseFloat(width('--cell')) < cell.textContent.length * 6) cell.textContent = '';
     });
     $('grid').replaceChildren(group, make('thead', '', sorts, names), make('tbody'));
     $('grid').setAttribute('aria-rowcount', rows.length + 2);
@@ -167,9 +172,9 @@
 
   // tank is filled by how much may be used.
   const tank = ([none, some, all]) => {
-    const made = make('span', 'tank' + (some + all ? '' : ' none'), make('i', 'gap'), make('i', 'some'), make('i', 'all'));
+    const made = make('span', 'tank' + (some + all ? '' : ' none'), make('i', 'gap'), make('i', 'some' + (some ? ' thin' : '')), make('i', 'all' + (all ? ' thin' : '')));
     const sum = Math.max(1, none + some + all);
-    [none, some, all].forEach((n, i) => { made.children[i].style.height = 100 * n / sum + '%'; });
+    [some, all].forEach((n, i) => { made.children[i + 1].style.height = 100 * n / sum + '%'; });
     return made;
   };
 
@@ -222,9 +227,16 @@
     height = parseFloat(getComputedStyle(document.documentElement).getPropertyValue('--row'));
   };
 
+  // tall has the names of the callers fit, if they are not very long.
+  const tall = () => {
+    const longest = columns.reduce((n, c) => Math.max(n, data.callers[c].name.length), 0);
+    document.documentElement.style.setProperty('--head', Math.max(90, Math.min(innerHeight < 600 || innerWidth < 700 ? 150 : 236, 64 + 7.7 * longest)) + 'px');
+  };
+
   const redraw = () => {
     measure();
     arrange();
+    tall();
     drawn = new Map();
     head();
     draw();
@@ -289,8 +301,8 @@
     closing.type = 'button';
     closing.setAttribute('aria-label', 'Close the details');
     closing.addEventListener('click', shut);
-    const [title, about, ...rest] = parts;
-    $('detail').replaceChildren(make('div', 'top', make('h2', 'text', title), closing), make('p', 'about', about), ...rest);
+    const [title, ...rest] = parts;
+    $('detail').replaceChildren(make('div', 'top', make('h2', 'text', title), closing), ...rest);
     $('detail').scrollTop = 0;
     $('detail').hidden = false;
     $('tip').hidden = true;
@@ -311,7 +323,7 @@
 
   const aboutTool = (tool) => [tool.kind, tool.title, tool.effect && tool.effect + ' (as policies see it)', tool.published && 'published as ' + tool.published].filter(Boolean).join(' · ');
 
-  const verdict = (answer) => make('p', 'verdict', make('span', 'mark ' + words[answer.outcome]), make('span', 'text', answer.sentence));
+  const verdict = (answer) => make('p', 'verdict', make('span', 'mark ' + words[answer.outcome]), rich('span', 'text', answer.sentence));
 
   const policyList = (title, all) => {
     if (!all || !all.length) return [];
@@ -327,7 +339,7 @@
     const answer = answerOf(tool, c);
     const cedar = answer.outcome === 1 && answer.cedar ? [make('h3', '', 'The condition in Cedar'), make('pre', 'text', answer.cedar)] : [];
     return [
-      caller.name + ' and ' + originOf(tool), [caller.about, aboutTool(tool)].filter(Boolean).join(' · '),
+      caller.name + ' and ' + originOf(tool), ...about(caller.about), ...about(aboutTool(tool)),
       verdict(answer), ...cedar, ...policyList('Permitted by', answer.permits), ...policyList('Forbids that matter', answer.forbids),
     ];
   };
@@ -346,7 +358,9 @@
       make('li', '', verdict(g.answer), make('p', 'of text', g.names.slice(0, most).join(', ') + (g.names.length > most ? ', and ' + (g.names.length - most) + ' more' : '')))));
   };
 
-  const ofTool = (tool) => [originOf(tool), aboutTool(tool), make('h3', '', 'Who may use it'), grouped(columns, (c) => answerOf(tool, c), (c) => data.callers[c].name)];
+  const about = (text) => (text ? [make('p', 'about text', text)] : []);
+
+  const ofTool = (tool) => [originOf(tool), ...about(aboutTool(tool)), make('h3', '', 'Who may use it'), grouped(columns, (c) => answerOf(tool, c), (c) => data.callers[c].name)];
 
   const ofCaller = (c) => {
     const items = rows.filter((r) => r.tools).map((r) => {
@@ -355,11 +369,11 @@
       const text = n[0] === r.tools.length ? 'nothing' : [n[2] && n[2] + ' always', n[1] && n[1] + ' under a condition'].filter(Boolean).join(', ') + ' of ' + r.tools.length;
       return make('li', '', make('p', 'verdict', tank(n), make('span', 'text', data.upstreams[r.upstream].name)), make('p', 'of', text));
     });
-    return [data.callers[c].name, data.callers[c].about, make('h3', '', 'What they may use'), make('ul', 'groups', ...items)];
+    return [data.callers[c].name, ...about(data.callers[c].about), make('h3', '', 'What they may use'), make('ul', 'groups', ...items)];
   };
 
   const ofUpstream = (row, column) => [
-    data.callers[columns[column]].name + ' and ' + data.upstreams[row.upstream].name, data.callers[columns[column]].about,
+    data.callers[columns[column]].name + ' and ' + data.upstreams[row.upstream].name, ...about(data.callers[columns[column]].about),
     grouped(row.tools, (t) => answerOf(t, columns[column]), (t) => t.name),
   ];
 
@@ -383,7 +397,7 @@
       if (text.length > 400) text = text.slice(0, 400) + '…';
     }
     const t = $('tip');
-    t.replaceChildren(make('b', 'text', title), make('br'), make('span', 'text', text));
+    t.replaceChildren(make('b', 'text', title), make('br'), rich('span', 'text', text));
     t.hidden = false;
     const box = t.getBoundingClientRect();
     const left = event.clientX + 14 + box.width > innerWidth ? event.clientX - box.width - 10 : event.clientX + 14;
@@ -495,7 +509,7 @@
         if (a.outcome === 1) said.set(a.sentence, [...(said.get(a.sentence) || []), data.callers[c].name]);
       });
       said.forEach((names, sentence) => {
-        if (list.children.length < most) list.append(make('li', 'text', make('b', '', originOf(tool)), ' ' + sentence + ' — ' + names.join(', ')));
+        if (list.children.length < most) list.append(make('li', 'text', make('b', '', originOf(tool)), ' ', rich('span', '', sentence), ' — ' + names.join(', ')));
       });
     });
     $('conditions').replaceChildren(...(list.children.length ? [make('h2', '', 'Conditions'), list] : []));
