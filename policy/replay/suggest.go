@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cedar-policy/cedar-go/types"
 
 	"github.com/mcpagg/mcpagg/policy"
+	"github.com/mcpagg/mcpagg/policy/ast"
 	"github.com/mcpagg/mcpagg/policy/source"
 )
 
@@ -52,16 +54,17 @@ type pair struct{ caller, object types.EntityUID }
 type usage struct {
 	count      int
 	last       time.Time
-	groups     []string
-	conditions map[string]bool // nil: a permit had none
-	free       bool
+	groups     []string // to all of whom it was allowed
+	conditions map[string]bool
+	free       bool // a permit had none
 }
 
 // Suggest finds out what people used that was allowed. ByPerson has it of each person,
-// otherwise it is of groups: each use counts for the group of the caller most of whose
-// members did the same, and of those who are in none, for the person.
+// otherwise it is of groups: each use counts for that group of the caller most of whose
+// members did the same, of those to all of whom it was allowed, and for the person where
+// there is none.
 func Suggest(logs []Log, o Options, byPerson bool) (*Suggestion, error) {
-	s := &suggester{out: &Suggestion{Grants: []*Grant{}}, uses: map[pair]*usage{}, permits: map[string]*source.Policy{}}
+	s := &suggester{members: map[types.EntityUID][]string{}, out: &Suggestion{Grants: []*Grant{}}, uses: map[pair]*usage{}, permits: map[string]*source.Policy{}}
 	if o.Engine != nil {
 		s.digest = o.Engine.Digest()
 		for _, p := range o.Engine.Policies() {
@@ -75,6 +78,7 @@ func Suggest(logs []Log, o Options, byPerson bool) (*Suggestion, error) {
 }
 
 type suggester struct {
+	members map[types.EntityUID][]string // groups of callers
 	out     *Suggestion
 	uses    map[pair]*usage
 	digest  string
@@ -105,9 +109,21 @@ func (s *suggester) add(r *Record) {
 	s.out.Allowed++
 	u.count++
 	if !r.Time.Before(u.last) {
-		u.last, u.groups = r.Time, groupsOf(r)
+		u.last = r.Time
+		s.members[caller] = groupsOf(r)
 	}
-	u.add(s.conditions(r))
+	paths, free, groups := s.conditions(r)
+	u.add(paths, free)
+	u.narrow(groups)
+}
+
+// narrow leaves those groups to all of whom every use was allowed.
+func (u *usage) narrow(groups []string) {
+	if u.count == 1 {
+		u.groups = groups
+		return
+	}
+	u.groups = slices.DeleteFunc(slices.Clone(u.groups), func(g string) bool { return !slices.Contains(groups, g) })
 }
 
 func (u *usage) add(conditions []string, free bool) {
@@ -118,15 +134,11 @@ func (u *usage) add(conditions []string, free bool) {
 }
 
 // conditions are what the permits of a request looked at; free says that one of them
-// looked at nothing.
-func (s *suggester) conditions(r *Record) (paths []string, free bool) {
-	if r.Policies != s.digest { // what the permits were then is not known
-		for path := range r.Looked {
-			if path != "principal in" && path[:min(len(path), 9)] != "resource." {
-				paths = append(paths, path)
-			}
-		}
-		return paths, len(paths) == 0 && !r.Reduced && (r.Mode == "hashed" || r.Mode == "full")
+// looked at nothing. Groups are those of the caller to all of whom that one permits it;
+// none where that is not certain, so that the permit is for the person alone.
+func (s *suggester) conditions(r *Record) (paths []string, free bool, groups []string) {
+	if s.digest == "" || r.Policies != s.digest { // what the permits were then is not known
+		return s.unknownConditions(r)
 	}
 	for _, reason := range r.Reasons {
 		p := s.permits[reason.ID]
@@ -137,10 +149,40 @@ func (s *suggester) conditions(r *Record) (paths []string, free bool) {
 		if demands(p.Obligations) {
 			looks = append(looks, "its annotations")
 		}
-		free = free || len(looks) == 0
+		if len(looks) == 0 {
+			free = true
+			groups = append(groups, permitted(p, groupsOf(r))...)
+		}
 		paths = append(paths, looks...)
 	}
-	return paths, free
+	return paths, free, groups
+}
+
+// unknownConditions are those of permits of which only is told what they looked at. Where
+// that are groups, or who the caller is, it may have been one of them that mattered.
+func (s *suggester) unknownConditions(r *Record) (paths []string, free bool, groups []string) {
+	for path := range r.Looked {
+		if path != "principal in" && !strings.HasPrefix(path, "resource.") {
+			paths = append(paths, path)
+		}
+	}
+	if _, named := r.Looked["principal in"]; !named {
+		groups = groupsOf(r)
+	}
+	return paths, len(paths) == 0 && !r.Reduced && (r.Mode == "hashed" || r.Mode == "full"), groups
+}
+
+// permitted are those of a caller's groups all of whose members a permit without
+// conditions is for.
+func permitted(p *source.Policy, groups []string) []string {
+	if _, all := p.AST.Principal.(ast.ScopeAll); all && len(p.AST.Conditions) == 0 {
+		return groups
+	}
+	in, ok := p.AST.Principal.(ast.ScopeIn)
+	if !ok || in.Entity.Type != "Group" || len(p.AST.Conditions) > 0 || !slices.Contains(groups, string(in.Entity.ID)) {
+		return nil
+	}
+	return []string{string(in.Entity.ID)}
 }
 
 // demands reports whether there is anything that a permit without annotations would
@@ -209,8 +251,8 @@ func union(paths []string, more map[string]bool) []string {
 // membership is who was seen of each group, and who of them used what.
 func (s *suggester) membership() (members map[string]map[types.EntityUID]bool, users map[string]map[types.EntityUID]int) {
 	members, users = map[string]map[types.EntityUID]bool{}, map[string]map[types.EntityUID]int{}
-	for key, u := range s.uses {
-		for _, g := range u.groups {
+	for key := range s.uses {
+		for _, g := range s.members[key.caller] {
 			if members[g] == nil {
 				members[g], users[g] = map[types.EntityUID]bool{}, map[types.EntityUID]int{}
 			}

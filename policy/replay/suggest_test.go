@@ -62,6 +62,43 @@ func TestSuggest(t *testing.T) {
 	}
 }
 
+// TestSuggestIsNoWider has a call that was allowed to one group of the caller, and such of
+// which is not certain to whom: they are for that group, and for the person.
+func TestSuggestIsNoWider(t *testing.T) {
+	opened := `{"time":"2026-11-28T09:00:00.000000Z","kind":"opened","version":1,"salt":"S","mode":"hashed"}` + "\n"
+	log := opened + allowed("get", "ann", `"lead","all"`, "new", "leads", `"principal in":["Group::\"lead\""]`) +
+		allowed("own", "ann", `"lead","all"`, "new", "ann", "") +
+		allowed("old", "ann", `"lead","all"`, "other", "gone", `"principal in":["Group::\"lead\""]`)
+	engine := engineOf(t, `@id("leads") permit(principal in Group::"lead", action, resource == Tool::"github/get");
+		@id("ann") permit(principal == User::"t/ann", action, resource == Tool::"github/own");`)
+	s, err := replay.Suggest([]replay.Log{memory([]byte(log))}, replay.Options{Engine: engine}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	suggested := engineOf(t, s.Cedar())
+	for _, test := range []struct {
+		tool, id, group string
+		want            bool
+	}{
+		{"get", "t/x", "lead", true},
+		{"get", "t/x", "all", false},
+		{"own", "t/ann", "", true},
+		{"own", "t/x", "lead", false},
+		{"own", "t/x", "all", false},
+		{"old", "t/ann", "", true},
+		{"old", "t/x", "lead", false},
+		{"old", "t/x", "all", false},
+	} {
+		r := &policy.Request{
+			Principal: &policy.Principal{ID: test.id, GroupsKnown: true, Groups: []string{test.group}},
+			Object:    policy.ToolObject(policy.Tool{Upstream: "github", Original: test.tool}),
+		}
+		if got := suggested.Decide(r).Allow; got != test.want {
+			t.Errorf("%s for %s in %q: %v, want %v\n%s", test.tool, test.id, test.group, got, test.want, s.Cedar())
+		}
+	}
+}
+
 // TestCover counts reasons, and names what a permit never allowed.
 func TestCover(t *testing.T) {
 	log := allowed("get", "ann", "", "new", "all", "") + allowed("get", "bob", "", "other", "all", "") + allowed("get", "bob", "", "other", "gone", "")
