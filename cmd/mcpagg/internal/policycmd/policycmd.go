@@ -44,6 +44,7 @@ The exit code is 3 if policies have mistakes, and 4 if their tests fail.`,
 		newReplayCommand(live),
 		newCoverageCommand(live),
 		newSuggestCommand(),
+		newLSPCommand(live),
 	)
 	return cmd
 }

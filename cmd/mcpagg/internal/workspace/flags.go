@@ -13,10 +13,12 @@
 package workspace
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -110,6 +112,17 @@ func Quoted(s string) string {
 		return s
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// Reads are the files and folders that Load reads first: others may be named in them.
+func (f *Flags) Reads() []string {
+	reads := slices.Concat(f.config(), f.catalog(), []string{cmp.Or(f.Policies, defaultPolicies), "."})
+	for i, path := range reads {
+		if _, file, ok := strings.Cut(path, "="); ok && !exists(path) {
+			reads[i] = file
+		}
+	}
+	return reads
 }
 
 // config is the configuration to read, nil for none.
