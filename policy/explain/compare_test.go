@@ -1,11 +1,29 @@
 package explain_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/mcpagg/mcpagg/policy"
 	"github.com/mcpagg/mcpagg/policy/explain"
 )
+
+// atMost, more and decimals are permits with bounds.
+func atMost(n string) string {
+	return `permit (principal, action, resource) when { context.input has count && context.input.count <= ` + n + ` };`
+}
+
+func more(than string) string {
+	return `permit (principal, action, resource) when { context.input has count && context.input.count > ` + than + ` };`
+}
+
+func decimals(method, n string) string {
+	return `permit (principal, action, resource) when { context.input has ratio && context.input.ratio.` + method + `(decimal("` + n + `")) };`
+}
+
+func age(most string) string {
+	return `permit (principal, action, resource) when { context.auth has age && context.auth.age <= duration("` + most + `") };`
+}
 
 func TestCovers(t *testing.T) {
 	const (
@@ -30,6 +48,13 @@ func TestCovers(t *testing.T) {
 		{name: "always", a: `permit (principal, action, resource);`, b: contoso, aCoversB: true},
 		{name: "never", a: contoso, b: ``, aCoversB: true},
 		{name: "both never", a: ``, b: `permit (principal in Group::"g", action, resource);`, aCoversB: true, bCoversA: true},
+		{name: "a lower bound", a: atMost("10"), b: atMost("5"), aCoversB: true},
+		{name: "a bound that is not in it", a: atMost("10"), b: `permit (principal, action, resource) when { context.input has count && context.input.count < 10 };`, aCoversB: true},
+		{name: "bounds on both sides", a: more("5"), b: more("10"), aCoversB: true},
+		{name: "bounds that exclude each other", a: atMost("5"), b: more("10")},
+		{name: "decimals", a: decimals("lessThan", "2.5"), b: decimals("lessThanOrEqual", "2.0"), aCoversB: true},
+		{name: "decimals from below", a: decimals("greaterThan", "2.5"), b: decimals("greaterThanOrEqual", "2.6"), aCoversB: true},
+		{name: "a duration", a: age("1h"), b: age("15m"), aCoversB: true},
 		{name: "the same, which may fail", a: fails, b: fails, aCoversB: true, bCoversA: true},
 		{name: "another that may fail", a: fails, b: fails + contoso},
 	} {
@@ -65,5 +90,50 @@ func TestCoversTemplates(t *testing.T) {
 	a, b := of(`permit (principal, action, resource) when { resource.uri like "*.md" };`), of(`permit (principal, action, resource) when { resource.uri like "*.txt" };`)
 	if !a.Covers(of(`@id("x") permit (principal, action, resource) when { resource.uri like "*.md" };`)) || a.Covers(b) || !a.Covers(of("")) || of("").Covers(a) {
 		t.Error("templates are not compared by their policies")
+	}
+}
+
+// TestBoundsAreSound compares what is said of all pairs of comparisons with the values for
+// which they hold.
+func TestBoundsAreSound(t *testing.T) {
+	operators := map[string]func(value, bound int) bool{
+		"context.input.count < %d":     func(v, b int) bool { return v < b },
+		"context.input.count <= %d":    func(v, b int) bool { return v <= b },
+		"context.input.count > %d":     func(v, b int) bool { return v > b },
+		"context.input.count >= %d":    func(v, b int) bool { return v >= b },
+		"%d < context.input.count":     func(v, b int) bool { return b < v },
+		"%d >= context.input.count":    func(v, b int) bool { return b >= v },
+		"!(context.input.count <= %d)": func(v, b int) bool { return !(v <= b) },
+		"context.input.count != %d":    func(v, b int) bool { return v != b },
+	}
+	type comparison struct {
+		text   string
+		answer *explain.Answer
+		holds  func(v int) bool
+	}
+	var all []comparison
+	for format, holds := range operators {
+		for b := range 4 {
+			text := fmt.Sprintf(format, b)
+			answer := explain.Of(engineOf(t, "permit (principal, action, resource) when { context.input has count && "+text+" };"), somebody(), issue)
+			all = append(all, comparison{text, answer, func(v int) bool { return holds(v, b) }})
+		}
+	}
+	said := 0
+	for _, p := range all {
+		for _, q := range all {
+			if !p.answer.Covers(q.answer) {
+				continue
+			}
+			said++
+			for v := -2; v < 6; v++ {
+				if q.holds(v) && !p.holds(v) {
+					t.Fatalf("%s is said to cover %s, which holds for %d", p.text, q.text, v)
+				}
+			}
+		}
+	}
+	if said < 150 {
+		t.Errorf("only %d pairs of %d are said to be covered", said, len(all)*len(all))
 	}
 }

@@ -28,7 +28,7 @@ func engineOf(t *testing.T, text string) *policy.Engine {
 var issue = policy.ToolObject(policy.Tool{
 	Upstream: "github", Original: "create_issue",
 	InputSchema: []byte(`{"type": "object", "required": ["owner", "repo"], "properties": {
-		"owner": {"type": "string"}, "repo": {"type": "string"}, "body": {"type": "string"}, "count": {"type": "integer"},
+		"owner": {"type": "string"}, "repo": {"type": "string"}, "body": {"type": "string"}, "count": {"type": "integer"}, "ratio": {"type": "number"},
 		"labels": {"type": "array", "items": {"type": "string"}}, "state": {"type": "string", "enum": ["open", "closed", "all"]}}}`),
 })
 

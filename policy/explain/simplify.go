@@ -344,6 +344,9 @@ func (f *form) impliesLiteral(g *form) bool {
 	if !f.yes && !g.yes && f.about(g) && g.atom.members != nil && f.atom.members != nil { // what is excluded more
 		return !slices.ContainsFunc(g.atom.members, func(v types.Value) bool { return !slices.ContainsFunc(f.atom.members, v.Equal) })
 	}
+	if f.about(g) && f.impliesBound(g) {
+		return true
+	}
 	switch {
 	case f.yes && g.yes:
 		return f.atom.depends(g.atom)
