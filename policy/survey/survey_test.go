@@ -139,7 +139,7 @@ func TestWords(t *testing.T) {
 		`permit (principal in Group::"a", action, resource);
 		 permit (principal in Group::"b", action, resource);
 		 permit (principal in Group::"c", action, resource) when { context.input.owner == "contoso" };`: {
-			"anyone in Group a or in Group b", "anyone in Group c only when `owner` is \"contoso\"",
+			"anyone in Group a or b", "anyone in Group c only when `owner` is \"contoso\"",
 		},
 		`permit (principal, action, resource) unless { context.input.owner == "contoso" };
 		 permit (principal == User::"t/root", action, resource);`: {"anyone only when `owner` is not \"contoso\"", "anyone who is User t/root"},

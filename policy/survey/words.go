@@ -1,6 +1,7 @@
 package survey
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -64,7 +65,7 @@ type answered struct {
 
 // clause says who they are.
 func (a answered) clause(and string) string {
-	return "anyone " + listed(namesOf(a.callers), and) + except(a.but) + withCondition(a.answer)
+	return "anyone " + named(a.callers, and) + except(a.but) + withCondition(a.answer)
 }
 
 func (w *wording) ask(c Caller) *explain.Answer {
@@ -119,7 +120,7 @@ func except(callers []Caller) string {
 	if len(callers) == 0 {
 		return ""
 	}
-	return ", but not " + listed(namesOf(callers), "or")
+	return ", but not " + named(callers, "or")
 }
 
 // maxPaired bounds how many callers are asked about two at a time.
@@ -168,7 +169,7 @@ func alike(all []answered) []answered {
 	var made []answered
 	for _, a := range all {
 		i := slices.IndexFunc(made, func(o answered) bool {
-			return o.answer.Sentence() == a.answer.Sentence() && slices.Equal(namesOf(o.but), namesOf(a.but))
+			return o.answer.Sentence() == a.answer.Sentence() && named(o.but, "or") == named(a.but, "or")
 		})
 		if i < 0 {
 			made = append(made, answered{a.answer, slices.Clone(a.callers), a.but})
@@ -186,26 +187,58 @@ func (w *wording) others() []explain.Other {
 	return slices.DeleteFunc(all, func(o explain.Other) bool { return w.used[o.Policy] })
 }
 
-// namesOf are callers as they stand in a sentence, such as in Group platform.
-func namesOf(callers []Caller) []string {
-	names := make([]string, len(callers))
-	for i, c := range callers {
-		names[i] = c.phrase()
+// named are callers as they stand behind "anyone", such as in Group a or b. Those of one
+// sort share the word before them, unless somebody has to be both.
+func named(callers []Caller, word string) string {
+	var parts []string
+	for i := 0; i < len(callers); {
+		same := 1
+		for word == "or" && i+same < len(callers) && callers[i+same].prefix() == callers[i].prefix() {
+			same++
+		}
+		var names []string
+		for _, c := range callers[i : i+same] {
+			names = append(names, strings.TrimPrefix(c.Name, c.noun()))
+		}
+		parts = append(parts, callers[i].prefix()+listed(bounded(names), word))
+		i += same
 	}
-	return names
+	return listed(parts, word)
 }
 
-// phrase is a caller behind "anyone".
-func (c Caller) phrase() string {
+// maxListed bounds how many names are in one sentence.
+const maxListed = 30
+
+func bounded(names []string) []string {
+	if len(names) <= maxListed {
+		return names
+	}
+	return append(slices.Clone(names[:maxListed-1]), fmt.Sprintf("%d others", len(names)-maxListed+1))
+}
+
+// noun is what begins the name of a caller who is made of what policies say, such as
+// Group.
+func (c Caller) noun() string {
 	switch c.Sort {
 	case OfGroup:
-		return "in " + c.Name
-	case OfRole, OfApp:
-		return "with " + c.Name
-	case OfPerson, OfSort:
-		return "who is " + c.Name
+		return "Group "
+	case OfRole:
+		return "Role "
+	case OfApp:
+		return "App "
 	}
-	return c.Name
+	return ""
+}
+
+// prefix stands before the name of a caller, or before those of several.
+func (c Caller) prefix() string {
+	switch c.Sort {
+	case OfGroup:
+		return "in " + c.noun()
+	case OfRole, OfApp:
+		return "with " + c.noun()
+	}
+	return "who is "
 }
 
 // listed joins names.
