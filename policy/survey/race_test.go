@@ -2,5 +2,5 @@
 
 package survey_test
 
-// slowdown is how much slower the race detector makes everything.
-const slowdown = 12
+// raceEnabled says that the race detector slows everything down.
+const raceEnabled = true

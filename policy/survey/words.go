@@ -30,7 +30,7 @@ func Who(e *policy.Engine, callers []Caller, about *policy.Object, o Options) Ac
 	}
 	w := &wording{surveyor: newSurveyor(e, o), about: about, used: map[*source.Policy]bool{}}
 	for _, c := range callers {
-		if c.Sort == OfTests || c.Sort == Made {
+		if !c.IsSpokenOf() {
 			continue
 		}
 		a := w.ask(c)

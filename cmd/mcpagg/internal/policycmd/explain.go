@@ -19,7 +19,6 @@ import (
 	"github.com/mcpagg/mcpagg/policy"
 	"github.com/mcpagg/mcpagg/policy/explain"
 	"github.com/mcpagg/mcpagg/policy/persona"
-	"github.com/mcpagg/mcpagg/policy/suite"
 )
 
 // An explainCommand is what the flags of mcpagg policy explain say.
@@ -47,9 +46,10 @@ sentence and in Cedar.
 With --input, it is about one call with these arguments: what each policy comes to, with
 the values that it looks at, and what a denied call lacks.
 
-The caller is a persona of the tests (--as), "anybody", "Group NAME" or "Role NAME", or
-is made up with --group, --role and so on. What is not said of the circumstances, such as
-the time or how the caller signed in, is part of the condition.
+The caller is a persona of the tests (--as), or one that policies speak of, such as
+"anybody", "Group NAME" or "Role NAME"; or is made up with --group, --role and so on. What
+is not said of the circumstances, such as the time or how the caller signed in, is part of
+the condition.
 
 ` + workspace.Help,
 		Example: `  mcpagg policy explain --as dev --tool github/create_issue
@@ -297,7 +297,7 @@ type callerFlags struct {
 
 func (c *callerFlags) add(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&c.as, "as", "", "persona of the tests who calls, anybody, 'Group NAME' or 'Role NAME'")
+	f.StringVar(&c.as, "as", "", "persona of the tests who calls, anybody, 'Group NAME', 'Role NAME' …")
 	f.StringArrayVar(&c.groups, "group", nil, "group that the caller is in (repeatable)")
 	f.StringArrayVar(&c.roles, "role", nil, "role that the caller has (repeatable)")
 	f.StringArrayVar(&c.claims, "claim", nil, "claim of the caller's token, NAME=VALUE; JSON, or else a text (repeatable)")
@@ -365,18 +365,13 @@ func (c *callerFlags) addClaims(p *persona.Persona) error {
 
 // known are the personas of the tests, and those that policies speak of.
 func (c *callerFlags) known(w *workspace.Workspace) ([]*persona.Persona, error) {
-	atoms := persona.Atoms(w.Policy.Policies)
-	folder := testFolder(w)
-	if info, err := os.Stat(folder); err != nil || !info.IsDir() {
-		return atoms, nil
-	}
-	files, err := testFiles(folder)
+	callers, err := callersOf(w, w.Policy.Policies)
 	if err != nil {
 		return nil, err
 	}
-	tests, err := suite.ParseFiles(files)
-	if err != nil {
-		return nil, cli.UsageError("%w", err)
+	all := make([]*persona.Persona, len(callers))
+	for i, one := range callers {
+		all[i] = one.Persona
 	}
-	return append(slices.Clone(tests.Personas), atoms...), nil
+	return all, nil
 }

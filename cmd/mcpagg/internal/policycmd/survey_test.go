@@ -138,3 +138,32 @@ func TestMistakesOfSurveys(t *testing.T) {
 		}
 	}
 }
+
+// TestEveryKind lists prompts, resources and templates beside tools, for somebody with an
+// app that policies name.
+func TestEveryKind(t *testing.T) {
+	written(t, map[string]string{
+		"policies/a.cedar": `permit (principal in Group::"readers", action == Action::"read_resource", resource) when { resource.uri like "*.md" };
+			permit (principal, action, resource) when { context.app == App::"vs" };`,
+		"catalog.json": `{"version": 1, "tools": [{"upstream": "docs", "original": "search", "published": "docs_search", "input_schema": {"type": "object"}}],
+			"prompts": [{"upstream": "docs", "original": "review", "published": "docs_review"}],
+			"resources": [{"upstream": "docs", "uri": "file:///a.md", "published": "file:///a.md"}, {"upstream": "docs", "uri": "file:///a.txt", "published": "file:///a.txt"}],
+			"templates": [{"upstream": "docs", "uri": "file:///{path}", "published": "file:///{path}"}]}`,
+	})
+	_, stdout, stderr := command("what-can", "--as", "Group readers")
+	want := `Group readers may use 2 of 5 (1 tool, 1 prompt, 2 resources, 1 template): 1 always, 1 under a condition
+
+docs  2 of 5
+  ✓ file:///a.md (resource)
+  ◐ file:///{path} (template)  some resources of the template: ask about one of…
+`
+	if stdout != want || stderr != "" {
+		t.Errorf("%s%s\nwant\n%s", stdout, stderr, want)
+	}
+	if _, stdout, _ := command("what-can", "--as", "App vs"); !strings.HasPrefix(stdout, "App vs may use 5 of 5 ") {
+		t.Error(stdout)
+	}
+	if _, stdout, _ := command("who-can", "docs_review"); !strings.Contains(stdout, "docs/review (prompt)\n\n  anyone with App vs\n") {
+		t.Error(stdout)
+	}
+}

@@ -3,6 +3,7 @@ package policycmd
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -30,9 +31,9 @@ func newWhatCanCommand(live workspace.Live) *cobra.Command {
 condition of each that may be used only at times. Names and patterns such as 'github/*'
 choose some of them.
 
-The caller is a persona of the tests (--as), "anybody", "Group NAME" or "Role NAME", or
-is made up with --group, --role and so on. Without any of these, it says of all callers
-how much each may use.
+The caller is a persona of the tests (--as), or one that policies speak of, such as
+"anybody", "Group NAME" or "Role NAME"; or is made up with --group, --role and so on.
+Without any of these, it says of all callers how much each may use.
 
 ` + workspace.Help,
 		Example: `  mcpagg policy what-can --as dev
@@ -99,6 +100,9 @@ func (c *whatCanCommand) callers(cmd *cobra.Command, w *workspace.Workspace) ([]
 	if err != nil {
 		return nil, err
 	}
+	if i := slices.IndexFunc(all, func(o survey.Caller) bool { return o.Name == p.Name && o.About() == (survey.Caller{Persona: p}).About() }); i >= 0 {
+		return all[i : i+1], nil
+	}
 	return []survey.Caller{{Persona: p, Sort: survey.Made}}, nil
 }
 
@@ -147,7 +151,7 @@ func every(rows []survey.Row) []int {
 func (p *abilities) one(w io.Writer) error {
 	c := p.m.Callers[0]
 	title := cli.Visible(c.Name)
-	if about := c.About(); about != "" {
+	if about := c.About(); about != "" && !c.IsSpokenOf() {
 		title += " (" + cli.Visible(about) + ")"
 	}
 	t := p.tally(0, every(p.m.Rows))
@@ -161,6 +165,9 @@ func (p *abilities) one(w io.Writer) error {
 // counted is how much may be used of some rows.
 func counted(t tally, rows []survey.Row) string {
 	text := fmt.Sprintf("%d of %s", t.allowed(), numbered(rows))
+	if strings.Contains(text, ",") { // not only tools
+		text = fmt.Sprintf("%d of %d (%s)", t.allowed(), len(rows), numbered(rows))
+	}
 	if t[explain.Sometimes] > 0 {
 		text += fmt.Sprintf(": %d always, %d under a condition", t[explain.Always], t[explain.Sometimes])
 	}
@@ -233,7 +240,7 @@ func (p *abilities) everybody(w io.Writer, flags string) error {
 	for i, c := range p.m.Callers {
 		t := p.tally(i, every(p.m.Rows))
 		about := ""
-		if c.Sort == survey.OfTests { // the names of others say it
+		if !c.IsSpokenOf() {
 			about = shortened(c.About(), p.width-names-23)
 		}
 		line := fmt.Sprintf("%-*s  %6d  %4d  %5d  ", names, shortened(c.Name, names), t[explain.Always], t[explain.Sometimes], t[explain.Never])
