@@ -157,7 +157,7 @@ func between(before, after *explain.Answer) (c Change, ok bool) {
 		c.Kind = Denied
 	case after.Covers(before) && before.Covers(after):
 		c.Kind = Obligations
-		return c, c.withObligations()
+		return c, c.withObligations(true)
 	case after.Covers(before):
 		c.Kind = Wider
 	case before.Covers(after):
@@ -166,14 +166,15 @@ func between(before, after *explain.Answer) (c Change, ok bool) {
 		c.Kind = Changed
 	}
 	if was && is {
-		c.withObligations()
+		c.withObligations(false)
 	}
 	return c, true
 }
 
-// withObligations notes those of both answers, and reports whether they differ.
-func (c *Change) withObligations() bool {
-	before, after := obligations(c.Before), obligations(c.After)
+// withObligations notes those of both answers, and reports whether they differ. When they
+// hold only counts where the conditions are the same.
+func (c *Change) withObligations(conditions bool) bool {
+	before, after := obligations(c.Before, conditions), obligations(c.After, conditions)
 	if slices.Equal(before, after) {
 		return false
 	}
@@ -182,12 +183,12 @@ func (c *Change) withObligations() bool {
 }
 
 // obligations are what holds for what an answer's permits allow, in words, each with the
-// condition under which it does unless that is all there is.
-func obligations(a *explain.Answer) []string {
+// condition under which it does, where that is asked for and not all there is.
+func obligations(a *explain.Answer, conditions bool) []string {
 	var all []string
 	for _, p := range a.Permits {
 		when := ""
-		if text := p.Condition(); text != "true" && text != a.Condition() {
+		if text := p.Condition(); conditions && text != "true" && text != a.Condition() {
 			when = " (when " + text + ")"
 		}
 		for _, words := range p.Policy.Obligations.Words() {

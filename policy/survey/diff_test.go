@@ -86,3 +86,17 @@ func TestCompareObligations(t *testing.T) {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
+
+// TestCompareObligationsWithConditions says of bounds that changed beside a condition, and
+// is silent of those that did not.
+func TestCompareObligationsWithConditions(t *testing.T) {
+	before := `@rate("10/m") permit (principal, action, resource) when { context.input.owner == "a" }; @audit("full") permit (principal, action, resource) when { context.input.owner == "b" };`
+	d, _ := compared(t, before, strings.Replace(before, `"a"`, `"c"`, 1), merge)
+	if c := d.Changes[0]; c.Kind != survey.Changed || c.BeforeObligations != nil || c.AfterObligations != nil {
+		t.Errorf("%s: %q, %q", c.Kind, c.BeforeObligations, c.AfterObligations)
+	}
+	d, _ = compared(t, before, strings.NewReplacer(`"a"`, `"c"`, "10/m", "20/m").Replace(before), merge)
+	if c := d.Changes[0]; c.Kind != survey.Changed || len(c.AfterObligations) != 2 || c.AfterObligations[0] != "at most 20 calls in a minute" {
+		t.Errorf("%s: %q, %q", c.Kind, c.BeforeObligations, c.AfterObligations)
+	}
+}
