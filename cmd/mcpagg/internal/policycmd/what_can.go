@@ -100,7 +100,9 @@ func (c *whatCanCommand) callers(cmd *cobra.Command, w *workspace.Workspace) ([]
 	if err != nil {
 		return nil, err
 	}
-	if i := slices.IndexFunc(all, func(o survey.Caller) bool { return o.Name == p.Name && o.About() == (survey.Caller{Persona: p}).About() }); i >= 0 {
+	if i := slices.IndexFunc(all, func(o survey.Caller) bool {
+		return o.Name == p.Name && o.About() == (survey.Caller{Persona: p}).About()
+	}); i >= 0 {
 		return all[i : i+1], nil
 	}
 	return []survey.Caller{{Persona: p, Sort: survey.Made}}, nil
