@@ -57,6 +57,14 @@ func startSignInGateway(t testing.TB, c signInConfig) *signInGateway {
 	g.admin = fmt.Sprintf("http://127.0.0.1:%d", port)
 	g.gateway = s.serve(t, c.env, append(c.flags, "--log-level", "debug", "--admin", strings.TrimPrefix(g.admin, "http://"))...)
 	g.public = g.url
+	eventually(t, func() string { // a client that lists the tools before sees some of them
+		for _, label := range []string{"recorder", "talker"} {
+			if !strings.Contains(g.stderr.String(), "msg=connected upstream="+label) {
+				return label + " is not connected"
+			}
+		}
+		return ""
+	})
 	return g
 }
 
