@@ -33,8 +33,7 @@ type Project struct {
 	// Paths are where files are, by their names. Files without one are in no file of
 	// their own, and not shown.
 	Paths map[string]string
-	// Schemas are the input schemas of tools, and the arguments of prompts, by entities
-	// such as Tool::"github/create_issue".
+	// Schemas are the input schemas of tools, by entities such as Tool::"github/create_issue".
 	Schemas map[string]json.RawMessage
 	// Definitions are where aliases are defined, such as Group::platform.
 	Definitions map[string]Definition
