@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -158,13 +157,10 @@ func TestTurns(t *testing.T) {
 }
 
 func frame(message string) string {
-	var b strings.Builder
-	_, _ = io.WriteString(&b, "Content-Length: ")
-	b.WriteString(jsonNumber(len(message)) + "\r\n\r\n" + message)
-	return b.String()
+	return fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(message), message)
 }
 
-func jsonNumber(n int) string {
-	raw, _ := json.Marshal(n) // numbers are JSON
+func jsonText(s string) string {
+	raw, _ := json.Marshal(s) // texts are JSON
 	return string(raw)
 }
