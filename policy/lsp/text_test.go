@@ -1,6 +1,7 @@
 package lsp
 
 import (
+	"strings"
 	"testing"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -41,6 +42,10 @@ func FuzzPositions(f *testing.F) {
 			if got := string(text.changed(contentChange{&e.Range, e.NewText}).bytes); got != string(changed.bytes) {
 				t.Fatalf("%q edited by %+v is %q, want %q", s, e, got, changed.bytes)
 			}
+		}
+		start, end := partOf(text.bytes, changed.bytes)
+		if after := string(changed.bytes); !strings.HasPrefix(s, after[:start]) || !strings.HasSuffix(s, after[end:]) {
+			t.Fatalf("%q and %q differ elsewhere than in %d to %d", s, after, start, end)
 		}
 		c := cursorAt(text.bytes, at)
 		_, _ = (&Project{}).at(&c)
