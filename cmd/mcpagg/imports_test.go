@@ -23,7 +23,7 @@ var allowed = map[string][]string{
 	"policy/source":                 {"policy/ast", "policy/syntax"},
 	"policy/schema":                 {"policy", "policy/ast", "policy/facts", "policy/source", "policy/typed"},
 	"policy/check":                  {"policy", "policy/ast", "policy/facts", "policy/may", "policy/source", "policy/syntax", "policy/typed"},
-	"policy/lsp":                    {"policy/check", "policy/format", "policy/source", "policy/syntax"},
+	"policy/lsp":                    {"policy", "policy/check", "policy/format", "policy/source", "policy/syntax", "policy/typed"},
 	"policy/replay":                 {"policy", "policy/ast", "policy/may", "policy/source", "policy/typed"},
 	"policy/may":                    {"policy/ast", "policy/typed"},
 	"policy/facts":                  {"policy/ast", "policy/source"},

@@ -46,7 +46,7 @@ func (v *view) isStale() bool {
 // checkChanges checks after each change: first the file that changed, by itself, and then
 // everything, unless it changes meanwhile.
 func (s *server) checkChanges(ctx context.Context) {
-	p := &publisher{server: s, shown: map[string][]diagnostic{}}
+	p := &publisher{server: s, shown: map[string]shown{}}
 	for {
 		select {
 		case <-ctx.Done():
@@ -65,12 +65,18 @@ func (s *server) checkChanges(ctx context.Context) {
 // A publisher knows what the client shows.
 type publisher struct {
 	server *server
-	shown  map[string][]diagnostic // by uri
+	shown  map[string]shown // by uri
 }
 
 func (p *publisher) check(ctx context.Context, v view) {
-	if v.latest != nil {
-		p.publish(ctx, v.latest.uri, v.latest, v.alone(v.latest))
+	if d := v.latest; d != nil {
+		all, ok := v.changedPart(d, p.shown[d.uri])
+		if !ok {
+			all = v.alone(d)
+		}
+		if !v.isStale() {
+			p.publish(ctx, d.uri, d, all)
+		}
 	}
 	found := map[string][]diagnostic{} // by path
 	for path, d := range v.documents {
@@ -114,8 +120,15 @@ func (p *publisher) publishAll(ctx context.Context, v view, found map[string][]d
 
 // publish shows what was found in a file, unless it is shown already.
 func (p *publisher) publish(ctx context.Context, uri string, d *document, all []diagnostic) {
-	shown, known := p.shown[uri]
-	if (known || len(all) == 0 && d == nil) && slices.Equal(shown, all) {
+	last, known := p.shown[uri]
+	made := shown{all: all}
+	if d != nil {
+		made.text = d.text
+	}
+	if (known || len(all) == 0 && d == nil) && slices.Equal(last.all, all) {
+		if known {
+			p.shown[uri] = made
+		}
 		return
 	}
 	params := publishParams{URI: uri, Diagnostics: append([]diagnostic{}, all...)}
@@ -125,7 +138,7 @@ func (p *publisher) publish(ctx context.Context, uri string, d *document, all []
 	if d == nil && len(all) == 0 {
 		delete(p.shown, uri)
 	} else {
-		p.shown[uri] = all
+		p.shown[uri] = made
 	}
 	_ = p.server.conn.Notify(ctx, "textDocument/publishDiagnostics", params) // else the client has left
 }

@@ -9,6 +9,7 @@ package lsp
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -32,8 +33,18 @@ type Project struct {
 	// Paths are where files are, by their names. Files without one are in no file of
 	// their own, and not shown.
 	Paths map[string]string
+	// Schemas are the input schemas of tools, by entities such as Tool::"github/create_issue".
+	Schemas map[string]json.RawMessage
+	// Definitions are where aliases are defined, such as Group::platform.
+	Definitions map[string]Definition
 	// Problem is what is missing of it, and why; "" if nothing is.
 	Problem string
+}
+
+// A Definition is the line of a file, from 1.
+type Definition struct {
+	Path string
+	Line int
 }
 
 // Options say what a server works with.

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"maps"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -75,6 +75,32 @@ func TestDiagnostics(t *testing.T) {
 		c.codes("file:///p/a.cedar", "syntax")
 		c.notify("textDocument/didClose", `{"textDocument":{"uri":"file:///p/a.cedar"}}`)
 		c.codes("file:///p/a.cedar", "") // as on disk
+	})
+}
+
+// TestLongFile has only the policies that changed checked at first, and what it shows of the
+// others go along.
+func TestLongFile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var b strings.Builder
+		for i := range 200 {
+			b.WriteString("/* 🙂 */ " + policyOf(fmt.Sprintf("p%d", i), right))
+		}
+		text := strings.Replace(b.String(), policyOf("p150", right), policyOf("p150", wrong), 1)
+		c := connect(t, loading(projectOf()))
+		defer c.leave()
+		c.open("file:///p/a.cedar", text)
+		at := c.codes("file:///p/a.cedar", "unknown-tool").Diagnostics[0].Range
+		c.notify("textDocument/didChange", `{"textDocument":{"uri":"file:///p/a.cedar","version":2},"contentChanges":[
+			{"range":{"start":{"line":9,"character":0},"end":{"line":9,"character":0}},"text":"// 🙂\n\n`+strings.TrimSpace(strings.ReplaceAll(policyOf("x", wrong), `"`, `\"`))+`"}]}`)
+		p := c.codes("file:///p/a.cedar", "unknown-tool unknown-tool")
+		lines := map[int]int{}
+		for _, d := range p.Diagnostics {
+			lines[d.Range.Start.Line] = d.Range.Start.Character
+		}
+		if want := (map[int]int{11: 71, at.Start.Line + 2: at.Start.Character}); !maps.Equal(lines, want) {
+			t.Errorf("they are at %v, want %v", lines, want)
+		}
 	})
 }
 
@@ -158,13 +184,10 @@ func TestTurns(t *testing.T) {
 }
 
 func frame(message string) string {
-	var b strings.Builder
-	_, _ = io.WriteString(&b, "Content-Length: ")
-	b.WriteString(jsonNumber(len(message)) + "\r\n\r\n" + message)
-	return b.String()
+	return fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(message), message)
 }
 
-func jsonNumber(n int) string {
-	raw, _ := json.Marshal(n) // numbers are JSON
+func jsonText(s string) string {
+	raw, _ := json.Marshal(s) // texts are JSON
 	return string(raw)
 }

@@ -85,6 +85,9 @@ func capabilities(version string) json.RawMessage {
 				"save": map[string]any{"includeText": false},
 			},
 			"documentFormattingProvider": true,
+			"completionProvider":         map[string]any{"triggerCharacters": []string{".", "@", "\"", "/"}},
+			"hoverProvider":              true,
+			"definitionProvider":         true,
 		},
 		"serverInfo": map[string]any{"name": "mcpagg", "version": version},
 	})

@@ -142,6 +142,9 @@ func (s *server) document(r *jsonrpc2.Request) (any, error) {
 		"textDocument/didChange":  s.change,
 		"textDocument/didClose":   s.close,
 		"textDocument/formatting": s.format,
+		"textDocument/completion": s.complete,
+		"textDocument/hover":      s.hover,
+		"textDocument/definition": s.define,
 	}
 	handler := handlers[r.Method]
 	switch {

@@ -35,6 +35,15 @@ type PolicySet struct {
 	Rules map[string]aggregator.ToolRules
 	// AuditFiles are the paths of audit blocks.
 	AuditFiles []string
+	// Aliases are where group and app blocks are, by what policies call them, such as
+	// Group::platform.
+	Aliases map[string]Place
+}
+
+// A Place is a line of a file, from 1.
+type Place struct {
+	Path string
+	Line int
 }
 
 // policyType is the type of the block that policies are in.
@@ -74,7 +83,7 @@ func (d *decoder) policySet(paths []string) (*PolicySet, error) {
 	if d.mistakes.Len() > 0 {
 		return nil, d.finish()
 	}
-	set.Absent = absent
+	set.Absent, set.Aliases = absent, file.aliases()
 	for _, a := range file.audits() {
 		set.AuditFiles = append(set.AuditFiles, a.Path)
 	}
@@ -108,6 +117,21 @@ func (s *PolicySet) addUpstreams(f *fileBlock) {
 			s.Labels = append(s.Labels, b.Tools.Overrides[j].Labels.value...)
 		}
 	}
+}
+
+// aliases are where the blocks are that give groups and apps their names.
+func (f *fileBlock) aliases() map[string]Place {
+	all := map[string]Place{}
+	add := func(typ string, h *header) {
+		all[typ+"::"+h.label] = Place{Path: h.at.Filename, Line: h.at.Start.Line}
+	}
+	for i := range f.Groups {
+		add("Group", &f.Groups[i].header)
+	}
+	for i := range f.Apps {
+		add("App", &f.Apps[i].header)
+	}
+	return all
 }
 
 // groupIDs are the ids of groups by their labels.

@@ -3,6 +3,7 @@ package policycmd
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -26,8 +27,9 @@ func newLSPCommand(live workspace.Live) *cobra.Command {
 		Use:   "lsp",
 		Short: "Serve editors: what is wrong with policies while they are written",
 		Long: `Serve an editor with the Language Server Protocol, on standard input and output: it
-shows what 'mcpagg policy check' finds while policies are written, and lays them out as
-'mcpagg policy fmt' does. Editors start it themselves, in the folder that they have
+shows what 'mcpagg policy check' finds while policies are written, completes the names of
+tools, arguments, groups and annotations, shows the schemas of tools, finds the blocks of
+groups and apps, and lays policies out as 'mcpagg policy fmt' does. Editors start it themselves, in the folder that they have
 opened; docs/editors.md has the lines for VS Code, Neovim and Helix.
 
 The configuration and the catalog are read again when they change.
@@ -94,7 +96,18 @@ func inFull(err error, said string) error {
 
 // project is what there is to check against.
 func project(w *workspace.Workspace, problem string) *lsp.Project {
-	p := &lsp.Project{Input: checkInput(w, nil), Paths: map[string]string{}, Problem: problem}
+	p := &lsp.Project{
+		Input: checkInput(w, nil), Paths: map[string]string{}, Problem: problem,
+		Schemas: map[string]json.RawMessage{}, Definitions: map[string]lsp.Definition{},
+	}
+	for _, o := range w.Objects {
+		if t := w.Tool(o); t != nil {
+			p.Schemas[o.String()] = t.InputSchema
+		}
+	}
+	for alias, at := range w.Set.Aliases {
+		p.Definitions[alias] = lsp.Definition{Path: resolved(at.Path), Line: at.Line}
+	}
 	for _, files := range [][]source.File{w.Set.Files, w.Set.Candidate} {
 		if len(files) > 0 {
 			p.Sets = append(p.Sets, files)
