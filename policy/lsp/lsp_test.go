@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -128,13 +129,24 @@ func TestReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		project, stamp := projectOf(source.File{Name: "a.cedar", Text: []byte(policyOf("a", wrong))}), "1"
 		var failed error
+		var mu sync.Mutex // guards all three
 		c := connect(t, lsp.Options{
-			Load:  func(context.Context, string) (*lsp.Project, error) { return project, failed },
-			Stamp: func() string { return stamp },
+			Load: func(context.Context, string) (*lsp.Project, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				return project, failed
+			},
+			Stamp: func() string {
+				mu.Lock()
+				defer mu.Unlock()
+				return stamp
+			},
 		})
 		defer c.leave()
 		c.codes("file:///p/a.cedar", "unknown-tool")
+		mu.Lock()
 		failed, stamp = errors.New("a mistake in the configuration"), "2"
+		mu.Unlock()
 		synctest.Wait()
 		c.notify("workspace/didChangeWatchedFiles", `{"changes":[]}`)
 		synctest.Wait()
@@ -143,7 +155,9 @@ func TestReload(t *testing.T) {
 			t.Errorf("it showed %q", c.messages)
 		}
 		c.mu.Unlock()
+		mu.Lock()
 		project, failed, stamp = projectOf(source.File{Name: "a.cedar", Text: []byte(policyOf("a", right))}), nil, "3"
+		mu.Unlock()
 		c.codes("file:///p/a.cedar", "")
 	})
 }
