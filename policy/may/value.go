@@ -231,7 +231,7 @@ func (v *value) kindsOne() kinds {
 		if v.uid != nil {
 			return of(typed.Entity)
 		}
-		return of(kindOf(v.known))
+		return of(typed.KindOf(v.known))
 	case ofType:
 		if v.typ.Kind == typed.Unknown {
 			return allKinds
@@ -243,28 +243,4 @@ func (v *value) kindsOne() kinds {
 		return of(typed.Set)
 	}
 	return of(typed.Record)
-}
-
-func kindOf(v types.Value) typed.Kind {
-	switch v.(type) {
-	case types.String:
-		return typed.String
-	case types.Long:
-		return typed.Long
-	case types.Boolean:
-		return typed.Bool
-	case types.Decimal:
-		return typed.Decimal
-	case types.Datetime:
-		return typed.Datetime
-	case types.Duration:
-		return typed.Duration
-	case types.IPAddr:
-		return typed.Address
-	case types.Set:
-		return typed.Set
-	case types.Record:
-		return typed.Record
-	}
-	return typed.Entity
 }

@@ -270,7 +270,7 @@ func (c *reconstruction) arguments() {
 	reached := r.Verdict() != Unasked && r.Why != hidden
 	switch {
 	case r.Arguments != nil:
-		values, err := decode(r.Arguments)
+		values, err := typed.Decode(r.Arguments)
 		if err != nil {
 			return
 		}
@@ -372,7 +372,7 @@ func (c *reconstruction) argument(name string, v types.Value, known bool, raw js
 	case v == nil:
 		return nil, !f.Required
 	}
-	return v, kindOf(v) == f.Type.Kind
+	return v, typed.KindOf(v) == f.Type.Kind
 }
 
 // digested is a long text of which a digest is told, if it is one of the literals.
@@ -423,29 +423,4 @@ func valueOf(raw json.RawMessage) (v types.Value, ok bool) {
 // hasDigest reports whether a value or one in it is, or may be, only a digest.
 func hasDigest(raw json.RawMessage) bool {
 	return strings.Contains(string(raw), `"sha256"`)
-}
-
-// kindOf is the kind of a value of Cedar.
-func kindOf(v types.Value) typed.Kind {
-	switch v.(type) {
-	case types.String:
-		return typed.String
-	case types.Long:
-		return typed.Long
-	case types.Boolean:
-		return typed.Bool
-	case types.Decimal:
-		return typed.Decimal
-	case types.Datetime:
-		return typed.Datetime
-	case types.Duration:
-		return typed.Duration
-	case types.IPAddr:
-		return typed.Address
-	case types.Set:
-		return typed.Set
-	case types.Record:
-		return typed.Record
-	}
-	return typed.Entity
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/mcpagg/mcpagg/policy"
 	"github.com/mcpagg/mcpagg/policy/explain"
 	"github.com/mcpagg/mcpagg/policy/persona"
+	"github.com/mcpagg/mcpagg/policy/typed"
 )
 
 // An explainCommand is what the flags of mcpagg policy explain say.
@@ -228,7 +229,7 @@ func readArguments(cmd *cobra.Command, input string, r *policy.Request) error {
 	if len(raw) > maxInput {
 		return cli.UsageError("--input is larger than %d MiB", maxInput>>20)
 	}
-	if r.Arguments, err = decodeArguments(raw); err != nil {
+	if r.Arguments, err = typed.Decode(raw); err != nil {
 		return cli.UsageError("--input is no JSON object such as {\"owner\": \"contoso\"}: %w", err)
 	}
 	r.Raw = bytes.TrimSpace(raw)
@@ -249,42 +250,6 @@ func unfit(w *workspace.Workspace, r *policy.Request) string {
 		return "the arguments are not as the input schema says, and a gateway refuses such a call: " + err.Error()
 	}
 	return ""
-}
-
-// decodeArguments decodes arguments as the gateway does: int64 for integers of 64 bits,
-// float64 for other numbers.
-func decodeArguments(raw []byte) (map[string]any, error) {
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber()
-	var arguments map[string]any
-	if err := d.Decode(&arguments); err != nil {
-		return nil, err
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return nil, fmt.Errorf("there is more than one value")
-	}
-	numbers(arguments)
-	return arguments, nil
-}
-
-func numbers(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		for name, below := range v {
-			v[name] = numbers(below)
-		}
-	case []any:
-		for i, below := range v {
-			v[i] = numbers(below)
-		}
-	case json.Number:
-		if i, err := v.Int64(); err == nil {
-			return i
-		}
-		f, _ := v.Float64() // out of range, it is infinite
-		return f
-	}
-	return v
 }
 
 // callerFlags say who calls.
